@@ -1,0 +1,100 @@
+/**
+ * Gets the real servers, clients and tools that tests and benchmarks want.
+ * Run it ahead of the tests to separate download time from test time: `bun test/support/install.ts all`.
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { run, runChecked } from "./child.ts";
+import { type DebianRoot, installRoot, type RootRecipe, SERVERS_CACHE } from "./debian-root.ts";
+import { withLock } from "./lock.ts";
+
+export type RootName = "mariadb" | "mysql" | "mariadb11" | "clients" | "bench";
+
+/** `alone`: server plugins, dump programs, and headers for building the test plugin. */
+const RECIPES: Readonly<Record<RootName, RootRecipe>> = {
+  mariadb: {
+    name: "mariadb",
+    suite: "bookworm",
+    packages: ["mariadb-server-core", "mariadb-client-core", "libssl-dev"],
+    alone: ["mariadb-server", "mariadb-client", "libmariadb-dev"],
+  },
+  mysql: {
+    name: "mysql",
+    suite: "sid",
+    packages: ["mysql-server-core", "mysql-client-core", "mysql-router"],
+    alone: [],
+  },
+  mariadb11: {
+    name: "mariadb11",
+    suite: "trixie",
+    packages: ["mariadb-server-core", "mariadb-client-core"],
+    alone: ["mariadb-server", "mariadb-client"],
+  },
+  clients: {
+    name: "clients",
+    suite: "bookworm",
+    packages: ["python3", "python3-pymysql", "python3-cryptography"],
+    alone: [],
+  },
+  bench: {
+    name: "bench",
+    suite: "bookworm",
+    packages: ["haproxy", "sysbench"],
+    alone: [],
+  },
+};
+
+/** Programs that must be on the PATH, with the Debian packages that bring them. */
+const TOOLS = {
+  gcc: { versionArgument: "--version", packages: ["gcc", "libc6-dev"] },
+  openssl: { versionArgument: "version", packages: ["openssl"] },
+  aws: { versionArgument: "--version", packages: ["awscli"] },
+} as const;
+
+type ToolName = keyof typeof TOOLS;
+
+const APT_TIMEOUT_MS = 10 * 60_000;
+
+export async function installServerRoot(name: RootName): Promise<DebianRoot> {
+  return await installRoot(RECIPES[name]);
+}
+
+async function works(tool: ToolName): Promise<boolean> {
+  return await run(tool, [TOOLS[tool].versionArgument]).then(
+    (result) => result.code === 0,
+    () => false,
+  );
+}
+
+/** Makes sure that a program is on the PATH: installs its Debian packages when root, else says what to install. */
+export async function requireTool(tool: ToolName): Promise<void> {
+  if (await works(tool)) return;
+  const { packages } = TOOLS[tool];
+  const command = `apt-get update && apt-get install -y --no-install-recommends ${packages.join(" ")}`;
+  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {
+    throw new Error(`Looking for ${tool} on the PATH: it is missing. Run as root: ${command}`);
+  }
+  mkdirSync(SERVERS_CACHE, { recursive: true });
+  await withLock(join(SERVERS_CACHE, "system-apt.lock"), APT_TIMEOUT_MS, async () => {
+    if (await works(tool)) return;
+    const env = { DEBIAN_FRONTEND: "noninteractive" };
+    await runChecked("sh", ["-c", command], { env, timeoutMs: APT_TIMEOUT_MS });
+  });
+  if (!(await works(tool))) throw new Error(`Installing ${packages.join(" ")}: done, but ${tool} is still not usable.`);
+}
+
+function isRootName(name: string): name is RootName {
+  return name in RECIPES;
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const names = args.includes("all") || args.length === 0 ? Object.keys(RECIPES) : args;
+  for (const name of names) {
+    if (!isRootName(name)) throw new Error(`Unknown part "${name}". Known: ${Object.keys(RECIPES).join(", ")}, all.`);
+    const root = await installServerRoot(name);
+    process.stdout.write(`${name}: ${root.folder}\n`);
+  }
+  for (const tool of ["gcc", "openssl", "aws"] as const) await requireTool(tool);
+}
+
+if (import.meta.main) await main(process.argv.slice(2));
