@@ -1,0 +1,70 @@
+/** Where audit records go. A sink takes whole lines and either keeps all of a write or none of it. */
+
+/** What a sink found when it was opened: the end of the chain that was there before. */
+export interface ChainEnd {
+  readonly seq: number;
+  readonly hash: string;
+  readonly run: string;
+}
+
+export interface SinkStart {
+  readonly previous: ChainEnd | undefined;
+  /** Bytes of a torn last record that were cut from the file before. */
+  readonly tornBytes: number;
+  /** Set when the old file's end could not be read as a record: the chain starts anew. */
+  readonly problem?: string;
+}
+
+/** Why the sink went on to a new file. `gap` names what an outsider did to the old one. */
+export interface SinkTurn {
+  readonly why: "rotated" | "reopened" | "recovered";
+  readonly gap?: { readonly reason: string; readonly detail?: string };
+}
+
+export interface AuditSink {
+  /** Called once, before anything else. `run` becomes part of the names of files. Throws when it cannot record. */
+  open(run: string): SinkStart;
+  /** Keeps all of `line` or throws; after a throw the sink holds what it held before. */
+  write(line: string): void;
+  /** Settles when everything written so far will survive a power loss. */
+  sync(): Promise<void>;
+  /**
+   * Called before writes. Goes on to a new file where one is due (size, age, renamed or deleted by others) and says so;
+   * the log then begins that file with a segment-start record. Throws when the new file cannot be made.
+   */
+  turn(): SinkTurn | undefined;
+  /** Whether the space kept back for the last records is in use: only records that end something are welcome. */
+  isLow(): boolean;
+  close(): void;
+}
+
+/** For tests and for sinks that have no files. */
+export class LineSink implements AuditSink {
+  readonly #write: (line: string) => void;
+
+  constructor(write: (line: string) => void) {
+    this.#write = write;
+  }
+
+  open(): SinkStart {
+    return { previous: undefined, tornBytes: 0 };
+  }
+
+  write(line: string): void {
+    this.#write(line);
+  }
+
+  sync(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  turn(): undefined {
+    return undefined;
+  }
+
+  isLow(): boolean {
+    return false;
+  }
+
+  close(): void {}
+}

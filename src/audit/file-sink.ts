@@ -1,0 +1,390 @@
+/**
+ * Audit records in a file that is only ever appended to.
+ *
+ * The file may be renamed under us (log rotation by others), deleted, replaced, cut, or the disk may fill up; none of
+ * that may lose a record that was reported as recorded while this process lives.
+ */
+import { Buffer } from "node:buffer";
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { type Clock, SYSTEM_CLOCK } from "../base/clock.ts";
+import { RECORD_BYTES_MAX } from "./audit-record.ts";
+import type { AuditSink, SinkStart, SinkTurn } from "./audit-sink.ts";
+import {
+  checkFolder,
+  copyOpenFile,
+  createFile,
+  cutTornTail,
+  deleteOldSegments,
+  listSegments,
+  openFile,
+  readEnds,
+  type SegmentEnds,
+  segmentPath,
+} from "./segment-files.ts";
+
+export interface FileSinkOptions {
+  /** The active file. Finished segments lie beside it. */
+  readonly path: string;
+  readonly segmentBytesMax?: number;
+  readonly segmentAgeMsMax?: number;
+  /** Finished segments beyond these limits are deleted, oldest first. Default: kept for ever. */
+  readonly retainBytesMax?: number;
+  readonly retainAgeMsMax?: number;
+  /** Disk space kept back for the records that end something when the disk is full. */
+  readonly reserveBytes?: number;
+  /** How often to look whether the path still names our file. */
+  readonly inspectMs?: number;
+  readonly clock?: Clock;
+}
+
+const RESERVE_RETRY_MS = 1000;
+
+export class FileSink implements AuditSink {
+  readonly #options: FileSinkOptions;
+  readonly #clock: Clock;
+  readonly #reservePath: string;
+  readonly #reserveBytes: number;
+  readonly #buffer: Buffer = Buffer.allocUnsafe(RECORD_BYTES_MAX);
+  /** Syncs of segments already left, which a sync() must wait for. */
+  readonly #leaving: Set<Promise<void>> = new Set();
+  /** Where our file is, unless another process took the name over. */
+  #path: string;
+  #superseded = false;
+  #run = "";
+  #segment = 0;
+  #fd = -1;
+  #bytes = 0;
+  #beganWallMs = 0;
+  #beganMs = 0;
+  #inspectAtMs = 0;
+  #emptyStrangerSeen = false;
+  #torn = false;
+  #suspect = false;
+  #hasReserve = false;
+  #reserveRetryAtMs = 0;
+
+  constructor(options: FileSinkOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
+    this.#path = options.path;
+    this.#reserveBytes = options.reserveBytes ?? 4 << 20;
+    this.#reservePath = `${options.path}.reserve`;
+  }
+
+  open(run: string): SinkStart {
+    this.#run = run;
+    checkFolder(this.#path);
+    // Another process that starts at the same moment may take the name first: then its file is the one to continue.
+    for (let attempt = 1; ; attempt++) {
+      const start = this.#leavePreviousFile();
+      try {
+        this.#begin(createFile(this.#path));
+      } catch (error) {
+        if (codeOf(error) !== "EEXIST" || attempt === 3) throw error;
+        continue;
+      }
+      this.#fillReserve();
+      this.#deleteOld();
+      return start;
+    }
+  }
+
+  write(line: string): void {
+    const length = this.#buffer.write(line, 0, "latin1");
+    try {
+      this.#writeAll(length);
+    } catch (error) {
+      if (!isFull(error) || !this.#hasReserve) throw error;
+      this.#releaseReserve();
+      this.#writeAll(length);
+    }
+    this.#bytes += length;
+  }
+
+  sync(): Promise<void> {
+    return Promise.all([...this.#leaving, syncFile(this.#fd)]).then(
+      () => undefined,
+      (error: unknown) => {
+        // After a failed sync the kernel may have dropped the pages and report success next time: leave this file.
+        this.#suspect = true;
+        throw error;
+      },
+    );
+  }
+
+  turn(): SinkTurn | undefined {
+    const nowMs = this.#clock.monotonicMs();
+    const isDue = this.#bytes >= (this.#options.segmentBytesMax ?? 64 << 20) || this.#suspect;
+    if (!isDue && nowMs < this.#inspectAtMs) return undefined;
+    const isLate = nowMs >= this.#inspectAtMs;
+    this.#inspectAtMs = nowMs + (this.#options.inspectMs ?? 100);
+    if (!this.#hasReserve && nowMs >= this.#reserveRetryAtMs) this.#fillReserve();
+    const turn = isLate ? this.#inspect() : undefined;
+    if (turn !== undefined) return turn;
+    const isOld = nowMs - this.#beganMs >= (this.#options.segmentAgeMsMax ?? 86_400_000);
+    return isDue || isOld ? this.#rotate() : undefined;
+  }
+
+  isLow(): boolean {
+    return !this.#hasReserve && this.#reserveBytes > 0;
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    closeSync(this.#fd);
+    this.#fd = -1;
+    if (this.#hasReserve && !this.#superseded) this.#releaseReserve();
+  }
+
+  #writeAll(length: number): void {
+    if (this.#torn) this.#undoTornWrite();
+    let done = 0;
+    try {
+      while (done < length) done += writeSync(this.#fd, this.#buffer, done, length - done);
+    } catch (error) {
+      this.#torn = done > 0;
+      if (this.#torn) this.#undoTornWrite();
+      throw error;
+    }
+  }
+
+  #undoTornWrite(): void {
+    ftruncateSync(this.#fd, this.#bytes);
+    this.#torn = false;
+  }
+
+  /** Finds the end of the chain, and moves a file that is at our path to its final name. */
+  #leavePreviousFile(): SinkStart {
+    const stat = lstatSync(this.#path, { throwIfNoEntry: false });
+    if (stat === undefined) return this.#endOfNewestSegment();
+    if (!stat.isFile()) throw new Error(`audit file "${this.#path}" is not a regular file`);
+    if (stat.size === 0) {
+      unlinkSync(this.#path);
+      return this.#endOfNewestSegment();
+    }
+    const fd = openFile(this.#path);
+    try {
+      let ends = readEnds(fd);
+      if (ends.bytes > ends.wholeBytes) {
+        // Its writer may be alive and in the middle of a write: look again before calling it torn.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+        ends = readEnds(fd);
+      }
+      const path = segmentPath(this.#path, nameOf(ends, stat));
+      const tornBytes = ends.bytes - ends.wholeBytes;
+      if (tornBytes > 0) cutTornTail(fd, path, ends);
+      renameSync(this.#path, path);
+      return { ...chainEndOf(ends), tornBytes };
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #endOfNewestSegment(): SinkStart {
+    const newest = listSegments(this.#path).at(-1);
+    if (newest === undefined) return { previous: undefined, tornBytes: 0 };
+    const fd = openFile(newest.path);
+    try {
+      return { ...chainEndOf(readEnds(fd)), tornBytes: 0 };
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #begin(fd: number): void {
+    this.#fd = fd;
+    this.#segment++;
+    this.#bytes = fstatSync(fd).size;
+    this.#beganWallMs = this.#clock.wallMs();
+    this.#beganMs = this.#clock.monotonicMs();
+    this.#inspectAtMs = this.#beganMs + (this.#options.inspectMs ?? 100);
+    this.#torn = false;
+    this.#suspect = false;
+    this.#emptyStrangerSeen = false;
+  }
+
+  /** Goes on to `fd`; the file left behind is synced and closed in the background. */
+  #goOnTo(fd: number): void {
+    const left = this.#fd;
+    const leaving: Promise<void> = syncFile(left).finally(() => {
+      this.#leaving.delete(leaving);
+      closeSync(left);
+    });
+    leaving.catch(() => undefined);
+    this.#leaving.add(leaving);
+    this.#begin(fd);
+    this.#deleteOld();
+  }
+
+  /** Our segment's final name. */
+  #finalPath(): string {
+    return segmentPath(this.#options.path, { beganMs: this.#beganWallMs, run: this.#run, segment: this.#segment });
+  }
+
+  #rotate(): SinkTurn | undefined {
+    if (this.#superseded) {
+      // The name belongs to another process: our files carry their final names from the beginning.
+      const next = { beganMs: this.#clock.wallMs(), run: this.#run, segment: this.#segment + 1 };
+      this.#path = segmentPath(this.#options.path, next);
+      this.#goOnTo(createFile(this.#path));
+      return { why: "rotated" };
+    }
+    const finalPath = this.#finalPath();
+    renameSync(this.#path, finalPath);
+    let fd: number;
+    try {
+      fd = createFile(this.#path);
+    } catch {
+      // No room for another file: go on in this one, its size is only a wish.
+      renameSync(finalPath, this.#path);
+      return undefined;
+    }
+    this.#goOnTo(fd);
+    return { why: "rotated" };
+  }
+
+  /** Compares the path with the open file. */
+  #inspect(): SinkTurn | undefined {
+    const own = fstatSync(this.#fd);
+    if (own.nlink === 0) return this.#recover(own);
+    if (own.size !== this.#bytes && !this.#torn) return this.#leaveChangedFile(own);
+    const named = lstatSync(this.#path, { throwIfNoEntry: false });
+    if (named === undefined) {
+      if (this.#superseded) return undefined;
+      this.#goOnTo(createFile(this.#path));
+      return { why: "reopened" };
+    }
+    if (named.ino === own.ino && named.dev === own.dev) return undefined;
+    return this.#meetStranger(named);
+  }
+
+  /** The name has another file. */
+  #meetStranger(named: Stats): SinkTurn | undefined {
+    if (this.#superseded) return undefined;
+    if (!named.isFile() || named.size > 0) {
+      // A newer process has taken the name over. It continues the chain; this one goes on in the file it has.
+      this.#superseded = true;
+      return undefined;
+    }
+    // Log rotation made an empty file for us. A process that starts writes at once, so one that stays empty is ours.
+    if (!this.#emptyStrangerSeen) {
+      this.#emptyStrangerSeen = true;
+      return undefined;
+    }
+    unlinkSync(this.#path);
+    this.#goOnTo(createFile(this.#path));
+    return { why: "reopened" };
+  }
+
+  /** The file was deleted, but its content lives as long as the descriptor. */
+  #recover(own: Stats): SinkTurn {
+    const path = this.#finalPath();
+    copyOpenFile(this.#fd, path);
+    const named = lstatSync(this.#path, { throwIfNoEntry: false });
+    if (named?.isFile() === true && named.size === 0) unlinkSync(this.#path);
+    else if (named !== undefined) this.#supersede();
+    this.#goOnTo(createFile(this.#path));
+    return { why: "recovered", gap: { reason: "deleted", detail: `${own.size} bytes recovered to ${path}` } };
+  }
+
+  #supersede(): void {
+    this.#superseded = true;
+    const next = { beganMs: this.#clock.wallMs(), run: this.#run, segment: this.#segment + 1 };
+    this.#path = segmentPath(this.#options.path, next);
+  }
+
+  #leaveChangedFile(own: Stats): SinkTurn {
+    const detail = `${own.size} bytes found, ${this.#bytes} written`;
+    const reason = own.size < this.#bytes ? "truncated" : "foreign-bytes";
+    this.#bytes = own.size;
+    const turn = this.#rotate();
+    if (turn === undefined) throw new Error(`the audit file was changed by others: ${detail}`);
+    return { why: turn.why, gap: { reason, detail } };
+  }
+
+  #fillReserve(): void {
+    if (this.#reserveBytes === 0) return;
+    this.#reserveRetryAtMs = this.#clock.monotonicMs() + RESERVE_RETRY_MS;
+    try {
+      if (lstatSync(this.#reservePath, { throwIfNoEntry: false }) !== undefined) unlinkSync(this.#reservePath);
+      const fd = createFile(this.#reservePath);
+      try {
+        // Random bytes, so that a file system that compresses really sets the space aside.
+        const bytes = randomBytes(this.#reserveBytes);
+        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done);
+        this.#hasReserve = true;
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      this.#releaseReserve();
+    }
+  }
+
+  #releaseReserve(): void {
+    this.#hasReserve = false;
+    this.#reserveRetryAtMs = this.#clock.monotonicMs() + RESERVE_RETRY_MS;
+    try {
+      unlinkSync(this.#reservePath);
+    } catch {
+      // Nothing to release then; writing decides.
+    }
+  }
+
+  #deleteOld(): void {
+    const { retainBytesMax, retainAgeMsMax, path } = this.#options;
+    try {
+      deleteOldSegments(path, { bytesMax: retainBytesMax, ageMsMax: retainAgeMsMax }, this.#clock.wallMs());
+    } catch {
+      // Deleting is housekeeping: that it failed shows on the disk, and must not stop the recording.
+    }
+  }
+}
+
+function syncFile(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(fd, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+function chainEndOf(ends: SegmentEnds): Pick<SinkStart, "previous" | "problem"> {
+  const { first, last } = ends;
+  if (last === undefined) return { previous: undefined, problem: "previous-file-unreadable" };
+  const run = first?.fields["run"];
+  return { previous: { seq: last.seq, hash: last.hash, run: typeof run === "string" ? run : "unknown" } };
+}
+
+function nameOf(ends: SegmentEnds, stat: Stats): { beganMs: number; run: string; segment: number } {
+  const { run, segment } = ends.first?.fields ?? {};
+  const beganMs = Date.parse(ends.first?.time ?? "");
+  if (typeof run === "string" && isPlainWord(run) && typeof segment === "number" && !Number.isNaN(beganMs)) {
+    return { beganMs, run, segment };
+  }
+  return { beganMs: Math.trunc(stat.mtimeMs), run: `unknown${randomBytes(4).toString("hex")}`, segment: 0 };
+}
+
+/** A run id as we make them, and nothing that could leave the folder. */
+function isPlainWord(text: string): boolean {
+  return /^[0-9a-f]{16}$/.test(text);
+}
+
+function isFull(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown }).code;
+  return typeof code === "string" ? code : undefined;
+}
