@@ -1,0 +1,673 @@
+/**
+ * What the analysis of one SQL text says: types only.
+ * Everything a policy may want is here with its byte range, so that rules are data over facts and never look at tokens.
+ */
+
+/** Whose rules the text will be lexed by. Told by the handshake: `-Vitess`, `MariaDB`, otherwise mysql. */
+export type Dialect = "mysql" | "mariadb" | "vitess";
+
+/** The sql_mode bits that change how text is lexed or parsed, with the server's own bit values (`SELECT @@sql_mode+0`). */
+export const SQL_MODE = {
+  PIPES_AS_CONCAT: 2,
+  ANSI_QUOTES: 4,
+  IGNORE_SPACE: 8,
+  NO_BACKSLASH_ESCAPES: 0x100000,
+  HIGH_NOT_PRECEDENCE: 0x20000000,
+} as const;
+
+/** What the session says about how the server will read the text. What is unknown is analysed under every reading. */
+export interface SqlContext {
+  readonly dialect: Dialect | "unknown";
+  /** Major * 10000 + minor * 100 + patch, as the server compares version comments: 90704, 80036, 101119. */
+  readonly serverVersion: number | undefined;
+  /** Bits of SQL_MODE. */
+  readonly sqlMode: number | "unknown";
+  /** MySQL's name of character_set_client, such as "utf8mb4". */
+  readonly charset: string | "unknown";
+  /** The current schema. `undefined`: none chosen, or not known; unqualified names then match any schema. */
+  readonly schema: string | undefined;
+  /** Whether the server will run more than the first statement of the text. */
+  readonly multiStatements: boolean;
+}
+
+/** Byte offsets into the analysed text, end exclusive. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The whole answer: the reading the server is believed to take, and every other one that it might. */
+export interface Analysis extends Reading {
+  /** The analysed bytes themselves, not a copy: valid as long as the caller keeps them unchanged. */
+  readonly sql: Uint8Array;
+  readonly context: SqlContext;
+  /** All readings, the most likely one first (it is `this` in content). A policy takes the worst of them. */
+  readonly readings: readonly Reading[];
+  /** Why there is more than one reading. */
+  readonly ambiguities: readonly Ambiguity[];
+}
+
+/** What the readings of one text differ in. */
+export type Ambiguity =
+  | "ansi-quotes"
+  | "no-backslash-escapes"
+  | "charset"
+  | "version-comment"
+  | "mariadb-comment"
+  | "vitess-comment"
+  | "dialect"
+  | "too-many-readings";
+
+/** One way to read the text. */
+export interface Reading {
+  /** The server's STATEMENT_DIGEST_TEXT of the text, never truncated. */
+  readonly digest: string;
+  /** False when the walker cannot vouch for its facts; `notUnderstood` then says why. */
+  readonly understood: boolean;
+  readonly notUnderstood: NotUnderstood | undefined;
+  /**
+   * Every statement, also those inside stored code, prepared literals, EXPLAIN and SET STATEMENT … FOR:
+   * `within` tells which. Top-level ones are in the order of execution.
+   */
+  readonly statements: readonly StatementFacts[];
+  readonly findings: readonly Finding[];
+  readonly comments: CommentFacts;
+  readonly tokenCount: number;
+}
+
+export interface NotUnderstood extends ByteRange {
+  readonly reason:
+    | "unknown-statement"
+    | "unfinished"
+    | "unexpected-token"
+    | "unbalanced-parentheses"
+    | "lexical-error"
+    | "budget-exceeded";
+}
+
+export interface CommentFacts {
+  /** Plain comments of every style; neither hints nor executable ones. */
+  readonly count: number;
+  readonly executable: number;
+  readonly hints: number;
+  /** Comments with code of the same statement on both sides. */
+  readonly betweenTokens: number;
+  readonly nested: number;
+}
+
+/** Every kind of statement the servers know, named as the manual names it. `unknown` is never harmless. */
+export type StatementKind =
+  | "unknown"
+  | "empty"
+  // Reading
+  | "select"
+  | "table"
+  | "values"
+  | "do"
+  | "handler-open"
+  | "handler-read"
+  | "handler-close"
+  | "show"
+  | "describe"
+  | "explain"
+  | "help"
+  | "use"
+  // Writing
+  | "insert"
+  | "insert-select"
+  | "replace"
+  | "replace-select"
+  | "update"
+  | "update-multi"
+  | "delete"
+  | "delete-multi"
+  | "load-data"
+  | "load-xml"
+  | "import-table"
+  | "call"
+  | "truncate"
+  // Definition
+  | "create-table"
+  | "create-index"
+  | "create-view"
+  | "create-schema"
+  | "create-procedure"
+  | "create-function"
+  | "create-loadable-function"
+  | "create-package"
+  | "create-library"
+  | "create-trigger"
+  | "create-event"
+  | "create-server"
+  | "create-sequence"
+  | "create-tablespace"
+  | "create-logfile-group"
+  | "create-resource-group"
+  | "create-spatial-reference-system"
+  | "alter-table"
+  | "alter-view"
+  | "alter-schema"
+  | "alter-procedure"
+  | "alter-function"
+  | "alter-library"
+  | "alter-event"
+  | "alter-server"
+  | "alter-sequence"
+  | "alter-tablespace"
+  | "alter-logfile-group"
+  | "alter-resource-group"
+  | "alter-instance"
+  | "drop-table"
+  | "drop-index"
+  | "drop-view"
+  | "drop-schema"
+  | "drop-procedure"
+  | "drop-function"
+  | "drop-package"
+  | "drop-library"
+  | "drop-trigger"
+  | "drop-event"
+  | "drop-server"
+  | "drop-sequence"
+  | "drop-tablespace"
+  | "drop-logfile-group"
+  | "drop-resource-group"
+  | "drop-spatial-reference-system"
+  | "drop-prepare"
+  | "rename-table"
+  // Accounts
+  | "create-user"
+  | "alter-user"
+  | "drop-user"
+  | "rename-user"
+  | "create-role"
+  | "drop-role"
+  | "grant"
+  | "grant-role"
+  | "revoke"
+  | "revoke-role"
+  | "set-password"
+  | "set-role"
+  | "set-default-role"
+  // Session and transaction
+  | "set"
+  | "set-names"
+  | "set-transaction"
+  | "set-resource-group"
+  | "begin"
+  | "commit"
+  | "rollback"
+  | "savepoint"
+  | "rollback-to-savepoint"
+  | "release-savepoint"
+  | "xa-begin"
+  | "xa-end"
+  | "xa-prepare"
+  | "xa-commit"
+  | "xa-rollback"
+  | "xa-recover"
+  | "lock-tables"
+  | "unlock-tables"
+  | "lock-instance"
+  | "unlock-instance"
+  | "prepare"
+  | "execute"
+  | "execute-immediate"
+  | "get-diagnostics"
+  | "signal"
+  | "resignal"
+  | "compound"
+  // Administration
+  | "analyze-table"
+  | "check-table"
+  | "checksum-table"
+  | "optimize-table"
+  | "repair-table"
+  | "cache-index"
+  | "load-index"
+  | "flush"
+  | "reset"
+  | "reset-persist"
+  | "reset-binary-logs"
+  | "reset-replica"
+  | "purge-logs"
+  | "kill"
+  | "shutdown"
+  | "restart"
+  | "binlog"
+  | "clone"
+  | "backup"
+  | "change-replication-source"
+  | "change-replication-filter"
+  | "start-replica"
+  | "stop-replica"
+  | "start-group-replication"
+  | "stop-group-replication"
+  | "install-plugin"
+  | "uninstall-plugin"
+  | "install-component"
+  | "uninstall-component"
+  // Flow of control inside stored code
+  | "flow"
+  | "declare"
+  | "return"
+  // Vitess
+  | "vitess-vexplain"
+  | "vitess-migration";
+
+/** One statement and what it touches. */
+export interface StatementFacts extends ByteRange {
+  readonly kind: StatementKind;
+  /** How the statement got here, and by which statement (index into `statements`). */
+  readonly within: StatementOrigin;
+  readonly parent: number | undefined;
+  /** 0 for the first statement of the packet; nested ones share it with the statement they are in. */
+  readonly packetIndex: number;
+  readonly tablesRead: readonly TableReference[];
+  readonly tablesWritten: readonly TableReference[];
+  /** Schemas, routines, events, accounts and whatever else the statement names that is not a table. */
+  readonly objects: readonly ObjectReference[];
+  readonly columns: readonly ColumnReference[];
+  readonly functions: readonly FunctionCall[];
+  readonly predicates: readonly Predicate[];
+  readonly blocks: readonly QueryBlock[];
+  /** WHERE of the statement's main block: what decides for UPDATE and DELETE. */
+  readonly where: WhereShape;
+  readonly limit: Limit | undefined;
+  /** The largest IN list, and the number of rows of a VALUES list. Not counts of what runs, only of what is written. */
+  readonly inListMax: number;
+  readonly valuesRows: number;
+  readonly unionBranches: number;
+  readonly subqueries: number;
+  readonly joins: number;
+  readonly subqueryDepthMax: number;
+  /** Words of the statement that change its weight. */
+  readonly modifiers: readonly StatementModifier[];
+  readonly variables: readonly VariableAssignment[];
+  readonly accounts: readonly Account[];
+  readonly privileges: readonly string[];
+  readonly reach: readonly Reach[];
+  readonly dynamic: DynamicSql | undefined;
+  /** SHOW's object in upper case ("SHOW GRANTS" → "GRANTS"), FLUSH's or RESET's options, KILL's QUERY or CONNECTION. */
+  readonly detail: string | undefined;
+}
+
+export type StatementOrigin =
+  | "packet"
+  | "body"
+  | "prepared-literal"
+  | "executor-argument"
+  | "explained"
+  | "explain-analyze"
+  | "set-statement"
+  | "event-body"
+  | "trigger-body";
+
+export interface TableReference extends ByteRange {
+  /** As written and unquoted, else the context's schema. */
+  readonly schema: string | undefined;
+  readonly isQualified: boolean;
+  readonly table: string;
+  readonly alias: string | undefined;
+  /** Index into `blocks`. */
+  readonly block: number;
+}
+
+export interface ObjectReference extends ByteRange {
+  readonly type:
+    | "schema"
+    | "procedure"
+    | "function"
+    | "trigger"
+    | "event"
+    | "view"
+    | "index"
+    | "server"
+    | "library"
+    | "package"
+    | "sequence"
+    | "tablespace"
+    | "prepared-statement"
+    | "plugin"
+    | "component"
+    | "channel"
+    | "connection";
+  readonly schema: string | undefined;
+  readonly name: string;
+}
+
+export type Clause =
+  | "select"
+  | "from"
+  | "on"
+  | "where"
+  | "group"
+  | "having"
+  | "window"
+  | "order"
+  | "limit"
+  | "into"
+  | "values"
+  | "set"
+  | "insert-columns"
+  | "on-duplicate"
+  | "returning"
+  | "definition"
+  | "other";
+
+export interface ColumnReference extends ByteRange {
+  /** `*` for a wildcard. */
+  readonly name: string;
+  /** Table or alias as written. */
+  readonly qualifier: string | undefined;
+  /** The table, when the qualifier or the block's only table tells it. */
+  readonly table: string | undefined;
+  readonly clause: Clause;
+  readonly block: number;
+}
+
+export interface FunctionCall extends ByteRange {
+  /** Upper case. Without schema unless `schema` says so. */
+  readonly name: string;
+  readonly schema: string | undefined;
+  readonly clause: Clause;
+  readonly block: number;
+  readonly arguments: number;
+  readonly hasSubquery: boolean;
+  /** The first argument when it is one literal: text of a string, digits of a number. */
+  readonly firstLiteral: string | undefined;
+}
+
+export type PredicateOperator =
+  | "="
+  | "<=>"
+  | "<>"
+  | "<"
+  | "<="
+  | ">"
+  | ">="
+  | "like"
+  | "not-like"
+  | "regexp"
+  | "in"
+  | "not-in"
+  | "between"
+  | "is-null"
+  | "is-not-null"
+  | "is";
+
+export interface Predicate extends ByteRange {
+  readonly column: string;
+  readonly qualifier: string | undefined;
+  readonly table: string | undefined;
+  readonly operator: PredicateOperator;
+  /** What the column is compared with. A verdict that depends on `text` must not be cached under the cache key. */
+  readonly operand: Operand;
+  readonly clause: "where" | "on" | "having" | "other";
+  readonly block: number;
+  /** True when no row passes without it: a top-level AND term of WHERE or of an inner join's ON. */
+  readonly isConjunct: boolean;
+}
+
+export interface Operand {
+  readonly type:
+    | "number"
+    | "string"
+    | "hex"
+    | "bit"
+    | "null"
+    | "parameter"
+    | "variable"
+    | "column"
+    | "list"
+    | "expression";
+  /** Unquoted text of a literal; `[qualifier.]name` of a column. */
+  readonly text: string | undefined;
+}
+
+/** One SELECT (or the whole of an UPDATE or DELETE). */
+export interface QueryBlock extends ByteRange {
+  readonly parent: number | undefined;
+  readonly role: "main" | "union-branch" | "subquery" | "derived-table" | "cte" | "view";
+  readonly where: WhereShape;
+  readonly limit: Limit | undefined;
+  readonly joins: number;
+  /** Joins or commas that no ON, USING, NATURAL or WHERE term relates. */
+  readonly joinsWithoutCondition: number;
+  readonly hasWildcard: boolean;
+  readonly hasGroupBy: boolean;
+  readonly hasFrom: boolean;
+  readonly locking: "none" | "share" | "update";
+}
+
+/** `constant`: true or false whatever the row; `self-comparison`: only `x = x`, `x LIKE '%'` and the like. */
+export type WhereShape = "absent" | "present" | "constant" | "self-comparison";
+
+export interface Limit extends ByteRange {
+  /** `undefined`: a parameter, a variable, or more than 2^53. */
+  readonly rows: number | undefined;
+  readonly offset: number | undefined;
+}
+
+export type StatementModifier =
+  | "temporary"
+  | "if-exists"
+  | "if-not-exists"
+  | "or-replace"
+  | "ignore"
+  | "low-priority"
+  | "quick"
+  | "global"
+  | "local"
+  | "drops-column"
+  | "drops-partition"
+  | "adds-only"
+  | "analyze"
+  | "for-update"
+  | "for-share"
+  | "into-variable"
+  | "as-select"
+  | "like-table"
+  | "with-grant-option"
+  | "all-privileges"
+  | "on-everything"
+  | "read-only"
+  | "read-write"
+  | "with-read-lock"
+  | "for-export"
+  | "on-duplicate-key-update"
+  | "returning"
+  | "sql-security-definer"
+  | "mysql-native-password"
+  | "foreign-engine";
+
+export interface VariableAssignment extends ByteRange {
+  readonly scope:
+    | "user"
+    | "local"
+    | "session"
+    | "global"
+    | "persist"
+    | "persist-only"
+    | "hint"
+    | "statement"
+    | "unspecified";
+  /** Lower case for system variables. */
+  readonly name: string;
+  readonly value: {
+    readonly type: "number" | "string" | "keyword" | "default" | "expression";
+    readonly text: string | undefined;
+  };
+}
+
+export interface Account extends ByteRange {
+  readonly user: string;
+  readonly host: string | undefined;
+}
+
+/** What leads out of the tables: files of the server or the client, object stores, other servers, native code. */
+export interface Reach extends ByteRange {
+  readonly type:
+    | "outfile"
+    | "dumpfile"
+    | "load-data"
+    | "load-data-local"
+    | "load-xml"
+    | "load-xml-local"
+    | "load-file"
+    | "import-table"
+    | "s3-read"
+    | "s3-write"
+    | "lambda"
+    | "remote-service"
+    | "remote-server"
+    | "native-code"
+    | "plugin"
+    | "component"
+    | "data-directory"
+    | "clone"
+    | "binlog";
+  /** Path, URI or library when it is a literal. */
+  readonly target: string | undefined;
+}
+
+export interface DynamicSql extends ByteRange {
+  readonly type: "prepare" | "execute" | "execute-immediate" | "executor-procedure";
+  readonly name: string | undefined;
+  readonly source: "literal" | "user-variable" | "expression" | "named";
+  /** The literal's text, or the variable's name. The literal's own statements are in `statements`. */
+  readonly text: string | undefined;
+}
+
+/** One thing seen in the text, named for what was seen. Rules give it a weight. */
+export interface Finding extends ByteRange {
+  readonly what: FindingName;
+  /** Index into `statements`, `undefined` for what belongs to the text as a whole. */
+  readonly statement: number | undefined;
+  /** How often, how many, or how much (seconds of SLEEP, bytes of a literal); see FINDING_NAMES. */
+  readonly count: number;
+  /** The function, variable, table or words concerned; never a string literal's text. */
+  readonly detail: string | undefined;
+}
+
+/** Every finding there is, and what it tells. */
+export const FINDING_NAMES = {
+  // Conditions that no row can change
+  "or-constant-comparison": "OR, || or XOR with a comparison of constants: OR 1=1",
+  "or-constant": "OR, || or XOR with a bare constant: OR 1",
+  "or-self-comparison": "OR, || or XOR with a comparison of a column with itself: OR id=id",
+  "or-constant-predicate": "OR with LIKE, BETWEEN, IN, IS or a function over constants only: OR 'a' LIKE 'a'",
+  "and-constant-comparison": "AND with a comparison of constants: AND 7=7",
+  "and-constant": "AND with a bare constant",
+  "and-constant-predicate": "AND with a predicate or function over constants only",
+  "and-self-comparison": "AND with a comparison of a column with itself",
+  "having-constant": "HAVING over constants only",
+  "case-constant": "CASE WHEN or IF over constants only",
+  "constant-comparison": "a comparison of constants elsewhere (select list, ORDER BY, argument)",
+  "where-first-constant": "the first WHERE term is constant and more terms follow, as query builders write it",
+  "where-constant": "the whole WHERE is constant",
+  "where-self-comparison": "the whole WHERE compares columns only with themselves, or is LIKE '%'",
+  "string-operator":
+    "a string literal joined by an arithmetic, bit or comparison operator to what was compared with it: name=''=''",
+  "session-condition": "a condition about the session, not the row: AND current_user='x'",
+  // Added queries
+  "union-constants": "a UNION branch of constants only, without FROM; count = columns",
+  "union-null-padding": "a UNION branch padded with NULL or numbers; count = such columns",
+  "union-after-literal": "UNION directly after a literal",
+  "union-branch": "a UNION branch that reads another table than the branches before it",
+  "concat-hex-markers": "CONCAT with two or more hex or CHAR() literals; count = those",
+  "stacked-statement": "a statement after the first one of the packet",
+  "order-by-number": "ORDER BY or GROUP BY number; count = the number",
+  "order-by-subquery": "ORDER BY or GROUP BY with a subquery or a condition",
+  // Time and errors as a channel
+  sleep: "SLEEP() that is the whole select list; count = seconds",
+  "sleep-nested": "SLEEP() inside a condition, subquery or DML; count = seconds",
+  benchmark: "BENCHMARK(); count = rounds",
+  "get-lock": "GET_LOCK() that is the whole select list",
+  "get-lock-nested": "GET_LOCK() inside a condition or subquery",
+  "schema-cross-join": "three or more catalog tables joined without condition; count = tables",
+  "error-function": "a function that puts its argument in an error message, with a subquery or session value inside",
+  "error-function-plain": "such a function with plain arguments",
+  "floor-rand": "FLOOR(RAND(0)*2), the duplicate-key error trick",
+  "procedure-analyse": "PROCEDURE ANALYSE",
+  "exp-overflow": "EXP, POW or bit inversion of a subquery: an overflow as a channel",
+  "blind-substring": "ASCII, ORD, SUBSTR, MID, HEX … of a subquery or session value in a condition",
+  "blind-if": "IF, CASE, ELT, MAKE_SET, IFNULL of a condition over a subquery or constants",
+  "regexp-subquery": "RLIKE or REGEXP with a subquery",
+  "and-subquery": "AND or OR followed by a bare subquery or EXISTS over other tables",
+  "comparison-subquery": "a scalar subquery compared with a constant",
+  // Disguise
+  "trailing-comment": "a -- or # comment ends the text and so cuts off what followed",
+  "trailing-comment-cuts-quote": "the trailing comment holds an unpaired quote or parenthesis",
+  "executable-comment": "an executable comment inside a statement",
+  "executable-comment-whole": "the whole statement is one executable comment, as dump tools write it",
+  "executable-comment-option": "an executable comment that holds only an option word, as dump tools write it",
+  "comment-between-tokens": "plain comments between tokens where blanks would do; count = comments",
+  "comment-nested": "a comment inside a comment",
+  "comment-unterminated": "a comment without end",
+  "number-glued-to-word": "a number directly followed by a word: 1union",
+  "nul-byte": "a NUL outside of literals and comments",
+  "char-call": "CHAR() with three or more codes; count = codes",
+  "hex-literal-long": "a hex literal of more than 16 bytes; count = bytes",
+  "hex-literal-text": "a hex literal that decodes to SQL or markup",
+  "odbc-escape": "{x …}",
+  "odd-whitespace": "vertical tab or form feed as blank",
+  "readings-differ": "the text means something else under another sql_mode, charset, version or dialect",
+  "unterminated-string": "a string or quoted identifier without end",
+  "unknown-character": "a byte that starts no token",
+  "unbalanced-parentheses": "parentheses do not match",
+  "budget-exceeded": "too many tokens, too deep, too long or too many readings; count = what was measured",
+  "not-understood": "a statement the walker does not know",
+  "literal-looks-like-sql": "a string literal that itself lexes as an attack",
+  "identifier-not-ascii": "an identifier with bytes above 0x7f that is not quoted",
+  // Looking around
+  "catalog-read": "information_schema, performance_schema or sys read by a plain SELECT or SHOW",
+  "catalog-read-nested": "the same inside UNION, a subquery or DML",
+  "mysql-schema-read": "a table of the schema mysql",
+  "mysql-account-read": "mysql.user and other tables with account secrets",
+  "system-variable": "@@variable in a plain SELECT",
+  "system-variable-nested": "@@variable in a condition, UNION or subquery",
+  "session-function": "VERSION(), USER(), DATABASE() … in a plain SELECT",
+  "session-function-nested": "the same in a condition, UNION or subquery",
+  // Reach
+  "into-outfile": "INTO OUTFILE or DUMPFILE",
+  "into-s3": "INTO OUTFILE S3",
+  "load-file": "LOAD_FILE()",
+  "load-data": "LOAD DATA or XML INFILE",
+  "load-data-local": "LOAD DATA or XML LOCAL INFILE",
+  "load-from-s3": "LOAD DATA or XML FROM S3",
+  "aws-function": "a function that leaves Aurora: lambda_sync, aws_comprehend_…",
+  "aws-procedure": "CALL mysql.lambda_async, mysql.rds_set_external_source and the like",
+  "rds-procedure": "another mysql.rds_* procedure",
+  "sys-procedure": "CALL sys.*",
+  "native-code": "a loadable function, plugin or component, or a function known from such libraries",
+  "remote-server": "CREATE SERVER, ENGINE=FEDERATED, CONNECT or SPIDER",
+  // Dynamic SQL
+  "prepare-variable": "PREPARE or EXECUTE IMMEDIATE from something that is not one literal",
+  "prepare-literal": "PREPARE or EXECUTE IMMEDIATE from a literal, which is analysed",
+  "unknown-routine": "CALL of, or a call to, a routine whose body is not in the text",
+  // Settings
+  "set-global": "SET GLOBAL",
+  "set-persist": "SET PERSIST or PERSIST_ONLY",
+  "set-lexing-mode": "sql_mode set so that quotes or backslashes lex otherwise, or to something not literal",
+  "set-charset": "a client charset whose bytes can hide quotes and backslashes",
+  "set-guarded-variable": "a variable that opens files, logging or replication, or turns a safety off",
+  "hint-set-var": "SET_VAR() in an optimizer hint",
+  // Writes
+  "write-without-where": "UPDATE or DELETE without WHERE",
+  "write-where-constant": "UPDATE or DELETE whose WHERE is constant",
+  "write-where-self-comparison": "UPDATE or DELETE whose WHERE compares columns only with themselves",
+  "write-many-tables": "UPDATE or DELETE of several tables",
+  // Hygiene
+  "select-unbounded": "SELECT from a table with neither WHERE, LIMIT nor aggregation",
+  "select-wildcard": "SELECT *",
+  "like-leading-wildcard": "LIKE '%…' or '_…'",
+  "order-by-rand": "ORDER BY RAND()",
+  "join-without-condition": "tables joined without condition; count = joins",
+  "joins-many": "more than 8 joins; count = joins",
+  "in-list-long": "an IN list of more than 1,000 items; count = items",
+  "offset-large": "OFFSET above 10,000; count = the offset",
+  "lock-without-where": "FOR UPDATE without WHERE",
+} as const satisfies Record<string, string>;
+
+export type FindingName = keyof typeof FINDING_NAMES;
