@@ -10,13 +10,13 @@ import { withLock } from "./lock.ts";
 
 export type RootName = "mariadb" | "mysql" | "mariadb11" | "clients" | "bench";
 
-/** `alone`: server plugins, dump programs, and headers for building the test plugin. */
+/** `alone`: the packages that hold server plugins and the dump programs. */
 const RECIPES: Readonly<Record<RootName, RootRecipe>> = {
   mariadb: {
     name: "mariadb",
     suite: "bookworm",
-    packages: ["mariadb-server-core", "mariadb-client-core", "libssl-dev"],
-    alone: ["mariadb-server", "mariadb-client", "libmariadb-dev"],
+    packages: ["mariadb-server-core", "mariadb-client-core"],
+    alone: ["mariadb-server", "mariadb-client"],
   },
   mysql: {
     name: "mysql",
