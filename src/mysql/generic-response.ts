@@ -59,7 +59,7 @@ const ERROR_NUMBER_UNKNOWN = 2000;
 const SQL_STATE_MARKER = 0x23;
 const SQL_STATE_BYTES = 5;
 const SESSION_VARIABLES_MAX = 1024;
-const NO_BYTES = new Uint8Array(0);
+const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /**
  * Reads an OK_Packet whose header byte is 0x00 or 0xFE.
@@ -78,13 +78,16 @@ export function decodeOkPacketAt(reader: ByteReader, capabilityFlags: number): O
   const lastInsertId = reader.lenencInteger();
   const statusFlags = reader.uint16();
   const warnings = reader.uint16();
-  const ok = { header, affectedRows, lastInsertId, statusFlags, warnings };
-  if (reader.remaining === 0) return { ...ok, info: NO_BYTES };
-  if ((capabilityFlags & CLIENT_SESSION_TRACK) === 0) return { ...ok, info: decodeUntrackedInfo(reader.rest()) };
-  const info = reader.lenencBytes();
-  if ((statusFlags & SERVER_SESSION_STATE_CHANGED) === 0) return { ...ok, info };
-  const sessionState = decodeSessionState(reader.lenencBytes());
-  return { ...ok, info, sessionState };
+  let info: Uint8Array = NO_BYTES;
+  if (reader.remaining > 0) {
+    const isTracked = (capabilityFlags & CLIENT_SESSION_TRACK) !== 0;
+    info = isTracked ? reader.lenencBytes() : decodeUntrackedInfo(reader.rest());
+    if (isTracked && (statusFlags & SERVER_SESSION_STATE_CHANGED) !== 0) {
+      const sessionState = decodeSessionState(reader.lenencBytes());
+      return { header, affectedRows, lastInsertId, statusFlags, warnings, info, sessionState };
+    }
+  }
+  return { header, affectedRows, lastInsertId, statusFlags, warnings, info };
 }
 
 function decodeUntrackedInfo(rest: Uint8Array): Uint8Array {

@@ -19,10 +19,11 @@ import {
   CONNECT_ATTRIBUTES_BYTES_MAX,
   EOF_HEADER,
   ERR_HEADER,
+  OK_HEADER,
   SCHEMA_BYTES_MAX,
   USER_BYTES_MAX,
 } from "./constants.ts";
-import { decodeErrPacket, type ErrPacket } from "./generic-response.ts";
+import { decodeErrPacket, decodeOkPacket, type ErrPacket, type OkPacket } from "./generic-response.ts";
 
 const PROTOCOL_VERSION = 10;
 const SERVER_VERSION_BYTES_MAX = 255;
@@ -356,37 +357,46 @@ export function encodeConnectAttributes(attributes: ReadonlyMap<string, string>)
   return writer.finish();
 }
 
-/** Asks the client to authenticate with another plugin; AuthNextFactor has the same members. */
+/** Asks the client to authenticate with another plugin. */
 export interface AuthSwitchRequest {
-  readonly pluginName: string;
+  readonly authPluginName: string;
   /** As sent: 20 bytes and a NUL for the password plugins, 32 bytes or nothing for others. */
   readonly authPluginData: Uint8Array;
 }
 
-/** A lone header byte is how servers ask for the hash of MySQL 4.0: it comes back as "mysql_old_password". */
-export function decodeAuthSwitchRequest(payload: Uint8Array): AuthSwitchRequest {
-  const reader = new ByteReader(payload, "AuthSwitchRequest");
-  expectHeader(reader, EOF_HEADER);
-  if (reader.remaining === 0) return { pluginName: "mysql_old_password", authPluginData: reader.rest() };
-  return { pluginName: decodePluginName(reader), authPluginData: reader.rest() };
-}
+/** A server's packet while it authenticates: page_protocol_connection_phase_authentication_methods. */
+export type AuthPacket =
+  | { readonly kind: "OK_Packet"; readonly ok: OkPacket }
+  | { readonly kind: "ERR_Packet"; readonly err: ErrPacket }
+  | ({ readonly kind: "AuthSwitchRequest" } & AuthSwitchRequest)
+  | { readonly kind: "AuthMoreData"; readonly data: Uint8Array }
+  | ({ readonly kind: "AuthNextFactor" } & AuthSwitchRequest);
 
-export function decodeAuthNextFactor(payload: Uint8Array): AuthSwitchRequest {
-  const reader = new ByteReader(payload, "AuthNextFactor");
-  expectHeader(reader, AUTH_NEXT_FACTOR_HEADER);
-  return { pluginName: decodePluginName(reader), authPluginData: reader.rest() };
-}
-
-/** The plugin's own bytes. */
-export function decodeAuthMoreData(payload: Uint8Array): Uint8Array {
-  const reader = new ByteReader(payload, "AuthMoreData");
-  expectHeader(reader, AUTH_MORE_DATA_HEADER);
-  return reader.rest();
-}
-
-function expectHeader(reader: ByteReader, expected: number): void {
+export function decodeAuthPacket(payload: Uint8Array, capabilityFlags: number): AuthPacket {
+  const reader = new ByteReader(payload, "packet of the authentication exchange");
   const header = reader.uint8();
-  if (header !== expected) reader.fail(`its first byte is ${header}, expected ${expected}`);
+  switch (header) {
+    case OK_HEADER:
+      return { kind: "OK_Packet", ok: decodeOkPacket(payload, capabilityFlags) };
+    case ERR_HEADER:
+      return { kind: "ERR_Packet", err: decodeErrPacket(payload) };
+    case EOF_HEADER:
+      return { kind: "AuthSwitchRequest", ...decodeSwitch(reader) };
+    case AUTH_MORE_DATA_HEADER:
+      return { kind: "AuthMoreData", data: reader.rest() };
+    case AUTH_NEXT_FACTOR_HEADER:
+      return { kind: "AuthNextFactor", ...decodeSwitch(reader) };
+    default:
+      return reader.fail(`its first byte is ${header}, expected 0, 1, 2, 254 or 255`);
+  }
+}
+
+function decodeSwitch(reader: ByteReader): AuthSwitchRequest {
+  // A lone header byte is how servers ask for the hash of MySQL 4.0 (page_protocol_connection_phase_packets_
+  // protocol_old_auth_switch_request).
+  if (reader.remaining === 0) return { authPluginName: "mysql_old_password", authPluginData: reader.rest() };
+  const authPluginName = decodePluginName(reader);
+  return { authPluginName, authPluginData: reader.rest() };
 }
 
 export function encodeAuthSwitchRequest(request: AuthSwitchRequest): Uint8Array {
@@ -400,7 +410,7 @@ export function encodeAuthNextFactor(request: AuthSwitchRequest): Uint8Array {
 function encodeSwitch(header: number, request: AuthSwitchRequest): Uint8Array {
   return new ByteWriter(64)
     .uint8(header)
-    .nulTerminatedBytes(encodeUtf8(request.pluginName))
+    .nulTerminatedBytes(encodeUtf8(request.authPluginName))
     .bytes(request.authPluginData)
     .finish();
 }
