@@ -1,0 +1,64 @@
+/** Counts tests in the JUnit reports of `bun test` and `deno test`; nothing else of the format is read. */
+
+export interface TestTotals {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+export interface TestReport extends TestTotals {
+  /** The test files that reported at least one test, as the runner names them. */
+  readonly files: ReadonlySet<string>;
+  /** `file: name` of each test that did not run, so that nothing is skipped in silence. */
+  readonly skippedNames: readonly string[];
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", "#10": "\n" };
+
+function attribute(tag: string, name: string): string {
+  const value = new RegExp(`\\s${name}="([^"]*)"`).exec(tag)?.[1] ?? "";
+  return value.replaceAll(/&([a-z]+|#10);/g, (whole, entity: string) => ENTITIES[entity] ?? whole);
+}
+
+/** A report that is cut off or not JUnit at all counts no test, which `judgeRun` then takes for a failure. */
+export function readReport(xml: string): TestReport {
+  const totals: TestTotals = { passed: 0, failed: 0, skipped: 0 };
+  const files = new Set<string>();
+  const skippedNames: string[] = [];
+  if (!xml.trimEnd().endsWith("</testsuites>")) return { ...totals, files, skippedNames };
+  // Text never holds a bare "<" in XML, so tags can be found by their brackets.
+  for (const [, tag = "", body = ""] of xml.matchAll(/(<testcase\b[^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs)) {
+    const file = (attribute(tag, "file") || attribute(tag, "classname")).replace(/^\.\//, "");
+    files.add(file);
+    if (/<(failure|error)\b/.test(body)) totals.failed++;
+    else if (/<skipped\b/.test(body)) {
+      totals.skipped++;
+      skippedNames.push(`${file}: ${attribute(tag, "name")}`);
+    } else totals.passed++;
+  }
+  return { ...totals, files, skippedNames };
+}
+
+/**
+ * What a run of `files` is worth. Whatever the report does not vouch for counts as a failure: a missing or empty
+ * report, a file that reported no test, and a runner that ended badly although each of its tests passed.
+ */
+export function judgeRun(
+  files: readonly string[],
+  xml: string | undefined,
+  exitCode: number,
+): { totals: TestTotals; skippedNames: readonly string[]; problems: string[] } {
+  const report = readReport(xml ?? "");
+  const problems = files
+    .filter((file) => !report.files.has(file))
+    .map((file) => `${file} reported no test: it crashed, ended the runner or is empty`);
+  if (files.length === 0) problems.push("there is no test file");
+  if (exitCode !== 0 && report.failed === 0 && problems.length === 0) {
+    problems.push(`the runner ended with ${exitCode} although no test failed`);
+  }
+  return {
+    totals: { passed: report.passed, failed: report.failed + problems.length, skipped: report.skipped },
+    skippedNames: report.skippedNames,
+    problems,
+  };
+}
