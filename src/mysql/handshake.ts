@@ -127,7 +127,7 @@ function isPluginNameByte(byte: number): boolean {
 }
 
 /** SAFETY: clients turn this name into a file name, so a server must not get "../" past us. */
-function decodePluginName(reader: ByteReader): string {
+export function decodePluginName(reader: ByteReader): string {
   const bytes = reader.nulTerminatedOrRestBytes();
   if (bytes.length > PLUGIN_NAME_BYTES_MAX) {
     reader.fail(`the plugin name has ${bytes.length} bytes, at most ${PLUGIN_NAME_BYTES_MAX} are allowed`);
@@ -291,7 +291,7 @@ function decodeAuthResponse(reader: ByteReader, flags: number): Uint8Array {
 }
 
 /** Keys and values in turn. An odd count is refused, as servers do. A key that comes twice keeps its last value. */
-function decodeConnectAttributes(reader: ByteReader): Map<string, string> {
+export function decodeConnectAttributes(reader: ByteReader): Map<string, string> {
   const attributes = new Map<string, string>();
   if (reader.remaining === 0) return attributes;
   const block = reader.lenencBytes();
