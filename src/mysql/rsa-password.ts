@@ -2,7 +2,7 @@
 
 import { constants, type KeyObject, privateDecrypt, publicEncrypt } from "node:crypto";
 import { MalformedPacketError } from "../base/bytes.ts";
-import { AUTH_PLUGIN_DATA_BYTES } from "./constants.ts";
+import { nonceOf } from "./auth-plugin-data.ts";
 
 /**
  * What a client sends to the owner of `publicKey`: the password with its closing NUL, XORed with authPluginData,
@@ -40,10 +40,6 @@ function decrypt(privateKey: KeyObject, encrypted: Uint8Array): Uint8Array {
 
 /** Repeats the 20 bytes over the password; the NUL that closes authPluginData on the wire takes no part. */
 function xorWithNonce(bytes: Uint8Array, authPluginData: Uint8Array): Uint8Array {
-  if (authPluginData.length < AUTH_PLUGIN_DATA_BYTES) {
-    throw new MalformedPacketError(
-      `Cannot use authPluginData of ${authPluginData.length} bytes: expected ${AUTH_PLUGIN_DATA_BYTES}`,
-    );
-  }
-  return bytes.map((byte, index) => byte ^ (authPluginData[index % AUTH_PLUGIN_DATA_BYTES] as number));
+  const nonce = nonceOf(authPluginData);
+  return Uint8Array.from(bytes, (byte, index) => byte ^ (nonce[index % nonce.length] as number));
 }
