@@ -288,7 +288,7 @@ const proxy = v.strictObject({
     env: "GATEKEEPER_PROXY_TLS_MODE",
     title: "TLS towards clients",
     description:
-      "off: plaintext only. allow: TLS for clients that ask for it. require: clients without TLS are refused with ERROR 3159. Unset means allow if tls_cert is set, else off.",
+      "off: plaintext only. allow: TLS for clients that ask for it. require: clients without TLS are refused with ERROR 3159. Unset means require if tls_client_ca is set, allow if only tls_cert is, else off.",
     reloadable: true,
   }),
   tlsCert: setting(pathKind("path of a PEM file"), {

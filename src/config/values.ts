@@ -12,6 +12,8 @@ export interface ValueKind<T> {
   readonly json: Readonly<Record<string, unknown>>;
   /** `list` takes a YAML sequence or commas, `map` a YAML mapping, `text` a scalar. */
   readonly shape: "text" | "list" | "map";
+  /** The loader makes such a value absolute. */
+  readonly isPath?: true;
 }
 
 const TEXT_LENGTH_MAX = 4096;
@@ -55,6 +57,7 @@ export function pathKind(describe = "path"): ValueKind<string> {
   return {
     describe,
     shape: "text",
+    isPath: true,
     json: { type: "string", maxLength: TEXT_LENGTH_MAX },
     parse: (text) => {
       if (text.length > TEXT_LENGTH_MAX || hasControlCharacter(text) || text.includes("\n")) {

@@ -1,0 +1,342 @@
+/** Options, environment and file → one checked configuration, or every problem at once. */
+import { dirname, resolve } from "node:path";
+import * as v from "valibot";
+import { type EffectiveSetting, effectiveSettings, type ParsedListener } from "./effective.ts";
+import { isReadableByAll, readBoundedFile, writableByOthers } from "./file-access.ts";
+import type { RawListener, RawValue, RawValues } from "./raw-config.ts";
+import { readConfigFile } from "./read-file.ts";
+import {
+  checkListener,
+  type DerivedSettings,
+  isLoopbackHost,
+  problemOfParentDirectory,
+  problemOfReadablePath,
+} from "./rules.ts";
+import {
+  CONFIG_FILE_ENV,
+  type Config,
+  type ListenerConfig,
+  type ListenerSettings,
+  listenerSchema,
+  type ProcessSettings,
+  processSchema,
+} from "./schema.ts";
+import { SETTING_BY_ENV, SETTING_BY_FLAG, SETTING_BY_KEY, SETTINGS, type Setting } from "./settings.ts";
+import { closestWord } from "./values.ts";
+
+export interface LoadInput {
+  /** Value of --config, which outranks GATEKEEPER_CONFIG. */
+  readonly file?: string;
+  /** Options by their name with dashes: "--listen-port" → "15336". */
+  readonly flags: ReadonlyMap<string, string>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export type LoadResult =
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      readonly effective: readonly EffectiveSetting[];
+      /** One line each, in the form of problems. */
+      readonly warnings: readonly string[];
+    }
+  | { readonly ok: false; readonly problems: readonly string[]; readonly warnings: readonly string[] };
+
+const ENV_PREFIX = "GATEKEEPER_";
+const ADMIN_KEY_BYTES_MAX = 4096;
+const ADMIN_KEY_LENGTH_MIN = 16;
+
+/** Everything read, before listeners and process are told apart. */
+interface Gathered {
+  readonly listeners: readonly RawListener[];
+  readonly process: RawValues;
+  readonly filePath: string | undefined;
+}
+
+interface Findings {
+  readonly problems: string[];
+  readonly warnings: string[];
+}
+
+/** Loads and checks the configuration. Never throws for what an operator can write. */
+export async function loadConfig(input: LoadInput): Promise<LoadResult> {
+  const findings: Findings = { problems: [], warnings: [] };
+  const gathered = await gather(input, findings);
+  const processSettings = parseProcess(gathered, findings);
+  const listeners = gathered.listeners.map((raw) => parseListener(raw, gathered, input.env, findings));
+  const parsed = listeners.filter((listener) => listener !== undefined);
+  const adminApiKey = processSettings === undefined ? undefined : checkProcess(processSettings, gathered, findings);
+  checkAddresses(parsed, processSettings, findings);
+  if (findings.problems.length > 0 || processSettings === undefined) {
+    return { ok: false, problems: dedupe(findings.problems), warnings: dedupe(findings.warnings) };
+  }
+  const { adminApiKeyFile: _, ...rest } = processSettings;
+  const config: Config = {
+    ...rest,
+    listeners: parsed.map((listener) => listener.config),
+    ...(adminApiKey === undefined ? {} : { adminApiKey }),
+    ...(gathered.filePath === undefined ? {} : { file: gathered.filePath }),
+  };
+  return {
+    ok: true,
+    config,
+    effective: effectiveSettings(gathered.process, parsed),
+    warnings: dedupe(findings.warnings),
+  };
+}
+
+/** Several listeners that share a bad value would report it once each. */
+function dedupe(lines: readonly string[]): string[] {
+  return [...new Set(lines)];
+}
+
+async function gather(input: LoadInput, findings: Findings): Promise<Gathered> {
+  const given = input.file ?? input.env[CONFIG_FILE_ENV];
+  const filePath = given === undefined || given === "" ? undefined : resolve(given);
+  const file = filePath === undefined ? undefined : await readConfigFile(filePath);
+  findings.problems.push(...(file?.problems ?? []));
+  findings.warnings.push(...(file?.warnings ?? []));
+  const overrides = new Map([...readEnv(input.env, findings), ...readFlags(input.flags, findings)]);
+  const entries: readonly RawListener[] =
+    file === undefined || file.listeners.length === 0 ? [{ where: undefined, values: new Map() }] : file.listeners;
+  if (entries.length > 1) refuseListenerOverrides(overrides, entries.length, findings);
+  const shared = file?.top ?? new Map<string, RawValue>();
+  return {
+    filePath,
+    process: ofScope("process", [shared, overrides]),
+    listeners: entries.map((entry) => ({
+      where: entry.where,
+      values: ofScope("listener", [shared, entry.values, overrides]),
+    })),
+  };
+}
+
+/** Later layers outrank earlier ones. */
+function ofScope(scope: Setting["scope"], layers: readonly RawValues[]): RawValues {
+  const merged: RawValues = new Map();
+  for (const layer of layers) {
+    for (const [key, value] of layer) if (SETTING_BY_KEY.get(key)?.scope === scope) merged.set(key, value);
+  }
+  return merged;
+}
+
+function refuseListenerOverrides(overrides: RawValues, count: number, findings: Findings): void {
+  for (const [key, value] of [...overrides]) {
+    if (SETTING_BY_KEY.get(key)?.scope !== "listener") continue;
+    overrides.delete(key);
+    findings.problems.push(
+      `${value.where}: describes a single listener, but the file has ${count}: set ${key} in their entries of listeners: instead`,
+    );
+  }
+}
+
+function readEnv(env: LoadInput["env"], findings: Findings): RawValues {
+  const values: RawValues = new Map();
+  for (const [name, text] of Object.entries(env)) {
+    if (text === undefined) continue;
+    const setting = SETTING_BY_ENV.get(name);
+    if (setting !== undefined) {
+      if (text === "") findings.warnings.push(`${name}: is empty and counts as not set`);
+      else values.set(setting.key, { value: text, source: "env", where: name });
+    } else if (name.startsWith(ENV_PREFIX) && name !== CONFIG_FILE_ENV) {
+      findings.problems.push(unknownVariable(name));
+    }
+  }
+  return values;
+}
+
+function unknownVariable(name: string): string {
+  const near = closestWord(
+    name.slice(ENV_PREFIX.length),
+    [...SETTING_BY_ENV.keys(), CONFIG_FILE_ENV].map((env) => env.replace(ENV_PREFIX, "")),
+  );
+  const isServiceLink = name.startsWith("GATEKEEPER_SERVICE_") || name.startsWith("GATEKEEPER_PORT");
+  if (isServiceLink) {
+    return `${name}: unknown setting; Kubernetes sets it for a Service named gatekeeper: set enableServiceLinks: false in the pod, or rename the Service`;
+  }
+  const full = near === undefined || near === "ADMIN_API_KEY" ? near : ENV_PREFIX + near;
+  return `${name}: unknown setting${full === undefined ? "" : `, did you mean ${full}?`}`;
+}
+
+function readFlags(flags: LoadInput["flags"], findings: Findings): RawValues {
+  const values: RawValues = new Map();
+  for (const [flag, text] of flags) {
+    const setting = SETTING_BY_FLAG.get(flag);
+    if (setting === undefined) findings.problems.push(`${flag}: unknown option`);
+    else if (text === "") findings.problems.push(`${flag}: needs a value`);
+    else values.set(setting.key, { value: text, source: "flag", where: flag });
+  }
+  return values;
+}
+
+/** Where a setting is, or would be, written: the start of every message about it. */
+function whereOf(key: string, values: RawValues, listener: RawListener | undefined): string {
+  const given = values.get(key);
+  if (given !== undefined) return given.where;
+  if (listener?.where !== undefined) return `${listener.where}.${key}`;
+  return SETTING_BY_KEY.get(key)?.metadata.env ?? key;
+}
+
+/** Raw values as the nested object the schema parses, with paths made absolute. */
+function nest(values: RawValues, scope: Setting["scope"], filePath: string | undefined): Record<string, unknown> {
+  // The one object without a default: its absence should read as a missing host, not as a missing object.
+  const root: Record<string, unknown> = scope === "listener" ? { backend: {} } : {};
+  for (const [key, raw] of values) {
+    const path = SETTING_BY_KEY.get(key)?.path ?? [];
+    let node = root;
+    for (const part of path.slice(0, -1)) {
+      node[part] ??= {};
+      node = node[part] as Record<string, unknown>;
+    }
+    node[path.at(-1) ?? ""] = absolutePath(key, raw, filePath);
+  }
+  return root;
+}
+
+/** A path in the file is relative to the file; anywhere else, to the working directory. */
+function absolutePath(key: string, raw: RawValue, filePath: string | undefined): RawValue["value"] {
+  const isPath = SETTING_BY_KEY.get(key)?.metadata.kind.isPath ?? false;
+  if (!isPath || typeof raw.value !== "string") return raw.value;
+  if (key === "backend.tls_ca_file" && raw.value === "system") return raw.value;
+  return resolve(raw.source === "file" && filePath !== undefined ? dirname(filePath) : ".", raw.value);
+}
+
+function reportIssues(
+  issues: readonly v.BaseIssue<unknown>[],
+  values: RawValues,
+  listener: RawListener | undefined,
+  findings: Findings,
+): void {
+  for (const issue of issues) {
+    const names = (issue.path ?? []).map((item) => String(item.key));
+    const setting = SETTINGS.find(
+      (candidate) => names.length > 0 && candidate.path.every((part, index) => part === names[index]),
+    );
+    const key = setting?.key ?? names.join(".");
+    const text =
+      issue.received === "undefined" && setting?.required === true
+        ? `missing: set ${missingHint(setting)}`
+        : issue.message;
+    findings.problems.push(`${whereOf(key, values, listener)}: ${text}`);
+  }
+}
+
+function missingHint(setting: Setting): string {
+  return `the ${setting.title.toLowerCase()}, for example ${setting.metadata.example ?? setting.metadata.kind.describe}`;
+}
+
+function parseListener(
+  raw: RawListener,
+  gathered: Gathered,
+  env: LoadInput["env"],
+  findings: Findings,
+): ParsedListener | undefined {
+  const result = v.safeParse(listenerSchema, nest(raw.values, "listener", gathered.filePath));
+  if (!result.success) {
+    reportIssues(result.issues, raw.values, raw, findings);
+    return undefined;
+  }
+  const settings = result.output;
+  const say = (lines: string[]) => (key: string, text: string) => {
+    lines.push(`${whereOf(key, raw.values, raw)}: ${text}`);
+  };
+  const derived = checkListener({
+    settings,
+    isSet: (key) => raw.values.has(key),
+    problem: say(findings.problems),
+    warn: say(findings.warnings),
+    systemCaFile: env["SSL_CERT_FILE"],
+  });
+  return { raw, settings, derived, config: listenerConfig(settings, derived) };
+}
+
+function listenerConfig(settings: ListenerSettings, derived: DerivedSettings): ListenerConfig {
+  const { listen, backend } = settings;
+  const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
+  return {
+    ...settings,
+    name: settings.name ?? listen.socket ?? `${host}:${listen.port}`,
+    clientAuth: derived.clientAuth,
+    proxy: { ...settings.proxy, tlsMode: derived.clientTlsMode },
+    backend: {
+      ...backend,
+      tokenSource: derived.tokenSource,
+      tlsServerName: backend.tlsServerName ?? backend.host,
+      ...(derived.region === undefined ? {} : { region: derived.region }),
+      ...(derived.caFile === undefined ? {} : { tlsCaFile: derived.caFile }),
+    },
+  };
+}
+
+function parseProcess(gathered: Gathered, findings: Findings): ProcessSettings | undefined {
+  const result = v.safeParse(processSchema, nest(gathered.process, "process", gathered.filePath));
+  if (result.success) return result.output;
+  reportIssues(result.issues, gathered.process, undefined, findings);
+  return undefined;
+}
+
+/** Process-wide rules; the answer is the key of the admin API, whichever way it was given. */
+function checkProcess(settings: ProcessSettings, gathered: Gathered, findings: Findings): string | undefined {
+  const at = (key: string) => whereOf(key, gathered.process, undefined);
+  const problem = (key: string, text: string | undefined) => {
+    if (text !== undefined) findings.problems.push(`${at(key)}: ${text}`);
+  };
+  if (settings.policy.file !== undefined) problem("policy.file", problemOfReadablePath(settings.policy.file));
+  if (settings.audit.file !== undefined) problem("audit.file", problemOfParentDirectory(settings.audit.file));
+  let key = settings.adminApiKey;
+  if (settings.adminApiKeyFile !== undefined) {
+    if (key !== undefined) problem("admin_api_key_file", "has no effect beside ADMIN_API_KEY: remove one of the two");
+    const read = readAdminKey(settings.adminApiKeyFile);
+    if ("problem" in read) problem("admin_api_key_file", read.problem);
+    else key = read.key;
+    if ("warning" in read) findings.warnings.push(`${at("admin_api_key_file")}: ${read.warning}`);
+  }
+  if (key !== undefined && key.length < ADMIN_KEY_LENGTH_MIN) {
+    findings.warnings.push(`${at("admin_api_key")}: is short enough to be guessed: make one with openssl rand -hex 16`);
+  }
+  if (key === undefined && settings.adminApiKeyFile === undefined && !isLoopbackHost(settings.api.host)) {
+    problem(
+      "api.host",
+      `${settings.api.host} can be reached from other machines and the admin API has no key: set ADMIN_API_KEY, or 127.0.0.1`,
+    );
+  }
+  return key;
+}
+
+function readAdminKey(path: string): { key: string; warning?: string } | { problem: string } {
+  const read = readBoundedFile(path, ADMIN_KEY_BYTES_MAX);
+  if ("problem" in read) return read;
+  const writable = writableByOthers(path, read.mode);
+  if (writable !== undefined) return { problem: writable };
+  const key = (read.bytes.toString("utf8").split("\n")[0] ?? "").trim();
+  if (key === "") return { problem: `${path} is empty: its first line must be the key` };
+  return isReadableByAll(read.mode)
+    ? { key, warning: `${path} is readable by everyone: run chmod 600 ${path}` }
+    : { key };
+}
+
+/** No two listeners, nor listener and admin API, on one address; no two listeners with one name. */
+function checkAddresses(
+  listeners: readonly ParsedListener[],
+  settings: ProcessSettings | undefined,
+  findings: Findings,
+): void {
+  const taken = new Map<string, string>();
+  if (settings !== undefined && settings.api.port !== 0)
+    taken.set(`${settings.api.host}:${settings.api.port}`, "the admin API");
+  const names = new Set<string>();
+  for (const { raw, config } of listeners) {
+    const { host, port, socket } = config.listen;
+    const address = socket ?? `${host}:${port}`;
+    const at = (key: string) => whereOf(key, raw.values, raw);
+    const holder = port === 0 && socket === undefined ? undefined : taken.get(address);
+    if (holder !== undefined) {
+      const key = socket === undefined ? "listen.port" : "listen.socket";
+      findings.problems.push(`${at(key)}: ${address} is already the address of ${holder}: choose another`);
+    } else if (names.has(config.name)) {
+      findings.problems.push(`${at("name")}: another listener is also named ${config.name}: choose another name`);
+    }
+    taken.set(address, `listener ${config.name}`);
+    names.add(config.name);
+  }
+}

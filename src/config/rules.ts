@@ -1,0 +1,340 @@
+/**
+ * Rules that concern more than one setting of a listener, or the files it names: what start-up refuses, and what it warns
+ * about. Every text names the setting to change.
+ */
+import { isIP } from "node:net";
+import { dirname } from "node:path";
+import { fileExists, isDirectory } from "./file-access.ts";
+import { checkCertificatePair, problemOfCaFile, problemOfPublicKeyFile, systemCaFile } from "./pem-files.ts";
+import { regionOfHost } from "./region.ts";
+import type { ClientAuth, ClientTlsMode, ListenerSettings, TokenSource } from "./schema.ts";
+import { loadUsersFile } from "./users-file.ts";
+
+/** One listener under inspection. */
+export interface ListenerCheck {
+  readonly settings: ListenerSettings;
+  /** True when the operator gave the setting; a default does not count. */
+  readonly isSet: (key: string) => boolean;
+  readonly problem: (key: string, text: string) => void;
+  readonly warn: (key: string, text: string) => void;
+  /** SSL_CERT_FILE of the environment. */
+  readonly systemCaFile: string | undefined;
+}
+
+/** What follows from the settings of a listener. */
+export interface DerivedSettings {
+  readonly tokenSource: TokenSource;
+  readonly clientAuth: ClientAuth;
+  readonly clientTlsMode: ClientTlsMode;
+  readonly region: string | undefined;
+  /** The path behind the word system. */
+  readonly caFile: string | undefined;
+}
+
+/** The size of sun_path less its NUL, on Linux. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Checks one listener with all rules, so that every problem comes back at once. */
+export function checkListener(check: ListenerCheck): DerivedSettings {
+  const tokenSource = checkTokenSource(check);
+  const clientTlsMode = checkClientTls(check);
+  const clientAuth = checkClientAuth(check, tokenSource, clientTlsMode);
+  checkListen(check, clientTlsMode);
+  checkBackendTlsMode(check, tokenSource);
+  const caFile = checkBackendCa(check);
+  checkBackendKeys(check);
+  return { tokenSource, clientTlsMode, clientAuth, caFile, region: checkRegion(check, tokenSource) };
+}
+
+/** True for addresses only this machine can reach. */
+export function isLoopbackHost(host: string): boolean {
+  const name = host.toLowerCase();
+  if (name === "localhost" || name === "::1") return true;
+  const address = name.startsWith("::ffff:") ? name.slice(7) : name;
+  return isIP(address) === 4 && address.startsWith("127.");
+}
+
+function isLocalListener(settings: ListenerSettings): boolean {
+  return settings.listen.socket !== undefined || isLoopbackHost(settings.listen.host);
+}
+
+function checkListen(check: ListenerCheck, clientTlsMode: ClientTlsMode): void {
+  const { listen } = check.settings;
+  if (listen.socket !== undefined) {
+    const bytes = Buffer.byteLength(listen.socket);
+    if (bytes > SOCKET_PATH_BYTES_MAX) {
+      check.problem(
+        "listen.socket",
+        `the path is ${bytes} bytes long, at most ${SOCKET_PATH_BYTES_MAX} are possible: choose a shorter one`,
+      );
+    } else if (!isDirectory(dirname(listen.socket))) {
+      check.problem(
+        "listen.socket",
+        `the directory ${dirname(listen.socket)} does not exist: create it, with permissions for the clients`,
+      );
+    }
+    for (const key of ["listen.host", "listen.port"]) {
+      if (check.isSet(key)) {
+        check.problem(
+          key,
+          "has no effect beside listen.socket: remove one of the two, or add a second entry to listeners: for it",
+        );
+      }
+    }
+  } else if (!isLocalListener(check.settings) && clientTlsMode !== "require") {
+    const state = clientTlsMode === "off" ? "is plaintext" : "allows plaintext";
+    check.warn(
+      "proxy.tls_mode",
+      `the listener on ${listen.host} ${state}: set proxy.tls_cert, proxy.tls_key and proxy.tls_mode require`,
+    );
+  }
+}
+
+function checkTokenSource(check: ListenerCheck): TokenSource {
+  const { tokenSource, tokenCmd } = check.settings.backend;
+  if (tokenSource === "command" && tokenCmd === undefined) {
+    check.problem(
+      "backend.token_source",
+      "command needs backend.token_cmd: set it, or set backend.token_source to rds-signer",
+    );
+  }
+  if (tokenSource === "rds-signer" && tokenCmd !== undefined) {
+    check.problem("backend.token_cmd", "has no effect while backend.token_source is rds-signer: remove one of the two");
+  }
+  return tokenSource ?? (tokenCmd === undefined ? "none" : "command");
+}
+
+/** The setting that switched tokens on, for messages. */
+function tokenKey(check: ListenerCheck): string {
+  return check.settings.backend.tokenSource === undefined ? "backend.token_cmd" : "backend.token_source";
+}
+
+function checkBackendTlsMode(check: ListenerCheck, tokenSource: TokenSource): void {
+  const { backend } = check.settings;
+  const mode = backend.tlsMode;
+  if (tokenSource !== "none" && (mode === "disable" || mode === "prefer")) {
+    check.problem(
+      "backend.tls_mode",
+      `${mode} could send a login token in plaintext: ${tokenKey(check)} needs verify-full (or verify-ca, or require)`,
+    );
+    return;
+  }
+  if (mode === "prefer") {
+    check.warn(
+      "backend.tls_mode",
+      "prefer falls back to plaintext and verifies nothing: set verify-full and backend.tls_ca_file",
+    );
+  } else if (mode === "require") {
+    check.warn(
+      "backend.tls_mode",
+      tokenSource === "none"
+        ? "require encrypts but does not verify the server: set verify-full and backend.tls_ca_file"
+        : "require does not verify the server, so whoever sits in between gets the login token: set verify-full and backend.tls_ca_file",
+    );
+  } else if (mode === "disable" && !isLoopbackHost(backend.host)) {
+    check.warn(
+      "backend.tls_mode",
+      `disable sends everything to ${backend.host} in plaintext: set verify-full and backend.tls_ca_file`,
+    );
+  }
+  if (mode === "verify-full" && isIP(backend.host) !== 0 && backend.tlsServerName === undefined) {
+    check.problem(
+      "backend.host",
+      `verify-full needs a name to verify, and ${backend.host} is an IP address: use the server's DNS name, or set backend.tls_server_name to the name in its certificate (the address itself, if the certificate holds it)`,
+    );
+  }
+  if (backend.tlsMinVersion === "TLSv1" || backend.tlsMinVersion === "TLSv1.1") {
+    check.warn(
+      "backend.tls_min_version",
+      `${backend.tlsMinVersion} is broken: use it only for a server that cannot do TLSv1.2`,
+    );
+  }
+}
+
+function checkBackendCa(check: ListenerCheck): string | undefined {
+  const { tlsMode, tlsCaFile } = check.settings.backend;
+  const verifies = tlsMode === "verify-ca" || tlsMode === "verify-full";
+  if (tlsCaFile === undefined) {
+    if (verifies) {
+      check.problem(
+        "backend.tls_ca_file",
+        `${tlsMode} needs it: set the PEM bundle of the server's certificate authority, or system for the bundle of the operating system`,
+      );
+    }
+    return undefined;
+  }
+  if (!verifies) {
+    check.warn(
+      "backend.tls_ca_file",
+      `has no effect while backend.tls_mode is ${tlsMode}: set verify-full or verify-ca`,
+    );
+  }
+  let path = tlsCaFile;
+  if (tlsCaFile === "system") {
+    const found = systemCaFile(check.systemCaFile);
+    if ("problem" in found) {
+      check.problem("backend.tls_ca_file", found.problem);
+      return undefined;
+    }
+    path = found.path;
+  }
+  const problem = problemOfCaFile(path);
+  if (problem !== undefined) check.problem("backend.tls_ca_file", problem);
+  return path;
+}
+
+interface PairKeys {
+  readonly certKey: string;
+  readonly cert: string | undefined;
+  readonly keyKey: string;
+  readonly key: string | undefined;
+}
+
+/** A certificate and its key: both or none, readable, and made for each other. */
+function checkPair(check: ListenerCheck, pair: PairKeys): void {
+  if (pair.cert === undefined && pair.key === undefined) return;
+  if (pair.cert === undefined) check.problem(pair.keyKey, `needs ${pair.certKey} beside it: set both or none`);
+  else if (pair.key === undefined) check.problem(pair.certKey, `needs ${pair.keyKey} beside it: set both or none`);
+  else {
+    const found = checkCertificatePair(pair.cert, pair.key);
+    if (found.certProblem !== undefined) check.problem(pair.certKey, found.certProblem);
+    if (found.keyProblem !== undefined) check.problem(pair.keyKey, found.keyProblem);
+    if (found.keyWarning !== undefined) check.warn(pair.keyKey, found.keyWarning);
+  }
+}
+
+function checkBackendKeys(check: ListenerCheck): void {
+  const { backend } = check.settings;
+  checkPair(check, {
+    certKey: "backend.tls_client_cert",
+    cert: backend.tlsClientCert,
+    keyKey: "backend.tls_client_key",
+    key: backend.tlsClientKey,
+  });
+  if (backend.publicKeyFile !== undefined) {
+    const problem = problemOfPublicKeyFile(backend.publicKeyFile);
+    if (problem !== undefined) check.problem("backend.public_key_file", problem);
+  }
+}
+
+function checkClientTls(check: ListenerCheck): ClientTlsMode {
+  const { tlsMode, tlsCert, tlsKey, tlsClientCa } = check.settings.proxy;
+  checkPair(check, { certKey: "proxy.tls_cert", cert: tlsCert, keyKey: "proxy.tls_key", key: tlsKey });
+  const effective = tlsMode ?? defaultClientTlsMode(check.settings.proxy);
+  if (tlsMode !== undefined && tlsMode !== "off" && tlsCert === undefined && tlsKey === undefined) {
+    check.problem("proxy.tls_mode", `${tlsMode} needs a certificate: set proxy.tls_cert and proxy.tls_key`);
+  }
+  if (tlsMode === "off" && tlsCert !== undefined) {
+    check.warn("proxy.tls_mode", "off leaves proxy.tls_cert unused and clients in plaintext: set allow or require");
+  }
+  if (tlsClientCa !== undefined) {
+    const problem = problemOfCaFile(tlsClientCa);
+    if (problem !== undefined) check.problem("proxy.tls_client_ca", problem);
+    if (effective !== "require") {
+      check.problem(
+        "proxy.tls_client_ca",
+        `is passed by with plaintext while proxy.tls_mode is ${effective}: set it to require`,
+      );
+    }
+  }
+  return effective;
+}
+
+function defaultClientTlsMode(proxy: ListenerSettings["proxy"]): ClientTlsMode {
+  if (proxy.tlsCert === undefined) return "off";
+  return proxy.tlsClientCa === undefined ? "allow" : "require";
+}
+
+function checkClientAuth(check: ListenerCheck, tokenSource: TokenSource, clientTlsMode: ClientTlsMode): ClientAuth {
+  const { clientAuth, listen } = check.settings;
+  checkClientAuthFiles(check);
+  if (tokenSource === "none") {
+    if (clientAuth === "trust")
+      check.warn(
+        "client_auth",
+        "trust has no effect without backend.token_source: the server checks the client's password",
+      );
+    else if (clientAuth !== undefined) {
+      check.problem(
+        "client_auth",
+        `${clientAuth} needs backend.token_source or backend.token_cmd: querycop cannot log in to the server without a password or token of its own`,
+      );
+    }
+    if (check.isSet("iam_users"))
+      check.warn("iam_users", "has no effect without backend.token_source or backend.token_cmd");
+    return "relay";
+  }
+  const isLocal = isLocalListener(check.settings);
+  if (clientAuth === undefined) {
+    if (!isLocal) {
+      check.problem(
+        "client_auth",
+        `must be chosen, because the listener on ${listen.host} can be reached from other machines and ${tokenKey(check)} logs in whoever comes: set password or certificate (or trust, if the network keeps strangers out)`,
+      );
+    } else {
+      check.warn(
+        "client_auth",
+        "is not set, so every local process may log in as any user of iam_users: set password, certificate or trust",
+      );
+    }
+    return "trust";
+  }
+  if (clientAuth === "trust" && !isLocal) {
+    check.warn(
+      "client_auth",
+      `trust lets whoever reaches ${listen.host} log in as any user of iam_users: set password or certificate`,
+    );
+  }
+  if (clientAuth === "certificate" && (check.settings.proxy.tlsClientCa === undefined || clientTlsMode !== "require")) {
+    check.problem("client_auth", "certificate needs proxy.tls_client_ca, and proxy.tls_mode require");
+  }
+  return clientAuth;
+}
+
+function checkClientAuthFiles(check: ListenerCheck): void {
+  const { clientAuth, usersFile, certificateUsers } = check.settings;
+  if (clientAuth === "password" && usersFile === undefined) {
+    check.problem("users_file", "client_auth password needs it: set a file made with querycop hash-password");
+  }
+  if (usersFile !== undefined) {
+    if (clientAuth !== "password") check.warn("users_file", "has no effect unless client_auth is password");
+    const loaded = loadUsersFile(usersFile);
+    if ("problems" in loaded) for (const text of loaded.problems) check.problem("users_file", text);
+    else for (const text of loaded.warnings) check.warn("users_file", text);
+  }
+  if (certificateUsers !== undefined && clientAuth !== "certificate") {
+    check.warn("certificate_users", "has no effect unless client_auth is certificate");
+  }
+}
+
+function checkRegion(check: ListenerCheck, tokenSource: TokenSource): string | undefined {
+  const { backend } = check.settings;
+  const derived = regionOfHost(backend.host) ?? regionOfHost(backend.tlsServerName ?? "");
+  if (backend.region !== undefined) {
+    if (derived !== undefined && derived !== backend.region) {
+      check.warn(
+        "backend.region",
+        `${backend.region} differs from ${derived}, the region in the server's name: tokens for another region are refused`,
+      );
+    }
+    return backend.region;
+  }
+  if (derived === undefined && tokenSource === "rds-signer") {
+    check.problem(
+      "backend.region",
+      `rds-signer needs it, and ${backend.host} is not an RDS host name: set the AWS region, or set backend.tls_server_name to the RDS name behind it`,
+    );
+  }
+  return derived;
+}
+
+/** Checks paths of the process-wide settings. */
+export function problemOfReadablePath(path: string): string | undefined {
+  return fileExists(path) ? undefined : `cannot read ${path}: no such file`;
+}
+
+export function problemOfParentDirectory(path: string): string | undefined {
+  return isDirectory(dirname(path))
+    ? undefined
+    : `the directory ${dirname(path)} does not exist: create it for querycop to write in`;
+}
