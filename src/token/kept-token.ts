@@ -7,6 +7,7 @@ export interface KeptToken {
   readonly value: Uint8Array;
   readonly expiresAtMs: number | undefined;
   readonly mintedAtMs: number;
+  readonly mintedWallMs: number;
   /** Monotonic moment after which it is not handed out again; undefined: good for one login. */
   readonly reusableUntilMs: number | undefined;
   /** Monotonic moment after which a successor is minted in the background. */
@@ -22,14 +23,16 @@ export interface KeepLimits {
 
 export function keepToken(minted: MintedToken, mintId: number, limits: KeepLimits, clock: Clock): KeptToken {
   const mintedAtMs = clock.monotonicMs();
+  const mintedWallMs = clock.wallMs();
   const expiresAtMs = earlier(tokenExpiryMs(minted.value), minted.credentialsExpireAtMs);
   const lifeMs =
-    expiresAtMs === undefined ? 0 : Math.min(limits.maxAgeMs, expiresAtMs - clock.wallMs() - limits.expiryMarginMs);
+    expiresAtMs === undefined ? 0 : Math.min(limits.maxAgeMs, expiresAtMs - mintedWallMs - limits.expiryMarginMs);
   return {
     mintId,
     value: minted.value,
     expiresAtMs,
     mintedAtMs,
+    mintedWallMs,
     reusableUntilMs: lifeMs > 0 ? mintedAtMs + lifeMs : undefined,
     // Spread, so that targets minted together are not all renewed in the same moment.
     refreshAtMs: mintedAtMs + lifeMs - limits.refreshAheadMs * (0.5 + Math.random() / 2),
@@ -40,6 +43,8 @@ export function keepToken(minted: MintedToken, mintId: number, limits: KeepLimit
 /** By both clocks: setting the machine's time may shorten a token's use, and cannot stretch it. */
 export function isReusable(kept: KeptToken, expiryMarginMs: number, clock: Clock): boolean {
   if (kept.reusableUntilMs === undefined || clock.monotonicMs() >= kept.reusableUntilMs) return false;
+  // A clock set back means that the token carries a date from the future, which the server refuses.
+  if (clock.wallMs() < kept.mintedWallMs - expiryMarginMs) return false;
   return kept.expiresAtMs === undefined || clock.wallMs() < kept.expiresAtMs - expiryMarginMs;
 }
 
