@@ -44,6 +44,7 @@ export const ERROR_CODES = {
   QC_CLIENT_MALFORMED_COMMAND: row("client", "client-protocol", 1835, "HY000"),
   QC_CLIENT_UNKNOWN_COMMAND: row("client", "client-protocol", 1047, "08S01"),
   QC_CLIENT_UNKNOWN_STATEMENT_ID: row("client", "client-protocol", 1243, "HY000"),
+  QC_CLIENT_TOO_MANY_STATEMENTS: row("client", "limit", 1461, "42000"),
   QC_CLIENT_OLD_AUTH: row("client", "auth-refused", 1251, "08004"),
   QC_CLIENT_CHARSET: row("client", "auth-refused", 1115, "42000"),
   QC_CLIENT_TLS_REQUIRED: row("client", "auth-refused", 3159, "HY000"),

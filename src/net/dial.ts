@@ -1,0 +1,150 @@
+/** TCP connect to a backend: name lookup per connect, both address families raced, one deadline over all. */
+import { promises as dns } from "node:dns";
+import { connect, isIP, type Socket } from "node:net";
+import { QuerycopError } from "../base/errors.ts";
+
+export type AddressFamily = "auto" | "ipv4" | "ipv6";
+
+export interface DialOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly family: AddressFamily;
+  /** Milliseconds for lookup and connect together. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** RFC 8305 section 5 recommends 250 ms between attempts. */
+const ATTEMPT_DELAY_MS = 250;
+const ADDRESSES_MAX = 16;
+const KEEP_ALIVE_MS = 30_000;
+
+/**
+ * Connects to the first address that answers. The name is looked up at every call, because an Aurora failover is a DNS
+ * change. Throws QC_BACKEND_DNS, QC_BACKEND_UNREACHABLE or QC_BACKEND_TIMEOUT.
+ */
+export async function dialBackend(options: DialOptions): Promise<Socket> {
+  const deadline = AbortSignal.timeout(options.timeoutMs);
+  const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
+  const addresses = await lookupAddresses(options, signal);
+  const errors: string[] = [];
+  const sockets = new Set<Socket>();
+  try {
+    const socket = await raceAddresses(addresses, options.port, signal, sockets, errors);
+    sockets.delete(socket);
+    return socket;
+  } catch (cause) {
+    if (signal.aborted && !deadline.aborted) {
+      throw new QuerycopError("QC_CLIENT_CLOSED", "The client went away while the backend was dialled", { cause });
+    }
+    const target = `${options.host}:${options.port}`;
+    const detail = deadline.aborted ? `no answer within ${options.timeoutMs} ms` : errors.join(", ");
+    throw new QuerycopError("QC_BACKEND_UNREACHABLE", `Cannot connect to backend ${target}: ${detail}`, {
+      clientMessage: "querycop: cannot connect to the backend, run querycop doctor on the proxy host",
+      cause,
+    });
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+}
+
+interface Address {
+  readonly address: string;
+  readonly family: number;
+}
+
+async function lookupAddresses(options: DialOptions, signal: AbortSignal): Promise<Address[]> {
+  const literal = isIP(options.host);
+  if (literal !== 0) return [{ address: options.host, family: literal }];
+  let found: Address[];
+  try {
+    found = await abortable(dns.lookup(options.host, { all: true, order: "verbatim" } as { all: true }), signal);
+  } catch (cause) {
+    const code = signal.aborted
+      ? `no answer within ${options.timeoutMs} ms`
+      : ((cause as { code?: string }).code ?? "failed");
+    throw new QuerycopError("QC_BACKEND_DNS", `Cannot look up backend host "${options.host}": ${code}`, {
+      clientMessage: "querycop: the backend host name cannot be looked up, check GATEKEEPER_BACKEND_HOST",
+      cause,
+    });
+  }
+  const wanted = options.family === "auto" ? 0 : options.family === "ipv4" ? 4 : 6;
+  const usable = interleaveFamilies(found.filter((entry) => wanted === 0 || entry.family === wanted));
+  if (usable.length === 0) {
+    throw new QuerycopError(
+      "QC_BACKEND_DNS",
+      `Backend host "${options.host}" has no ${options.family} address, see GATEKEEPER_BACKEND_ADDRESS_FAMILY`,
+      { clientMessage: "querycop: the backend has no address of the configured family" },
+    );
+  }
+  return usable.slice(0, ADDRESSES_MAX);
+}
+
+/** The resolver's first family leads, then the families take turns (RFC 8305 section 4). */
+function interleaveFamilies(addresses: readonly Address[]): Address[] {
+  const first = addresses.filter((entry) => entry.family === addresses[0]?.family);
+  const other = addresses.filter((entry) => entry.family !== addresses[0]?.family);
+  const result: Address[] = [];
+  for (let i = 0; i < Math.max(first.length, other.length); i++) {
+    for (const entry of [first[i], other[i]]) if (entry !== undefined) result.push(entry);
+  }
+  return result;
+}
+
+function raceAddresses(
+  addresses: readonly Address[],
+  port: number,
+  signal: AbortSignal,
+  sockets: Set<Socket>,
+  errors: string[],
+): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    let next = 0;
+    let pending = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const fail = (): void => {
+      clearTimeout(timer);
+      reject(new Error("no address answered"));
+    };
+    const attempt = (): void => {
+      clearTimeout(timer);
+      const target = addresses[next++];
+      if (target === undefined || signal.aborted) return;
+      pending++;
+      if (next < addresses.length) timer = setTimeout(attempt, ATTEMPT_DELAY_MS);
+      const socket = connect({
+        host: target.address,
+        port,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_MS,
+        allowHalfOpen: true,
+      });
+      sockets.add(socket);
+      socket.once("error", (error: Error & { code?: string }) => {
+        errors.push(`${target.address} ${error.code ?? error.message}`);
+        pending--;
+        if (next < addresses.length) attempt();
+        else if (pending === 0) fail();
+      });
+      socket.once("connect", () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", fail);
+        socket.removeAllListeners("error");
+        resolve(socket);
+      });
+    };
+    signal.addEventListener("abort", fail, { once: true });
+    if (signal.aborted) fail();
+    else attempt();
+  });
+}
+
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(new Error("aborted"));
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

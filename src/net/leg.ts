@@ -1,0 +1,274 @@
+/**
+ * One leg of a session: a socket that is read by pulling and written with backpressure.
+ *
+ * There are no callbacks upward. A session asks for the next packet or chunk and is handed it; what arrives unasked
+ * waits in a bounded queue, and past the bound the socket is paused.
+ */
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { type ErrorCode, QuerycopError } from "../base/errors.ts";
+import { type Packet, PacketReader } from "../mysql/packet.ts";
+
+/** Which peer a leg talks to: decides who is blamed when it breaks. */
+export type LegSide = "client" | "backend";
+
+interface LegErrorCodes {
+  readonly closed: ErrorCode;
+  readonly protocol: ErrorCode;
+  readonly timeout: ErrorCode;
+}
+
+const LEG_ERROR_CODES: Record<LegSide, LegErrorCodes> = {
+  client: { closed: "QC_CLIENT_CLOSED", protocol: "QC_CLIENT_PROTOCOL", timeout: "QC_CLIENT_TIMEOUT" },
+  backend: { closed: "QC_BACKEND_CLOSED", protocol: "QC_BACKEND_PROTOCOL", timeout: "QC_BACKEND_TIMEOUT" },
+};
+
+/**
+ * Bytes a leg holds unread before it stops reading its socket. Large enough that a client which vanishes while its
+ * statement is held is noticed (a paused socket shows no FIN), small enough that ten thousand legs fit in memory.
+ */
+const QUEUED_BYTES_MAX = 256 * 1024;
+
+export class Leg {
+  readonly side: LegSide;
+  #socket: Socket | TLSSocket;
+  #chunks: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #isPaused = false;
+  #isEnded = false;
+  #isDead = false;
+  #isExpired = false;
+  #socketError: Error | undefined;
+  #wakeReader: (() => void) | undefined;
+  #wakeWriter: (() => void) | undefined;
+  #deadListener: (() => void) | undefined;
+  #unaskedListener: (() => void) | undefined;
+  readonly #reader: PacketReader;
+  /** The sequence id the next packet written to this leg carries. */
+  nextSequenceId = 0;
+  bytesRead = 0;
+  bytesWritten = 0;
+
+  constructor(side: LegSide, socket: Socket | TLSSocket, payloadBytesMax: number) {
+    this.side = side;
+    this.#socket = socket;
+    this.#reader = new PacketReader({ sender: side, payloadBytesMax });
+    this.#listen();
+  }
+
+  /** Raised from the pre-authentication cap to the operator's packet limit once a login has succeeded. */
+  set payloadBytesMax(bytes: number) {
+    this.#reader.payloadBytesMax = bytes;
+  }
+
+  get isDead(): boolean {
+    return this.#isDead;
+  }
+
+  /** True once the peer has sent its FIN: it will send nothing more, but may still read. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  get socketError(): Error | undefined {
+    return this.#socketError;
+  }
+
+  /** True when a packet or a part of one has arrived and nobody has asked for it yet. */
+  get hasUnread(): boolean {
+    return this.#chunks.length > 0 || this.#reader.bufferedBytes > 0;
+  }
+
+  /** Called once when the leg is gone for good (reset, closed, destroyed), never for a half-close. */
+  onDead(listener: () => void): void {
+    this.#deadListener = listener;
+    if (this.#isDead) listener();
+  }
+
+  /** Called when bytes or a FIN arrive while nobody reads. */
+  onUnasked(listener: () => void): void {
+    this.#unaskedListener = listener;
+  }
+
+  /** The next bytes as they came, or undefined once the peer has closed. Packets already split off are not repeated. */
+  async readChunk(): Promise<Uint8Array | undefined> {
+    if (this.#reader.bufferedBytes > 0) return this.#reader.takeRest();
+    if (this.#chunks.length === 0 && !(await this.#waitReadable())) return undefined;
+    return this.#shiftChunk();
+  }
+
+  /** The next chunk if one has already arrived. Spares the fast path a promise. */
+  takeChunk(): Uint8Array | undefined {
+    if (this.#reader.bufferedBytes > 0) return this.#reader.takeRest();
+    return this.#shiftChunk();
+  }
+
+  /**
+   * The next whole packet, or undefined when the peer closed between two packets.
+   * Throws the side's "closed" error when the peer went away inside a packet.
+   */
+  async readPacket(): Promise<Packet | undefined> {
+    for (;;) {
+      const packet = this.#reader.next();
+      if (packet !== undefined) return packet;
+      if (this.#chunks.length === 0 && !(await this.#waitReadable())) {
+        if (this.#reader.bufferedBytes === 0) return undefined;
+        throw new QuerycopError(LEG_ERROR_CODES[this.side].closed, `The ${this.side} closed in the middle of a packet`);
+      }
+      const chunk = this.#shiftChunk();
+      if (chunk !== undefined) this.#reader.push(chunk);
+    }
+  }
+
+  /**
+   * As `readPacket`, for a place where the conversation cannot end: a closed peer is an error, and so is a peer that
+   * stays silent for `timeoutMs`. Also sets the sequence id of the answer.
+   */
+  async expectPacket(awaiting: string, timeoutMs: number): Promise<Packet> {
+    const timer = setTimeout(() => this.#expire(), timeoutMs);
+    const packet = await this.readPacket().finally(() => clearTimeout(timer));
+    if (packet !== undefined) {
+      this.nextSequenceId = (packet.lastSequenceId + 1) & 0xff;
+      return packet;
+    }
+    if (this.#isExpired) {
+      const text = `The ${this.side} sent nothing within ${Math.round(timeoutMs)} ms while ${awaiting}`;
+      throw new QuerycopError(LEG_ERROR_CODES[this.side].timeout, text);
+    }
+    const reason = this.#socketError === undefined ? "closed the connection" : `failed (${this.#socketError.message})`;
+    throw new QuerycopError(LEG_ERROR_CODES[this.side].closed, `The ${this.side} ${reason} while ${awaiting}`);
+  }
+
+  /** Resolves when something can be read or the peer has closed. */
+  async waitReadable(): Promise<void> {
+    if (!this.hasUnread) await this.#waitReadable();
+  }
+
+  /** Bytes that arrived and were not asked for, taken out: what follows an SSLRequest in the same segment. */
+  takeUnread(): Uint8Array {
+    const parts = this.#reader.bufferedBytes > 0 ? [this.#reader.takeRest()] : [];
+    for (let chunk = this.#shiftChunk(); chunk !== undefined; chunk = this.#shiftChunk()) parts.push(chunk);
+    return Buffer.concat(parts);
+  }
+
+  /** Hands the bytes to the socket. False means: await `drained()` before producing more. */
+  write(bytes: Uint8Array): boolean {
+    if (this.#isDead) return true;
+    this.bytesWritten += bytes.length;
+    return this.#socket.write(bytes);
+  }
+
+  /** Resolves when the socket has room again, or is dead. */
+  drained(): Promise<void> {
+    if (this.#isDead || !this.#socket.writableNeedDrain) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wakeWriter = resolve;
+    });
+  }
+
+  /** Gives up the socket so that TLS can take it over; `adopt` puts the leg onto the upgraded one. */
+  detach(): Socket {
+    const socket = this.#socket as Socket;
+    socket.pause();
+    for (const event of ["data", "end", "error", "close", "drain"]) socket.removeAllListeners(event);
+    return socket;
+  }
+
+  adopt(socket: TLSSocket): void {
+    this.#socket = socket;
+    this.#isPaused = false;
+    this.#listen();
+  }
+
+  get socket(): Socket | TLSSocket {
+    return this.#socket;
+  }
+
+  /** Sends FIN after everything written so far; the peer may still be read. */
+  end(): void {
+    if (!this.#isDead) this.#socket.end();
+  }
+
+  /** Ends the leg at once. Idempotent. */
+  destroy(): void {
+    this.#socket.destroy();
+    this.#die();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("end", () => {
+      this.#isEnded = true;
+      this.#wakeReaderNow();
+    });
+    socket.on("error", (error: Error) => {
+      this.#socketError ??= error;
+      this.#die();
+    });
+    socket.on("close", () => this.#die());
+    socket.on("drain", () => this.#wakeWriterNow());
+    socket.resume();
+  }
+
+  #receive(chunk: Uint8Array): void {
+    this.bytesRead += chunk.length;
+    this.#chunks.push(chunk);
+    this.#queuedBytes += chunk.length;
+    if (this.#queuedBytes > QUEUED_BYTES_MAX && !this.#isPaused) {
+      this.#isPaused = true;
+      this.#socket.pause();
+    }
+    this.#wakeReaderNow();
+  }
+
+  #shiftChunk(): Uint8Array | undefined {
+    const chunk = this.#chunks.shift();
+    if (chunk === undefined) return undefined;
+    this.#queuedBytes -= chunk.length;
+    if (this.#isPaused && this.#queuedBytes <= QUEUED_BYTES_MAX / 2) {
+      this.#isPaused = false;
+      this.#socket.resume();
+    }
+    return chunk;
+  }
+
+  /** False when the peer is gone and nothing is left to read. */
+  async #waitReadable(): Promise<boolean> {
+    while (this.#chunks.length === 0) {
+      if (this.#isEnded || this.#isDead || this.#isExpired) return false;
+      await new Promise<void>((resolve) => {
+        const earlier = this.#wakeReader;
+        this.#wakeReader = earlier === undefined ? resolve : () => (earlier(), resolve());
+      });
+    }
+    return true;
+  }
+
+  #expire(): void {
+    this.#isExpired = true;
+    this.#wakeReaderNow();
+  }
+
+  #wakeReaderNow(): void {
+    const wake = this.#wakeReader;
+    this.#wakeReader = undefined;
+    if (wake === undefined) this.#unaskedListener?.();
+    else wake();
+  }
+
+  #wakeWriterNow(): void {
+    const wake = this.#wakeWriter;
+    this.#wakeWriter = undefined;
+    wake?.();
+  }
+
+  #die(): void {
+    if (this.#isDead) return;
+    this.#isDead = true;
+    this.#unaskedListener = undefined;
+    this.#wakeReaderNow();
+    this.#wakeWriterNow();
+    this.#deadListener?.();
+  }
+}

@@ -1,0 +1,23 @@
+/** The judge for a policy mode of "off": everything may run, and the record holds the text as it came. */
+import type { Judgement, StatementJudge, StatementRequest } from "../session/statement-judge.ts";
+
+export class AllowAllJudge implements StatementJudge {
+  #lastId = 0;
+
+  judge(request: StatementRequest): Judgement {
+    return {
+      action: "allow",
+      decisionId: `a${++this.#lastId}`,
+      clientMessage: undefined,
+      score: undefined,
+      level: undefined,
+      rules: [],
+      policyVersion: undefined,
+      text: Buffer.from(request.sql).toString("utf8"),
+      textForm: "raw",
+      statementKind: undefined,
+      localFiles: undefined,
+      obscuresSession: false,
+    };
+  }
+}

@@ -1,0 +1,206 @@
+/** The life of the process: start listeners, run, drain on SIGTERM, end with an exit code. */
+
+import type { AuditEvent } from "../audit/audit-event.ts";
+import { toQuerycopError } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
+import type { Config, ListenerConfig } from "../config/schema.ts";
+import { BackendProfile } from "../session/backend-profile.ts";
+import type { AuditTrail, SessionServices } from "../session/session-services.ts";
+import type { StatementJudge } from "../session/statement-judge.ts";
+import type { TokenManager } from "../token/token-manager.ts";
+import { AllowAllJudge } from "./allow-all-judge.ts";
+import { openAudit } from "./audit-setup.ts";
+import { listenerOptions, tokenManager } from "./listener-setup.ts";
+import { connectionsAllowedByDescriptors, type ListenTarget, ProxyServer } from "./proxy-server.ts";
+import { SessionRegistry } from "./session-registry.ts";
+
+export interface ServeOptions {
+  readonly logger: Logger;
+  readonly version: { readonly version: string; readonly commit: string };
+}
+
+/** How often idle sessions are looked over. */
+const SWEEP_MS = 1_000;
+/** Ids given to clients that are greeted before their backend is dialled: away from the ids servers count up. */
+const OWN_CONNECTION_ID_FIRST = 0x40000000;
+
+/** Runs until a signal ends it; resolves with the exit code. A listener that cannot be opened ends it with 1. */
+export async function serve(config: Config, options: ServeOptions): Promise<number> {
+  const { logger } = options;
+  const audit = openAudit(config.audit, logger);
+  const record = recorder(audit.trail);
+  record({ type: "start", version: options.version.version, pid: process.pid });
+  const process_ = new ProxyProcess(config, logger, audit.trail);
+  try {
+    await process_.listen();
+  } catch (thrown) {
+    logger.error("cannot start", { error: thrown instanceof Error ? thrown.message : String(thrown) });
+    process_.stopListening();
+    await audit.log?.close();
+    return 1;
+  }
+  const reason = await process_.untilStopped(config.drainTimeoutMs);
+  record({ type: "stop", reason, openSessions: process_.openSessions });
+  await audit.log?.close();
+  logger.info("querycop stopped", { reason });
+  return 0;
+}
+
+function recorder(trail: AuditTrail): (event: AuditEvent) => void {
+  return (event) => {
+    try {
+      const pending = trail.append(event);
+      if (pending instanceof Promise) pending.catch(() => undefined);
+    } catch {
+      // The log has told its own state; nothing here depends on the record.
+    }
+  };
+}
+
+class ProxyProcess {
+  readonly #config: Config;
+  readonly #logger: Logger;
+  readonly #audit: AuditTrail;
+  readonly #registry: SessionRegistry;
+  readonly #judge: StatementJudge = new AllowAllJudge();
+  readonly #servers: ProxyServer[] = [];
+  readonly #tokens: TokenManager[] = [];
+  #nextOwnId = OWN_CONNECTION_ID_FIRST;
+
+  constructor(config: Config, logger: Logger, audit: AuditTrail) {
+    this.#config = config;
+    this.#logger = logger;
+    this.#audit = audit;
+    const descriptorsAllow = connectionsAllowedByDescriptors();
+    if (descriptorsAllow < config.maxConnections) {
+      logger.warn("fewer connections than configured", {
+        allowed: descriptorsAllow,
+        configured: config.maxConnections,
+        fix: "raise the open files limit: LimitNOFILE in the systemd unit, ulimit -n in a shell",
+      });
+    }
+    this.#registry = new SessionRegistry({
+      connectionsMax: Math.min(config.maxConnections, descriptorsAllow),
+      connectionsPerAddressMax: config.connectionsPerAddressMax || Number.MAX_SAFE_INTEGER,
+    });
+  }
+
+  get openSessions(): number {
+    return this.#registry.size;
+  }
+
+  async listen(): Promise<void> {
+    for (const listener of this.#config.listeners) await this.#openListener(listener);
+  }
+
+  async #openListener(listener: ListenerConfig): Promise<void> {
+    const logger = this.#logger.child({ listener: listener.name });
+    const services = this.#servicesFor(listener, logger);
+    const server = new ProxyServer(services, this.#registry);
+    this.#servers.push(server);
+    const target: ListenTarget =
+      listener.listen.socket === undefined
+        ? { kind: "tcp", host: listener.listen.host, port: listener.listen.port }
+        : { kind: "unix", path: listener.listen.socket };
+    const port = await server.listen(target);
+    const { backend } = listener;
+    logger.info("querycop listening", {
+      address: target.kind === "tcp" ? `${target.host}:${port}` : listener.listen.socket,
+      backend: `${backend.host}:${backend.port}`,
+      backendTls: backend.tlsMode,
+      clientTls: listener.proxy.tlsMode,
+      clientAuth: listener.clientAuth,
+      tokenSource: backend.tokenSource,
+      role: backend.role,
+      pooler: backend.pooler,
+    });
+  }
+
+  #servicesFor(listener: ListenerConfig, logger: Logger): SessionServices {
+    const record = recorder(this.#audit);
+    const tokens = tokenManager(listener, this.#config.token, logger, (report) => {
+      record({
+        type: "token-mint",
+        host: report.target.host,
+        port: report.target.port,
+        region: report.target.region,
+        user: report.target.user,
+        source: report.source,
+        outcome: report.failure === undefined ? "ok" : "error",
+        reason: report.failure,
+        forced: report.forced,
+        durationUs: report.durationUs,
+      });
+    });
+    if (tokens !== undefined) this.#tokens.push(tokens);
+    return {
+      options: listenerOptions(listener),
+      tokens,
+      audit: this.#audit,
+      logger,
+      judge: this.#judge,
+      backendProfile: new BackendProfile(),
+      nextOwnConnectionId: () => this.#nextOwnConnectionId(),
+      backendConnectionId: (id) => this.#registry.backendConnectionId(id),
+    };
+  }
+
+  #nextOwnConnectionId(): number {
+    const id = this.#nextOwnId;
+    this.#nextOwnId = id >= 0x7fffffff ? OWN_CONNECTION_ID_FIRST : id + 1;
+    return id;
+  }
+
+  stopListening(): void {
+    for (const server of this.#servers) server.close();
+  }
+
+  /**
+   * Resolves with the reason once everything has ended. The first SIGTERM or SIGINT drains: no new connections,
+   * sessions at rest end at once, busy ones may finish until the deadline. The second one ends everything now.
+   */
+  untilStopped(drainTimeoutMs: number): Promise<string> {
+    return new Promise((resolve) => {
+      let reason: string | undefined;
+      const sweep = setInterval(() => this.#sweep(reason !== undefined), SWEEP_MS);
+      const endNow = (): void => {
+        for (const session of this.#registry) session.close("shutdown");
+      };
+      const onSignal = (signal: string): void => {
+        if (reason !== undefined) {
+          endNow();
+          return;
+        }
+        reason = signal;
+        this.#logger.info("draining", { signal, sessions: this.#registry.size, timeoutMs: drainTimeoutMs });
+        this.stopListening();
+        this.#sweep(true);
+        const deadline = setTimeout(endNow, drainTimeoutMs);
+        this.#registry.whenEmpty().then(
+          () => {
+            clearTimeout(deadline);
+            clearInterval(sweep);
+            for (const tokens of this.#tokens) tokens.close();
+            for (const name of ["SIGTERM", "SIGINT"] as const) process.removeAllListeners(name);
+            resolve(signal);
+          },
+          (thrown: unknown) => this.#logger.error("drain failed", { error: toQuerycopError(thrown).message }),
+        );
+      };
+      for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => onSignal(name));
+      // A peer that closes its end of a pipe or socket is an error on that stream, not the end of the process.
+      process.on("SIGPIPE", () => {});
+    });
+  }
+
+  /** Ends sessions that have been silent for too long and, in a drain, those with nothing to lose. */
+  #sweep(isDraining: boolean): void {
+    const nowMs = performance.now();
+    for (const session of this.#registry) {
+      if (isDraining && session.isAtRest) session.close("shutdown");
+      else if (session.isIdle && session.idleLimitMs > 0 && nowMs - session.lastActivityMs > session.idleLimitMs) {
+        session.close("timeout");
+      }
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/** Turns a listener's configuration into what its sessions use: files read, TLS contexts built, token source made. */
+import { readFileSync } from "node:fs";
+import type { Logger } from "../base/log.ts";
+import type { Config, ListenerConfig } from "../config/schema.ts";
+import { loadUsersFile } from "../config/users-file.ts";
+import { BackendTls, ClientTls, type ClientTlsOptions } from "../net/tls.ts";
+import type { BackendOptions, ListenerOptions } from "../session/listener-options.ts";
+import { parsePublicKey } from "../session/local-key.ts";
+import { UserDirectory } from "../session/user-directory.ts";
+import { CommandTokenSource } from "../token/command-token.ts";
+import { RdsTokenSource } from "../token/rds-token.ts";
+import type { TokenSource } from "../token/token.ts";
+import { type MintReport, TokenManager } from "../token/token-manager.ts";
+
+const readPem = (path: string): string => readFileSync(path, "latin1");
+
+/** How long "off" is for a timer that must have an end: the longest a timer can be set to, 24 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+const orForever = (ms: number | undefined): number => (ms === undefined || ms === 0 ? TIMER_MS_MAX : ms);
+
+/** Everything but the shared services. Throws when a file that was readable at check time no longer is. */
+export function listenerOptions(config: ListenerConfig): ListenerOptions {
+  const clientTls = clientTlsOptions(config);
+  return {
+    name: config.name,
+    backend: backendOptions(config),
+    clientTls: clientTls === undefined ? undefined : new ClientTls(clientTls),
+    clientTlsMode: config.proxy.tlsMode,
+    clientAuth: config.clientAuth,
+    users: userDirectory(config),
+    certificateUsers:
+      config.certificateUsers === undefined ? undefined : new Map(Object.entries(config.certificateUsers)),
+    handshakeTimeoutMs: config.handshakeTimeoutMs,
+    idleTimeoutMs: config.clientIdleTimeoutMs,
+    writeTimeoutMs: orForever(config.clientWriteTimeoutMs),
+    packetBytesMax: config.packetBytesMax,
+    allowsLocalInfile: config.localInfile,
+  };
+}
+
+function backendOptions({ backend }: ListenerConfig): BackendOptions {
+  return {
+    host: backend.host,
+    port: backend.port,
+    tokenHost: backend.host.endsWith(".rds.amazonaws.com") ? backend.host : backend.tlsServerName,
+    family: backend.addressFamily,
+    tls: backendTls(backend),
+    connectTimeoutMs: backend.connectTimeoutMs,
+    loginTimeoutMs: backend.loginTimeoutMs,
+    region: backend.region,
+    role: backend.role,
+    pooler: backend.pooler,
+    publicKey: backend.publicKeyFile === undefined ? undefined : parsePublicKey(readPem(backend.publicKeyFile)),
+  };
+}
+
+function backendTls(backend: ListenerConfig["backend"]): BackendTls {
+  return new BackendTls({
+    mode: backend.tlsMode,
+    serverName: backend.tlsServerName,
+    minVersion: backend.tlsMinVersion,
+    ...(backend.tlsCaFile === undefined ? {} : { ca: readPem(backend.tlsCaFile) }),
+    ...(backend.tlsClientCert === undefined || backend.tlsClientKey === undefined
+      ? {}
+      : { cert: readPem(backend.tlsClientCert), key: readPem(backend.tlsClientKey) }),
+  });
+}
+
+function clientTlsOptions({ proxy }: ListenerConfig): ClientTlsOptions | undefined {
+  if (proxy.tlsCert === undefined || proxy.tlsKey === undefined) return undefined;
+  return {
+    cert: readPem(proxy.tlsCert),
+    key: readPem(proxy.tlsKey),
+    ...(proxy.tlsClientCa === undefined ? {} : { clientCa: readPem(proxy.tlsClientCa) }),
+  };
+}
+
+function userDirectory(config: ListenerConfig): UserDirectory | undefined {
+  if (config.usersFile === undefined || config.clientAuth !== "password") return undefined;
+  const read = loadUsersFile(config.usersFile);
+  if ("problems" in read) throw new Error(read.problems.join("; "));
+  return new UserDirectory(read.users);
+}
+
+/** The token manager of one listener, or undefined when its clients' own passwords go to the backend. */
+export function tokenManager(
+  config: ListenerConfig,
+  limits: Config["token"],
+  logger: Logger,
+  onMint: (report: MintReport) => void,
+): TokenManager | undefined {
+  const source = tokenSource(config.backend);
+  if (source === undefined) return undefined;
+  return new TokenManager({
+    source,
+    logger,
+    users: config.iamUsers,
+    mintsMax: limits.childrenMax,
+    targetsMax: limits.cacheEntriesMax,
+    expiryMarginMs: limits.expiryMarginMs,
+    failureMs: limits.failureCacheMs,
+    loginsPerSecond: limits.loginsPerSecondMax === 0 ? Number.MAX_SAFE_INTEGER : limits.loginsPerSecondMax,
+    onMint,
+  });
+}
+
+function tokenSource(backend: ListenerConfig["backend"]): TokenSource | undefined {
+  if (backend.tokenSource === "rds-signer") return new RdsTokenSource({ timeoutMs: backend.tokenTimeoutMs });
+  if (backend.tokenSource === "none" || backend.tokenCmd === undefined) return undefined;
+  return new CommandTokenSource({
+    command: backend.tokenCmd,
+    timeoutMs: backend.tokenTimeoutMs,
+    environment: process.env,
+  });
+}

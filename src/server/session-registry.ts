@@ -1,0 +1,79 @@
+/** All live sessions: who is connected, how many from where, and which backend thread a client's connection id means. */
+import type { Session } from "../session/session.ts";
+
+export interface ConnectionLimits {
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+}
+
+export class SessionRegistry {
+  readonly #sessions = new Map<number, Session>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #limits: ConnectionLimits;
+  #nextId = 1;
+  #idleListener: (() => void) | undefined;
+
+  constructor(limits: ConnectionLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  nextSessionId(): number {
+    return this.#nextId++;
+  }
+
+  /** Why a connection from this address cannot be taken now, or undefined. */
+  refusalFor(address: string): string | undefined {
+    if (this.#sessions.size >= this.#limits.connectionsMax) {
+      return `${this.#limits.connectionsMax} connections are open, see GATEKEEPER_MAX_CONNECTIONS`;
+    }
+    const fromAddress = this.#perAddress.get(address) ?? 0;
+    if (fromAddress >= this.#limits.connectionsPerAddressMax) {
+      return `${fromAddress} connections from this address are open, see GATEKEEPER_CONNECTIONS_PER_ADDRESS`;
+    }
+    return undefined;
+  }
+
+  add(session: Session): void {
+    this.#sessions.set(session.id, session);
+    this.#perAddress.set(session.clientAddress, (this.#perAddress.get(session.clientAddress) ?? 0) + 1);
+  }
+
+  remove(session: Session): void {
+    if (!this.#sessions.delete(session.id)) return;
+    const left = (this.#perAddress.get(session.clientAddress) ?? 1) - 1;
+    if (left > 0) this.#perAddress.set(session.clientAddress, left);
+    else this.#perAddress.delete(session.clientAddress);
+    if (this.#sessions.size === 0) this.#idleListener?.();
+  }
+
+  *[Symbol.iterator](): IterableIterator<Session> {
+    yield* this.#sessions.values();
+  }
+
+  find(id: number): Session | undefined {
+    return this.#sessions.get(id);
+  }
+
+  /**
+   * The backend's connection id for the id a client was greeted with, when the two differ: after a login that had to be
+   * repeated, or where querycop greets before it dials. Lets `KILL QUERY <id>` reach the right thread.
+   */
+  backendConnectionId(greetedId: number): number | undefined {
+    for (const session of this.#sessions.values()) {
+      if (session.greetedConnectionId === greetedId) return session.backendConnectionId;
+    }
+    return undefined;
+  }
+
+  /** Resolves when no session is left. */
+  whenEmpty(): Promise<void> {
+    if (this.#sessions.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idleListener = resolve;
+    });
+  }
+}

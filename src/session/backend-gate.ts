@@ -1,0 +1,113 @@
+/**
+ * The only way to a backend. Nothing in querycop writes to a backend socket except `send`, and `send` takes a permit:
+ * what was decided, by whom. An undecided byte cannot be sent because it has no permit to be sent with.
+ */
+
+import type { Packet } from "../mysql/packet.ts";
+import { encodePacket } from "../mysql/packet.ts";
+import type { Leg } from "../net/leg.ts";
+import type { BackendTls, TlsIdentity } from "../net/tls.ts";
+
+/** Why bytes may go to the backend. */
+export type Permit =
+  /** querycop's own part of the login: written by us from a decoded structure, never the client's raw bytes. */
+  | {
+      readonly kind: "login";
+      readonly packet: "SSLRequest" | "HandshakeResponse41" | "authentication" | "COM_CHANGE_USER";
+    }
+  /** A statement the policy let through. */
+  | { readonly kind: "decision"; readonly decisionId: string; readonly action: "allow" | "warn" | "require-approval" }
+  /** A command without statement text which the command table forwards. */
+  | { readonly kind: "command"; readonly name: string }
+  /** File content that answers a LOCAL INFILE request of the statement decided before. */
+  | { readonly kind: "local-infile"; readonly decisionId: string }
+  /** A statement of querycop's own: session probe, KILL QUERY. */
+  | { readonly kind: "own"; readonly purpose: string };
+
+export class BackendGate {
+  readonly #leg: Leg;
+
+  constructor(leg: Leg) {
+    this.#leg = leg;
+  }
+
+  /** Sends bytes under a permit. False means: await `drained()` before sending more. */
+  send(_permit: Permit, bytes: Uint8Array): boolean {
+    return this.#leg.write(bytes);
+  }
+
+  /** Frames a payload of ours with the next sequence id and sends it. */
+  sendPayload(permit: Permit, payload: Uint8Array): boolean {
+    const wire = encodePacket(payload, this.#leg.nextSequenceId);
+    this.#leg.nextSequenceId = ((wire[3] ?? 0) + 1 + Math.floor(payload.length / 0xffffff)) & 0xff;
+    return this.send(permit, wire);
+  }
+
+  drained(): Promise<void> {
+    return this.#leg.drained();
+  }
+
+  expectPacket(awaiting: string, timeoutMs: number): Promise<Packet> {
+    return this.#leg.expectPacket(awaiting, timeoutMs);
+  }
+
+  readChunk(): Promise<Uint8Array | undefined> {
+    return this.#leg.readChunk();
+  }
+
+  takeChunk(): Uint8Array | undefined {
+    return this.#leg.takeChunk();
+  }
+
+  waitReadable(): Promise<void> {
+    return this.#leg.waitReadable();
+  }
+
+  upgrade(tls: BackendTls, timeoutMs: number): Promise<TlsIdentity> {
+    return tls.upgrade(this.#leg, timeoutMs);
+  }
+
+  onDead(listener: () => void): void {
+    this.#leg.onDead(listener);
+  }
+
+  onUnasked(listener: () => void): void {
+    this.#leg.onUnasked(listener);
+  }
+
+  resetSequence(): void {
+    this.#leg.nextSequenceId = 0;
+  }
+
+  set payloadBytesMax(bytes: number) {
+    this.#leg.payloadBytesMax = bytes;
+  }
+
+  get hasUnread(): boolean {
+    return this.#leg.hasUnread;
+  }
+
+  get isDead(): boolean {
+    return this.#leg.isDead;
+  }
+
+  get isEnded(): boolean {
+    return this.#leg.isEnded;
+  }
+
+  get remoteAddress(): string {
+    return this.#leg.socket.remoteAddress ?? "";
+  }
+
+  get bytesRead(): number {
+    return this.#leg.bytesRead;
+  }
+
+  end(): void {
+    this.#leg.end();
+  }
+
+  destroy(): void {
+    this.#leg.destroy();
+  }
+}

@@ -1,0 +1,260 @@
+/** querycop as a client: dials the backend, upgrades the leg to TLS and logs a user in. */
+import { QuerycopError } from "../base/errors.ts";
+import {
+  type Capabilities,
+  CLIENT_CONNECT_ATTRS,
+  CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA,
+  CLIENT_SSL,
+} from "../mysql/constants.ts";
+import type { OkPacket } from "../mysql/generic-response.ts";
+import {
+  canonicalHandshakeResponse,
+  decodeInitialPacket,
+  encodeHandshakeResponse41,
+  encodeSslRequest,
+  type HandshakeResponse41,
+  type HandshakeV10,
+} from "../mysql/handshake.ts";
+import { dialBackend } from "../net/dial.ts";
+import { Leg } from "../net/leg.ts";
+import { type AuthenticationContext, authenticate, BackendRefusal } from "./authentication.ts";
+import { BackendGate } from "./backend-gate.ts";
+import type { ClientPeer } from "./client-peer.ts";
+import type { ClientLogin } from "./connection-phase.ts";
+import { type LoginTokens, tokensFor, withNul } from "./login-tokens.ts";
+import { decodingFrom } from "./malformed.ts";
+import { translatePasswordReply } from "./password-exchange.ts";
+import type { SessionServices } from "./session-services.ts";
+
+/** Largest packet either peer may send before the login is through. Servers allow about as much. */
+export const LOGIN_PACKET_BYTES_MAX = 128 * 1024;
+
+const ER_ACCESS_DENIED_ERROR = 1045;
+
+export interface BackendConnection {
+  readonly gate: BackendGate;
+  readonly greeting: HandshakeV10;
+}
+
+export interface LoginContext {
+  readonly services: SessionServices;
+  readonly client: ClientPeer;
+  readonly clientCanAnswer: boolean;
+  readonly sessionLabel: string;
+  readonly clientAddress: string;
+  readonly signal: AbortSignal;
+}
+
+export interface LoginResult {
+  readonly backend: BackendGate;
+  readonly backendGreeting: HandshakeV10;
+  readonly ok: OkPacket;
+  readonly okPayload: Uint8Array;
+  readonly authPluginName: string;
+  readonly tokenUsed: boolean;
+  readonly backendIsSecure: boolean;
+}
+
+/** Connects and reads the greeting. A backend that answers with an error instead (1040, 1129) is a BackendRefusal. */
+export async function openBackend(services: SessionServices, signal: AbortSignal): Promise<BackendConnection> {
+  const { backend } = services.options;
+  const socket = await dialBackend({
+    host: backend.host,
+    port: backend.port,
+    family: backend.family,
+    timeoutMs: backend.connectTimeoutMs,
+    signal,
+  });
+  const gate = new BackendGate(new Leg("backend", socket, LOGIN_PACKET_BYTES_MAX));
+  try {
+    const { payload } = await gate.expectPacket("waiting for its greeting", backend.loginTimeoutMs);
+    const initial = decodingFrom("backend", () => decodeInitialPacket(payload));
+    if (initial.kind === "ERR_Packet") throw new BackendRefusal(initial.err, "the connection");
+    return { gate, greeting: initial.handshake };
+  } catch (thrown) {
+    gate.destroy();
+    throw thrown;
+  }
+}
+
+/**
+ * Logs the client's user in. A token from the cache that the backend refuses is replaced by a fresh one, once, on a new
+ * connection: the backend closes the one it refused.
+ */
+export async function logInToBackend(
+  context: LoginContext,
+  login: ClientLogin,
+  connection: BackendConnection,
+): Promise<LoginResult> {
+  const tokens = tokensFor(context.services, login.response.user, context.signal);
+  try {
+    return await logIn(context, login, connection, tokens);
+  } catch (thrown) {
+    if (!(thrown instanceof BackendRefusal) || thrown.errPacket.errorNumber !== ER_ACCESS_DENIED_ERROR) throw thrown;
+    if (tokens === undefined || !tokens.canRetry) throw thrown;
+    connection.gate.destroy();
+    context.services.logger.info("reused token refused, minting a fresh one", { user: login.response.user });
+    tokens.forceFresh();
+    const again = await openBackend(context.services, context.signal);
+    try {
+      // The client's scramble was made for the first connection; what is left to say is the token.
+      return await logIn({ ...context, clientCanAnswer: false }, login, again, tokens);
+    } catch (second) {
+      again.gate.destroy();
+      // A token that could not be replaced changes nothing about the refusal, which says more.
+      throw second instanceof QuerycopError && second.code === "QC_AUTH_REFUSED" ? thrown : second;
+    }
+  }
+}
+
+async function logIn(
+  context: LoginContext,
+  login: ClientLogin,
+  { gate, greeting }: BackendConnection,
+  tokens: LoginTokens | undefined,
+): Promise<LoginResult> {
+  const { services, client } = context;
+  const { backend } = services.options;
+  const isTls = await startBackendTls(context, login, { gate, greeting });
+  const authentication: AuthenticationContext = {
+    client,
+    backend: gate,
+    backendTimeoutMs: backend.loginTimeoutMs,
+    backendIsSecure: isTls,
+    backendIsLocal: isLoopback(gate.remoteAddress),
+    pinnedKey: backend.publicKey,
+    tokens,
+    clientCanAnswer: context.clientCanAnswer,
+    user: login.response.user,
+    capabilityFlags: login.capabilities.flags,
+  };
+  const first = await firstAuthResponse(context, login.response, authentication, greeting);
+  const response = responseFor(context, login, greeting, isTls, first);
+  gate.sendPayload({ kind: "login", packet: "HandshakeResponse41" }, encodeHandshakeResponse41(response));
+  if (first.isToken) first.authResponse.fill(0);
+  const result = await authenticate(authentication, first.authPluginName, greeting.authPluginData);
+  return {
+    ...result,
+    tokenUsed: result.tokenUsed || first.isToken,
+    backend: gate,
+    backendGreeting: greeting,
+    backendIsSecure: isTls,
+  };
+}
+
+/** Sends the SSLRequest and upgrades the leg; false when the mode allows plaintext and the backend has no TLS. */
+async function startBackendTls(
+  context: LoginContext,
+  login: ClientLogin,
+  connection: BackendConnection,
+): Promise<boolean> {
+  const { tls, loginTimeoutMs } = context.services.options.backend;
+  if (tls.mode === "disable") return false;
+  if ((connection.greeting.capabilities.flags & CLIENT_SSL) === 0) {
+    if (tls.mode === "prefer") return false;
+    throw new QuerycopError(
+      "QC_BACKEND_TLS_NOT_OFFERED",
+      `The backend offers no TLS and GATEKEEPER_BACKEND_TLS_MODE is ${tls.mode}`,
+      {
+        clientMessage: "querycop: the backend offers no TLS, which GATEKEEPER_BACKEND_TLS_MODE demands",
+      },
+    );
+  }
+  const head = responseFor(context, login, connection.greeting, true, NO_AUTH_RESPONSE);
+  connection.gate.sendPayload({ kind: "login", packet: "SSLRequest" }, encodeSslRequest(head));
+  await connection.gate.upgrade(tls, loginTimeoutMs);
+  return true;
+}
+
+interface FirstAuthResponse {
+  readonly authPluginName: string;
+  readonly authResponse: Uint8Array;
+  readonly isToken: boolean;
+}
+
+const NO_BYTES = new Uint8Array(0);
+const NO_AUTH_RESPONSE: FirstAuthResponse = { authPluginName: "", authResponse: NO_BYTES, isToken: false };
+
+/** What goes into the HandshakeResponse41 itself; anything that is no safe first answer is left for the exchange. */
+export async function firstAuthResponse(
+  context: Pick<LoginContext, "client" | "clientCanAnswer">,
+  response: HandshakeResponse41,
+  authentication: AuthenticationContext,
+  greeting: HandshakeV10,
+): Promise<FirstAuthResponse> {
+  const { authPluginName, authResponse } = response;
+  const isSecure = authentication.backendIsSecure;
+  if (!context.clientCanAnswer) {
+    const { tokens } = authentication;
+    if (tokens === undefined || !isSecure) return { ...NO_AUTH_RESPONSE, authPluginName: greeting.authPluginName };
+    // Naming the plugin and giving the token at once spares the backend's AuthSwitchRequest.
+    const token = await tokens.mint();
+    return { authPluginName: "mysql_clear_password", authResponse: withNul(token), isToken: true };
+  }
+  switch (authPluginName) {
+    case "mysql_native_password":
+    case "caching_sha2_password":
+      return { authPluginName, authResponse, isToken: false };
+    case "sha256_password": {
+      const translated = await translatePasswordReply(
+        authentication,
+        authPluginName,
+        authResponse,
+        greeting.authPluginData,
+      );
+      return { authPluginName, authResponse: translated, isToken: false };
+    }
+    case "mysql_clear_password":
+      // With a token source the client's password is nobody's business; without one it crosses safe legs only.
+      if (authentication.tokens === undefined && isSecure && context.client.isSecure) {
+        return { authPluginName, authResponse, isToken: false };
+      }
+      return { ...NO_AUTH_RESPONSE, authPluginName: greeting.authPluginName };
+    default:
+      return { ...NO_AUTH_RESPONSE, authPluginName: authPluginName === "" ? greeting.authPluginName : authPluginName };
+  }
+}
+
+function responseFor(
+  context: LoginContext,
+  login: ClientLogin,
+  greeting: HandshakeV10,
+  isTls: boolean,
+  first: FirstAuthResponse,
+): HandshakeResponse41 {
+  const { response } = login;
+  const backendFlags = greeting.capabilities.flags;
+  // These two shape the response packet only, so the backend leg uses them whatever the client can do.
+  const own = backendFlags & (CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA | CLIENT_CONNECT_ATTRS);
+  const flags = (login.capabilities.flags | own | (isTls ? CLIENT_SSL : 0)) >>> 0;
+  const capabilities: Capabilities = { flags, mariadb: login.capabilities.mariadb };
+  const attributes = (backendFlags & CLIENT_CONNECT_ATTRS) !== 0 ? connectAttributes(context, response) : undefined;
+  return canonicalHandshakeResponse({
+    capabilities,
+    maxPacketSize: response.maxPacketSize,
+    characterSet: response.characterSet,
+    user: response.user,
+    authResponse: first.authResponse,
+    authPluginName: first.authPluginName,
+    ...(response.schema === undefined ? {} : { schema: response.schema }),
+    ...(attributes === undefined ? {} : { connectAttributes: attributes }),
+  });
+}
+
+/** The client's own attributes, and who it is: performance_schema then shows the person behind the proxy's address. */
+export function connectAttributes(
+  context: Pick<LoginContext, "sessionLabel" | "clientAddress">,
+  response: HandshakeResponse41,
+): Map<string, string> {
+  const attributes = new Map<string, string>();
+  for (const [key, value] of response.connectAttributes ?? []) {
+    if (!key.startsWith("_querycop")) attributes.set(key, value);
+  }
+  attributes.set("_querycop_session", context.sessionLabel);
+  attributes.set("_querycop_client", context.clientAddress);
+  return attributes;
+}
+
+export function isLoopback(address: string): boolean {
+  return address === "::1" || address.startsWith("127.") || address.startsWith("::ffff:127.");
+}

@@ -1,0 +1,34 @@
+/**
+ * The last greeting of a backend: version, capabilities, character set. Where querycop verifies clients by itself it
+ * greets them before it dials, and a greeting that is not the backend's own would be noticed by drivers.
+ */
+import type { HandshakeV10 } from "../mysql/handshake.ts";
+import type { BackendConnection } from "./backend-login.ts";
+
+export class BackendProfile {
+  #greeting: HandshakeV10 | undefined;
+  #pending: Promise<HandshakeV10> | undefined;
+
+  remember(greeting: HandshakeV10): void {
+    this.#greeting = greeting;
+  }
+
+  /**
+   * The remembered greeting, or the one a probe brings. However many clients wait, there is one probe at a time: an
+   * unauthenticated flood must not become a flood of dials.
+   */
+  current(open: () => Promise<BackendConnection>): Promise<HandshakeV10> {
+    if (this.#greeting !== undefined) return Promise.resolve(this.#greeting);
+    this.#pending ??= this.#probe(open).finally(() => {
+      this.#pending = undefined;
+    });
+    return this.#pending;
+  }
+
+  async #probe(open: () => Promise<BackendConnection>): Promise<HandshakeV10> {
+    const { gate, greeting } = await open();
+    gate.destroy();
+    this.#greeting = greeting;
+    return greeting;
+  }
+}

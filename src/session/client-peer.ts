@@ -1,0 +1,61 @@
+/** The client's side of a session during login: its leg, how safe that leg is, and the time it may still take. */
+
+import { QuerycopError } from "../base/errors.ts";
+import type { ErrPacket } from "../mysql/generic-response.ts";
+import { encodeErrPacket } from "../mysql/generic-response.ts";
+import { encodePacket, type Packet } from "../mysql/packet.ts";
+import type { Leg } from "../net/leg.ts";
+import type { TlsIdentity } from "../net/tls.ts";
+
+export class ClientPeer {
+  readonly leg: Leg;
+  readonly isUnixSocket: boolean;
+  tls: TlsIdentity | undefined;
+  #budgetMs: number;
+
+  /** `handshakeTimeoutMs` bounds the client's own part of the login, all its packets together. */
+  constructor(leg: Leg, isUnixSocket: boolean, handshakeTimeoutMs: number) {
+    this.leg = leg;
+    this.isUnixSocket = isUnixSocket;
+    this.#budgetMs = handshakeTimeoutMs;
+  }
+
+  /** Whether a password may cross this leg in clear: TLS or a unix socket, as MySQL clients define it. */
+  get isSecure(): boolean {
+    return this.tls !== undefined || this.isUnixSocket;
+  }
+
+  get budgetMs(): number {
+    return this.#budgetMs;
+  }
+
+  /** A later login on this connection (COM_CHANGE_USER) has a time budget of its own. */
+  renewBudget(handshakeTimeoutMs: number): void {
+    this.#budgetMs = handshakeTimeoutMs;
+  }
+
+  /** The client's next login packet, which must continue the conversation. */
+  async expectLoginPacket(awaiting: string): Promise<Packet> {
+    const wanted = this.leg.nextSequenceId;
+    const began = performance.now();
+    const packet = await this.leg.expectPacket(awaiting, Math.max(1, this.#budgetMs));
+    this.#budgetMs -= performance.now() - began;
+    if (packet.sequenceId !== wanted) {
+      throw new QuerycopError(
+        "QC_CLIENT_SEQUENCE",
+        `Packets out of order while ${awaiting}: expected sequence id ${wanted}, got ${packet.sequenceId}`,
+      );
+    }
+    return packet;
+  }
+
+  sendPayload(payload: Uint8Array): void {
+    const wire = encodePacket(payload, this.leg.nextSequenceId);
+    this.leg.nextSequenceId = (this.leg.nextSequenceId + 1) & 0xff;
+    this.leg.write(wire);
+  }
+
+  sendErr(error: ErrPacket): void {
+    this.sendPayload(encodeErrPacket(error));
+  }
+}

@@ -1,0 +1,115 @@
+/** What the commands of one session share, and the few events that reach it from its legs. */
+import type { AuditEvent, AuditSession } from "../audit/audit-event.ts";
+import { SYSTEM_CLOCK } from "../base/clock.ts";
+import { decodeErrPacket, encodeErrPacket } from "../mysql/generic-response.ts";
+import type { HandshakeV10 } from "../mysql/handshake.ts";
+import { encodePacket, PacketReader } from "../mysql/packet.ts";
+import type { BackendGate } from "./backend-gate.ts";
+import type { ClientPeer } from "./client-peer.ts";
+import type { ClientLogin, EstablishedSession } from "./connection-phase.ts";
+import type { SessionServices } from "./session-services.ts";
+import { SessionState } from "./session-state.ts";
+import type { SessionSubject } from "./statement-judge.ts";
+
+export interface CommandContextOptions {
+  readonly services: SessionServices;
+  readonly client: ClientPeer;
+  readonly established: EstablishedSession;
+  readonly sessionLabel: string;
+  readonly clientAddress: string;
+  readonly signal: AbortSignal;
+  readonly auditSession: () => AuditSession;
+  readonly record: (event: AuditEvent) => void | Promise<void>;
+}
+
+export class CommandContext {
+  readonly clock = SYSTEM_CLOCK;
+  readonly services: SessionServices;
+  readonly client: ClientPeer;
+  readonly backend: BackendGate;
+  readonly state = new SessionState();
+  readonly subject: SessionSubject;
+  readonly sessionLabel: string;
+  readonly clientAddress: string;
+  readonly signal: AbortSignal;
+  readonly auditSession: () => AuditSession;
+  readonly record: (event: AuditEvent) => void | Promise<void>;
+  /** The login in force: of the handshake, or of the last COM_CHANGE_USER. */
+  login: ClientLogin;
+  readonly backendGreeting: HandshakeV10;
+  readonly backendIsSecure: boolean;
+  isIdle = false;
+  /** True from the first byte of a response to its last: nothing of ours may be written then. */
+  isInsideResponse = false;
+  lastActivityMs: number = SYSTEM_CLOCK.monotonicMs();
+
+  constructor(options: CommandContextOptions) {
+    const { established, services } = options;
+    this.services = services;
+    this.client = options.client;
+    this.backend = established.backend;
+    this.sessionLabel = options.sessionLabel;
+    this.clientAddress = options.clientAddress;
+    this.signal = options.signal;
+    this.auditSession = options.auditSession;
+    this.record = options.record;
+    this.login = established.login;
+    this.backendGreeting = established.backendGreeting;
+    this.backendIsSecure = established.backendIsSecure;
+    this.subject = {
+      listener: services.options.name,
+      clientAddress: options.clientAddress,
+      isTls: options.client.tls !== undefined,
+      backendRole: services.options.backend.role,
+      backendPooler: services.options.backend.pooler,
+    };
+    this.state.capabilities = established.login.capabilities;
+    this.state.serverVersion = established.backendGreeting.serverVersion;
+    this.loggedIn(established.login, established.ok.statusFlags, established.ok.sessionState?.schema);
+  }
+
+  /** Takes over a login: the handshake's or COM_CHANGE_USER's. */
+  loggedIn(login: ClientLogin, statusFlags: number, schema: string | undefined): void {
+    this.login = login;
+    this.state.reset();
+    this.state.user = login.response.user;
+    this.state.statusFlags = statusFlags;
+    this.state.variables.schema = schema ?? login.response.schema;
+  }
+
+  /** The backend is gone. A client that waits for nothing is told by the end of its connection, as by a server. */
+  backendDied(): void {
+    if (this.isIdle) this.client.leg.destroy();
+  }
+
+  /**
+   * The backend spoke though nothing was asked. Servers do that once: an error (4031, 1927) before they close an idle
+   * connection. That is passed on; anything else would become the answer to a question not yet put.
+   */
+  backendSpokeUnasked(): void {
+    if (!this.isIdle) return;
+    const chunk = this.backend.takeChunk();
+    const farewell = chunk === undefined ? undefined : readFarewell(chunk);
+    if (farewell !== undefined) this.client.leg.write(encodePacket(encodeErrPacket(farewell), 0));
+    else if (chunk !== undefined) {
+      this.services.logger.warn("backend spoke out of turn", { client: this.clientAddress, bytes: chunk.length });
+    }
+    this.backend.destroy();
+    this.client.leg.end();
+  }
+
+  close(): void {
+    this.backend.destroy();
+  }
+}
+
+function readFarewell(chunk: Uint8Array): ReturnType<typeof decodeErrPacket> | undefined {
+  try {
+    const reader = new PacketReader({ sender: "backend", payloadBytesMax: 64 * 1024 });
+    reader.push(chunk);
+    const packet = reader.next();
+    return packet?.payload[0] === 0xff && packet.sequenceId === 0 ? decodeErrPacket(packet.payload) : undefined;
+  } catch {
+    return undefined;
+  }
+}

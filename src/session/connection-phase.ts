@@ -1,0 +1,193 @@
+/**
+ * From a fresh client connection to two legs that speak the command phase.
+ *
+ *   relay, trust:           AwaitBackendGreeting → greet client → AwaitClientAnswer (→ TLS → AwaitClientAnswer)
+ *                             → log in to backend → AwaitBackendVerdict ⇄ AwaitClientAuthData / MintToken → Ready
+ *   password, certificate:  greet client → AwaitClientAnswer (→ TLS) → verify client
+ *                             → AwaitBackendGreeting → log in to backend with a token → Ready
+ *
+ * The client's HandshakeResponse41 is never forwarded: it is decoded, and what the backend gets is written anew.
+ */
+import { QuerycopError } from "../base/errors.ts";
+import { createAuthPluginData } from "../mysql/auth-plugin-data.ts";
+import { isClientCharacterSet } from "../mysql/character-set.ts";
+import { type Capabilities, CLIENT_SSL } from "../mysql/constants.ts";
+import type { OkPacket } from "../mysql/generic-response.ts";
+import {
+  decodeHandshakeResponse41,
+  decodeSslRequest,
+  encodeHandshakeV10,
+  type HandshakeResponse41,
+  type HandshakeV10,
+  isSslRequest,
+} from "../mysql/handshake.ts";
+import type { BackendGate } from "./backend-gate.ts";
+import { type BackendConnection, logInToBackend, openBackend } from "./backend-login.ts";
+import { agreedCapabilities, offeredCapabilities } from "./capabilities.ts";
+import { verifyClient } from "./client-authentication.ts";
+import type { ClientPeer } from "./client-peer.ts";
+import { decodingFrom } from "./malformed.ts";
+import type { SessionServices } from "./session-services.ts";
+
+export interface ConnectionPhaseContext {
+  readonly services: SessionServices;
+  readonly client: ClientPeer;
+  /** Told as soon as a name is known, so that a refusal can be recorded with it. */
+  readonly onIdentified: (login: ClientLogin) => void;
+  readonly sessionLabel: string;
+  readonly clientAddress: string;
+  readonly signal: AbortSignal;
+}
+
+/** What the client said about itself. */
+export interface ClientLogin {
+  readonly response: HandshakeResponse41;
+  readonly capabilities: Capabilities;
+  /** The greeting the client answered: its authPluginData are what its scramble is made with. */
+  readonly greeting: HandshakeV10;
+}
+
+/** Both legs stand behind their OK_Packet. */
+export interface EstablishedSession {
+  readonly backend: BackendGate;
+  readonly login: ClientLogin;
+  readonly backendGreeting: HandshakeV10;
+  readonly ok: OkPacket;
+  readonly authPluginName: string;
+  readonly tokenUsed: boolean;
+  readonly backendIsSecure: boolean;
+}
+
+/** Runs the whole phase and sends the client its OK_Packet. Throws what ended it; the caller tells the client. */
+export async function runConnectionPhase(context: ConnectionPhaseContext): Promise<EstablishedSession> {
+  const { clientAuth } = context.services.options;
+  const verifiesClient = clientAuth === "password" || clientAuth === "certificate";
+  const established = verifiesClient ? await greetThenDial(context) : await dialThenGreet(context);
+  context.client.sendPayload(established.okPayload);
+  return established;
+}
+
+interface Establishing extends EstablishedSession {
+  readonly okPayload: Uint8Array;
+}
+
+async function dialThenGreet(context: ConnectionPhaseContext): Promise<Establishing> {
+  const backend = await openBackend(context.services, context.signal);
+  context.services.backendProfile.remember(backend.greeting);
+  try {
+    const login = await greetClient(context, backend.greeting);
+    return await finish(context, login, backend, true);
+  } catch (thrown) {
+    backend.gate.destroy();
+    throw thrown;
+  }
+}
+
+/** No byte goes to the backend for a client that has not proved who it is. */
+async function greetThenDial(context: ConnectionPhaseContext): Promise<Establishing> {
+  const profile = await context.services.backendProfile.current(() => openBackend(context.services, context.signal));
+  const login = await greetClient(context, {
+    ...profile,
+    connectionId: context.services.nextOwnConnectionId(),
+    authPluginData: createAuthPluginData(),
+    authPluginName: "caching_sha2_password",
+  });
+  await verifyClient(context, login);
+  const backend = await openBackend(context.services, context.signal);
+  try {
+    const stillOffered = offeredCapabilities(backend.greeting.capabilities, ownCapabilities(context));
+    if ((login.capabilities.flags & ~stillOffered.flags) !== 0) {
+      context.services.backendProfile.remember(backend.greeting);
+      throw new QuerycopError(
+        "QC_BACKEND_PROTOCOL",
+        "The backend changed its capabilities since the client was greeted",
+        {
+          clientMessage: "querycop: the backend was replaced, please reconnect",
+        },
+      );
+    }
+    return await finish(context, login, backend, false);
+  } catch (thrown) {
+    backend.gate.destroy();
+    throw thrown;
+  }
+}
+
+async function finish(
+  context: ConnectionPhaseContext,
+  login: ClientLogin,
+  backend: BackendConnection,
+  clientCanAnswer: boolean,
+): Promise<Establishing> {
+  const result = await logInToBackend(
+    {
+      services: context.services,
+      client: context.client,
+      clientCanAnswer,
+      sessionLabel: context.sessionLabel,
+      clientAddress: context.clientAddress,
+      signal: context.signal,
+    },
+    login,
+    backend,
+  );
+  return { ...result, login };
+}
+
+function ownCapabilities(context: ConnectionPhaseContext): { offersTls: boolean; allowsLocalInfile: boolean } {
+  const { clientTls, clientTlsMode, allowsLocalInfile } = context.services.options;
+  return { offersTls: clientTls !== undefined && clientTlsMode !== "off", allowsLocalInfile };
+}
+
+/** Sends the greeting, goes through TLS if the client asks for it, and reads its HandshakeResponse41. */
+async function greetClient(context: ConnectionPhaseContext, from: HandshakeV10): Promise<ClientLogin> {
+  const { client } = context;
+  const offered = offeredCapabilities(from.capabilities, ownCapabilities(context));
+  const greeting: HandshakeV10 = { ...from, capabilities: offered };
+  client.leg.nextSequenceId = 0;
+  client.sendPayload(encodeHandshakeV10(greeting));
+  const first = await client.expectLoginPacket("waiting for HandshakeResponse41");
+  const answer = isSslRequest(first.payload) ? await startClientTls(context, first.payload) : first.payload;
+  const response = decodingFrom("client", () => decodeHandshakeResponse41(answer));
+  requireTls(context, response);
+  requireCharacterSet(response.characterSet);
+  const login = { response, capabilities: agreedCapabilities(offered, response.capabilities), greeting };
+  context.onIdentified(login);
+  return login;
+}
+
+async function startClientTls(context: ConnectionPhaseContext, sslRequest: Uint8Array): Promise<Uint8Array> {
+  const { client, services } = context;
+  const tls = services.options.clientTls;
+  if (tls === undefined || services.options.clientTlsMode === "off") {
+    throw new QuerycopError("QC_CLIENT_PROTOCOL", "The client asked for TLS, which was not offered to it", {
+      clientMessage: "querycop: TLS is not configured on this port, see GATEKEEPER_PROXY_TLS_CERT",
+    });
+  }
+  const head = decodingFrom("client", () => decodeSslRequest(sslRequest));
+  client.tls = await tls.upgrade(client.leg, Math.max(1, client.budgetMs));
+  const packet = await client.expectLoginPacket("waiting for HandshakeResponse41 over TLS");
+  // SAFETY: servers believe the flags of the SSLRequest and lay the response out by them. A client that says two
+  // different things wants one of us to read the wrong fields.
+  const { capabilities } = decodingFrom("client", () => decodeHandshakeResponse41(packet.payload));
+  if (((capabilities.flags ^ head.capabilities.flags) & ~CLIENT_SSL) !== 0) {
+    throw new QuerycopError("QC_CLIENT_PROTOCOL", "The capability flags of SSLRequest and HandshakeResponse41 differ");
+  }
+  return packet.payload;
+}
+
+function requireTls(context: ConnectionPhaseContext, response: HandshakeResponse41): void {
+  const { clientTlsMode } = context.services.options;
+  if (clientTlsMode !== "require" || context.client.isSecure) return;
+  throw new QuerycopError("QC_CLIENT_TLS_REQUIRED", `Refused user "${response.user}" without TLS on the client leg`, {
+    clientMessage: "querycop: connections must use TLS here (GATEKEEPER_PROXY_TLS_MODE=require)",
+  });
+}
+
+/** SAFETY: in gbk, sjis and their like a backslash or quote can be half of a character; SQL would be read wrongly. */
+function requireCharacterSet(id: number): void {
+  if (isClientCharacterSet(id)) return;
+  throw new QuerycopError("QC_CLIENT_CHARSET", `Refused client character set id ${id}: quotes are not safe in it`, {
+    clientMessage: `querycop: character set id ${id} is not allowed for clients, use utf8mb4`,
+  });
+}

@@ -1,0 +1,28 @@
+/** What the sessions of one listener share. */
+import type { AuditEvent } from "../audit/audit-event.ts";
+import type { Logger } from "../base/log.ts";
+import type { TokenManager } from "../token/token-manager.ts";
+import type { BackendProfile } from "./backend-profile.ts";
+import type { ListenerOptions } from "./listener-options.ts";
+import type { StatementJudge } from "./statement-judge.ts";
+
+/** Where sessions record what happens; see AuditLog for what "recorded" means. */
+export interface AuditTrail {
+  /** Random id of this process's life: makes session ids unique over restarts. */
+  readonly run: string;
+  append(event: AuditEvent): void | Promise<void>;
+  hashText(text: Uint8Array): string;
+}
+
+export interface SessionServices {
+  readonly options: ListenerOptions;
+  readonly tokens: TokenManager | undefined;
+  readonly audit: AuditTrail;
+  readonly logger: Logger;
+  readonly judge: StatementJudge;
+  readonly backendProfile: BackendProfile;
+  /** A connection id for clients that are greeted before the backend is dialled. */
+  nextOwnConnectionId(): number;
+  /** The backend's id for the id a client was greeted with, when the two differ. */
+  backendConnectionId(greetedId: number): number | undefined;
+}

@@ -1,0 +1,59 @@
+/** What later commands of a session depend on. Taken from the server's own words wherever it says them. */
+import type { Capabilities } from "../mysql/constants.ts";
+import { SERVER_STATUS_IN_TRANS } from "../mysql/constants.ts";
+import type { ResponseEnd } from "../mysql/response.ts";
+
+/** A statement the server has prepared for this connection. */
+export interface PreparedStatement {
+  readonly statementId: number;
+  readonly sql: Uint8Array;
+  readonly parameters: number;
+}
+
+/** Servers allow 16 382 for all clients together; one session gets a share of that. */
+export const PREPARED_STATEMENTS_MAX = 4096;
+
+export interface SessionVariables {
+  /** The default schema; undefined when none is chosen, "unknown" after something that may have changed it unseen. */
+  schema: string | undefined;
+  /** The sql_mode as the server reports it, "unknown" until it does. */
+  sqlMode: string;
+  /** character_set_client as the server reports it. */
+  characterSet: string;
+}
+
+export class SessionState {
+  user = "";
+  capabilities: Capabilities = { flags: 0, mariadb: 0 };
+  serverVersion = "";
+  statusFlags = 0;
+  variables: SessionVariables = { schema: undefined, sqlMode: "unknown", characterSet: "unknown" };
+  readonly prepared = new Map<number, PreparedStatement>();
+  lastPreparedId: number | undefined;
+  /** Counts the client's commands from 1; pairs an audit record of intent with its outcome. */
+  ordinal = 0;
+
+  get isInTransaction(): boolean {
+    return (this.statusFlags & SERVER_STATUS_IN_TRANS) !== 0;
+  }
+
+  /** What the server says at the end of each response. */
+  afterResponse(end: ResponseEnd): void {
+    if (end.statusFlags !== undefined) this.statusFlags = end.statusFlags;
+    const changes = end.sessionState;
+    if (changes === undefined) return;
+    if (changes.schema !== undefined) this.variables.schema = changes.schema;
+    const sqlMode = changes.systemVariables?.get("sql_mode");
+    if (sqlMode !== undefined) this.variables.sqlMode = sqlMode;
+    const characterSet = changes.systemVariables?.get("character_set_client");
+    if (characterSet !== undefined) this.variables.characterSet = characterSet;
+  }
+
+  /** COM_RESET_CONNECTION and COM_CHANGE_USER: statements are gone, variables back to what the server was started with. */
+  reset(): void {
+    this.prepared.clear();
+    this.lastPreparedId = undefined;
+    this.variables.sqlMode = "unknown";
+    this.variables.characterSet = "unknown";
+  }
+}

@@ -1,0 +1,280 @@
+/** One client connection from start to end: owns both legs, says why it ended, and leaves exactly one disconnect record. */
+import type { Socket } from "node:net";
+import type { AuditEvent, AuditSession } from "../audit/audit-event.ts";
+import { SYSTEM_CLOCK } from "../base/clock.ts";
+import { type CloseReason, type QuerycopError, toQuerycopError } from "../base/errors.ts";
+import type { ErrPacket } from "../mysql/generic-response.ts";
+import { Leg } from "../net/leg.ts";
+import { BackendRefusal } from "./authentication.ts";
+import { LOGIN_PACKET_BYTES_MAX } from "./backend-login.ts";
+import { ClientPeer } from "./client-peer.ts";
+import { CommandContext } from "./command-context.ts";
+import { runCommand } from "./command-phase.ts";
+import { type ClientLogin, type EstablishedSession, runConnectionPhase } from "./connection-phase.ts";
+import { errPacketOf } from "./local-answer.ts";
+import { malformedFrom } from "./malformed.ts";
+import type { SessionServices } from "./session-services.ts";
+
+/** Milliseconds a response may still run to its end, for the record, after its client has gone. */
+const ORPHANED_RESPONSE_MS = 5_000;
+/** Milliseconds to let a client read our last words before its socket is destroyed. */
+const LINGER_MS = 2_000;
+
+export class Session {
+  readonly id: number;
+  readonly clientAddress: string;
+  readonly #services: SessionServices;
+  readonly #client: ClientPeer;
+  readonly #abort = new AbortController();
+  readonly #startedMs = SYSTEM_CLOCK.monotonicMs();
+  #phase: "login" | "commands" | "ended" = "login";
+  #login: ClientLogin | undefined;
+  #commands: CommandContext | undefined;
+  #closeReason: CloseReason | undefined;
+  #backendConnectionId: number | undefined;
+
+  constructor(id: number, socket: Socket, services: SessionServices) {
+    this.id = id;
+    this.#services = services;
+    const remote = socket.remoteAddress;
+    this.clientAddress = remote === undefined ? "unix" : plainAddress(remote);
+    const leg = new Leg("client", socket, LOGIN_PACKET_BYTES_MAX);
+    this.#client = new ClientPeer(leg, remote === undefined, services.options.handshakeTimeoutMs);
+    leg.onDead(() => this.#clientDied());
+  }
+
+  /** The connection id in the greeting this client got; what it would name in KILL QUERY. */
+  get greetedConnectionId(): number | undefined {
+    return this.#login?.greeting.connectionId;
+  }
+
+  get backendConnectionId(): number | undefined {
+    return this.#backendConnectionId;
+  }
+
+  get user(): string | undefined {
+    return this.#commands?.state.user ?? this.#login?.response.user;
+  }
+
+  /** Milliseconds of silence after which an idle session ends; 0 for never. */
+  get idleLimitMs(): number {
+    return this.#services.options.idleTimeoutMs;
+  }
+
+  get lastActivityMs(): number {
+    return this.#commands?.lastActivityMs ?? this.#startedMs;
+  }
+
+  /** True between two commands outside a transaction: nothing is lost when it ends here. */
+  get isAtRest(): boolean {
+    return this.#commands?.isIdle === true && !this.#commands.state.isInTransaction;
+  }
+
+  get isIdle(): boolean {
+    return this.#commands?.isIdle === true;
+  }
+
+  /** Ends the session now, whatever it is doing. */
+  close(reason: CloseReason): void {
+    this.#closeReason ??= reason;
+    this.#abort.abort();
+    this.#client.leg.end();
+    this.#commands?.backend.destroy();
+    if (this.#phase !== "commands" || this.isIdle) this.#client.leg.destroy();
+  }
+
+  /** Runs to the end and never rejects. */
+  async run(): Promise<void> {
+    this.#record({ type: "connect", session: this.#auditSession() });
+    let failure: QuerycopError | undefined;
+    try {
+      const established = await this.#logIn();
+      this.#phase = "commands";
+      await this.#serveCommands(established);
+    } catch (thrown) {
+      failure = toQuerycopError(malformedFrom("client", thrown));
+    }
+    await this.#finish(failure);
+  }
+
+  async #logIn(): Promise<EstablishedSession> {
+    const established = await runConnectionPhase({
+      services: this.#services,
+      client: this.#client,
+      sessionLabel: this.#label,
+      clientAddress: this.clientAddress,
+      signal: this.#abort.signal,
+      onIdentified: (login) => {
+        this.#login = login;
+      },
+    });
+    this.#backendConnectionId = established.backendGreeting.connectionId;
+    return established;
+  }
+
+  async #serveCommands(established: EstablishedSession): Promise<void> {
+    const { options } = this.#services;
+    this.#client.leg.payloadBytesMax = options.packetBytesMax;
+    established.backend.payloadBytesMax = options.packetBytesMax;
+    const context = new CommandContext({
+      services: this.#services,
+      client: this.#client,
+      established,
+      sessionLabel: this.#label,
+      clientAddress: this.clientAddress,
+      signal: this.#abort.signal,
+      auditSession: () => this.#auditSession(),
+      record: (event) => this.#services.audit.append(event),
+    });
+    this.#commands = context;
+    established.backend.onDead(() => context.backendDied());
+    established.backend.onUnasked(() => context.backendSpokeUnasked());
+    await context.record({
+      type: "login",
+      session: this.#auditSession(),
+      clientAuth: options.clientAuth,
+      authPlugin: established.authPluginName,
+      tokenUsed: established.tokenUsed,
+      durationUs: this.#ageUs(),
+    });
+    while ((await runCommand(context)) === "continue") {
+      if (this.#closeReason !== undefined) return;
+    }
+  }
+
+  /** A client that is gone needs no more answers; what the backend still says is kept for the record for a while. */
+  #clientDied(): void {
+    const isInResponse = this.#phase === "commands" && !this.isIdle;
+    this.#abort.abort();
+    const backend = this.#commands?.backend;
+    if (backend === undefined) return;
+    if (!isInResponse) {
+      backend.destroy();
+      return;
+    }
+    const timer = setTimeout(() => backend.destroy(), ORPHANED_RESPONSE_MS);
+    timer.unref();
+  }
+
+  async #finish(failure: QuerycopError | undefined): Promise<void> {
+    const wasLogin = this.#phase === "login";
+    this.#phase = "ended";
+    const clientVanished = this.#client.leg.isDead && failure?.code !== "QC_INTERNAL";
+    const reason = this.#closeReason ?? (clientVanished ? "client-closed" : (failure?.closeReason ?? "client-closed"));
+    const told = failure !== undefined && !this.#client.leg.isDead ? this.#tellClient(failure) : undefined;
+    this.#commands?.close();
+    this.#log(failure, reason);
+    if (wasLogin && failure !== undefined) {
+      this.#record({
+        type: "refuse",
+        session: this.#auditSession(),
+        reason,
+        errorCode: failure.code,
+        errorNumber: told?.errorNumber,
+      });
+    }
+    this.#record({
+      type: "disconnect",
+      session: this.#auditSession(),
+      reason,
+      errorCode: failure?.code,
+      commands: this.#commands?.state.ordinal ?? 0,
+      bytesToClient: this.#client.leg.bytesWritten,
+      durationUs: this.#ageUs(),
+    });
+    await this.#lingerAndClose();
+  }
+
+  /**
+   * Tells the client why, as an answer to what it last sent. Inside a response nothing can be told: the error would be
+   * read as a part of it, so the connection just ends.
+   */
+  #tellClient(failure: QuerycopError): ErrPacket | undefined {
+    if (this.#commands?.isInsideResponse === true) return undefined;
+    const isBeforeGreeting = this.#client.leg.nextSequenceId === 0 && this.#commands === undefined;
+    const err = failure instanceof BackendRefusal ? failure.errPacket : errPacketOf(failure);
+    if (isBeforeGreeting) {
+      // Before the greeting no SQLSTATE is understood: the client's capabilities are not known yet.
+      const bare: ErrPacket = { errorNumber: err.errorNumber, message: err.message };
+      this.#client.sendErr(bare);
+      return bare;
+    }
+    this.#client.sendErr({ ...err, sqlState: err.sqlState ?? "HY000" });
+    return err;
+  }
+
+  /** Half-closes, waits for the client to take our last bytes, then closes: destroying at once would lose them. */
+  async #lingerAndClose(): Promise<void> {
+    const { leg } = this.#client;
+    if (leg.isDead) return;
+    const timer = setTimeout(() => leg.destroy(), LINGER_MS);
+    leg.end();
+    while (!leg.isDead && !leg.isEnded) {
+      if (leg.takeChunk() === undefined) await leg.waitReadable();
+    }
+    clearTimeout(timer);
+    leg.destroy();
+  }
+
+  #log(failure: QuerycopError | undefined, reason: CloseReason): void {
+    const fields = { session: this.id, user: this.user, client: this.clientAddress, reason };
+    if (failure === undefined || reason === "client-closed") {
+      this.#services.logger.debug("session ended", fields);
+      return;
+    }
+    const level = failure.code === "QC_INTERNAL" ? "error" : "warn";
+    const stack = failure.code === "QC_INTERNAL" && failure.cause instanceof Error ? failure.cause.stack : undefined;
+    this.#services.logger[level]("session failed", { ...fields, code: failure.code, error: failure.message, stack });
+  }
+
+  /** Connect, refuse and disconnect are recorded as well as can be; only statements wait for their record. */
+  #record(event: AuditEvent): void {
+    try {
+      const pending = this.#services.audit.append(event);
+      if (pending instanceof Promise) pending.catch(() => undefined);
+    } catch {
+      // The audit log reports its own failure and counts what it lost.
+    }
+  }
+
+  get #label(): string {
+    return `${this.#services.audit.run}-${this.id}`;
+  }
+
+  #ageUs(): number {
+    return Math.round((SYSTEM_CLOCK.monotonicMs() - this.#startedMs) * 1000);
+  }
+
+  #cachedAuditSession: AuditSession | undefined;
+  #cachedFor = "";
+
+  #auditSession(): AuditSession {
+    const { options } = this.#services;
+    const state = this.#commands?.state;
+    const key = `${state?.user}|${state?.variables.schema}|${state?.variables.sqlMode}|${this.#backendConnectionId}|${this.#login === undefined}`;
+    if (this.#cachedAuditSession !== undefined && this.#cachedFor === key) return this.#cachedAuditSession;
+    const login = this.#login;
+    this.#cachedFor = key;
+    this.#cachedAuditSession = {
+      id: this.#label,
+      listener: options.name,
+      clientAddress: this.clientAddress,
+      clientTls: this.#client.tls?.protocol,
+      tlsIdentity: this.#client.tls?.alternativeNames[0] ?? this.#client.tls?.commonName,
+      userSent: login?.response.user,
+      user: state?.user ?? login?.response.user,
+      backend: `${options.backend.host}:${options.backend.port}`,
+      backendConnectionId: this.#backendConnectionId,
+      schema: state?.variables.schema,
+      sqlMode: state?.variables.sqlMode,
+      characterSet: state?.variables.characterSet,
+      program: login?.response.connectAttributes?.get("program_name"),
+    };
+    return this.#cachedAuditSession;
+  }
+}
+
+/** On a listener of both families an IPv4 peer shows as ::ffff:a.b.c.d; policies and limits want a.b.c.d. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+}

@@ -1,0 +1,45 @@
+/** Where a session asks whether a statement may run. */
+import type { SessionState } from "./session-state.ts";
+
+/** The product's decision words. */
+export type DecisionAction = "allow" | "warn" | "block" | "require-approval";
+
+export interface StatementRequest {
+  readonly command: string;
+  /** The text alone: query attributes are already taken off. */
+  readonly sql: Uint8Array;
+  readonly state: SessionState;
+  readonly session: SessionSubject;
+}
+
+/** Who asks, as far as it does not change within a login. */
+export interface SessionSubject {
+  readonly listener: string;
+  readonly clientAddress: string;
+  readonly isTls: boolean;
+  readonly backendRole: string | undefined;
+  readonly backendPooler: string | undefined;
+}
+
+/** What was decided about one statement text, and what the audit record says of it. */
+export interface Judgement {
+  readonly action: DecisionAction;
+  readonly decisionId: string;
+  /** For the client when the statement is refused: product, rule, score, reason, what to do instead. */
+  readonly clientMessage: string | undefined;
+  readonly score: number | undefined;
+  readonly level: string | undefined;
+  readonly rules: readonly string[];
+  readonly policyVersion: string | undefined;
+  readonly text: string;
+  readonly textForm: "digest" | "redacted" | "raw" | "none";
+  readonly statementKind: string | undefined;
+  /** File names that LOAD DATA LOCAL statements of the text give; undefined when the text was not analysed. */
+  readonly localFiles: readonly string[] | undefined;
+  /** True when the text may change sql_mode or the client character set in a way the server will not report. */
+  readonly obscuresSession: boolean;
+}
+
+export interface StatementJudge {
+  judge(request: StatementRequest): Judgement;
+}
