@@ -1,13 +1,33 @@
-/** What this build is. build.ts replaces the three names; running from sources leaves them undefined. */
+/** Which querycop this is. build.ts replaces the QUERYCOP_BUILD_… names; run from sources they do not exist. */
 
 declare const QUERYCOP_BUILD_VERSION: string | undefined;
 declare const QUERYCOP_BUILD_COMMIT: string | undefined;
 declare const QUERYCOP_BUILD_DATE: string | undefined;
 
-export const VERSION: string = typeof QUERYCOP_BUILD_VERSION === "string" ? QUERYCOP_BUILD_VERSION : "0.0.0-source";
+export interface VersionInfo {
+  readonly name: "querycop";
+  readonly version: string;
+  /** The git commit, with "-dirty" behind it for changed sources; "unknown" outside of a build. */
+  readonly commit: string;
+  /** The date of that commit, YYYY-MM-DD, or "unknown". */
+  readonly date: string;
+  /** What it runs on: "bun 1.4.5". */
+  readonly runtime: string;
+}
 
-/** The full commit id, with `-dirty` when the tree had uncommitted changes; `unknown` outside of a repository. */
-export const COMMIT: string = typeof QUERYCOP_BUILD_COMMIT === "string" ? QUERYCOP_BUILD_COMMIT : "unknown";
+/** The version in package.json; a test holds the two together. */
+const SOURCE_VERSION = "0.1.0";
 
-/** The date of that commit (not of the build, so that the same sources give the same bytes), as YYYY-MM-DD. */
-export const BUILD_DATE: string = typeof QUERYCOP_BUILD_DATE === "string" ? QUERYCOP_BUILD_DATE : "unknown";
+function runtimeName(): string {
+  const { bun, deno, node } = process.versions;
+  if (bun !== undefined) return `bun ${bun}`;
+  return deno === undefined ? `node ${node}` : `deno ${deno}`;
+}
+
+export const VERSION: VersionInfo = {
+  name: "querycop",
+  version: typeof QUERYCOP_BUILD_VERSION === "undefined" ? SOURCE_VERSION : QUERYCOP_BUILD_VERSION,
+  commit: typeof QUERYCOP_BUILD_COMMIT === "undefined" ? "unknown" : QUERYCOP_BUILD_COMMIT,
+  date: typeof QUERYCOP_BUILD_DATE === "undefined" ? "unknown" : QUERYCOP_BUILD_DATE,
+  runtime: runtimeName(),
+};

@@ -80,15 +80,15 @@ function settingWithDefault<T>(kind: ValueKind<T>, fallback: string, text: Setti
 function required<T>(kind: ValueKind<T>, text: SettingText) {
   return v.pipe(
     v.string(),
+    v.title(text.title),
+    v.description(text.description),
+    v.metadata(metadataOf(kind, text)),
     v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
       const parsed = kind.parse(dataset.value);
       if ("value" in parsed) return parsed.value;
       addIssue({ message: parsed.problem });
       return NEVER;
     }),
-    v.title(text.title),
-    v.description(text.description),
-    v.metadata(metadataOf(kind, text)),
   );
 }
 
@@ -210,6 +210,7 @@ const backend = v.strictObject({
   tlsClientCert: setting(pathKind("path of a PEM file"), {
     key: "tls_client_cert",
     env: "GATEKEEPER_BACKEND_TLS_CLIENT_CERT",
+    example: "/etc/querycop/backend-client.crt",
     title: "Certificate querycop shows to the database",
     description: "Needed when the server demands a client certificate (REQUIRE X509). Goes with tls_client_key.",
     reloadable: true,
@@ -217,6 +218,7 @@ const backend = v.strictObject({
   tlsClientKey: setting(pathKind("path of a PEM file"), {
     key: "tls_client_key",
     env: "GATEKEEPER_BACKEND_TLS_CLIENT_KEY",
+    example: "/etc/querycop/backend-client.key",
     title: "Private key for tls_client_cert",
     description: "PEM private key without passphrase.",
     reloadable: true,
@@ -224,6 +226,7 @@ const backend = v.strictObject({
   publicKeyFile: setting(pathKind("path of a PEM file"), {
     key: "public_key_file",
     env: "GATEKEEPER_BACKEND_PUBLIC_KEY_FILE",
+    example: "/etc/querycop/backend-public-key.pem",
     title: "RSA public key of the database",
     description:
       "The server's public key (caching_sha2_password_public_key_path). Pinning it lets a client that came over TLS log in over a plaintext backend leg; a key the server merely sends is not trusted.",
@@ -233,6 +236,7 @@ const backend = v.strictObject({
     key: "token_source",
     env: "GATEKEEPER_BACKEND_TOKEN_SOURCE",
     title: "Where login tokens come from",
+    example: "rds-signer",
     description:
       "command runs token_cmd; rds-signer makes Amazon RDS tokens inside querycop with the standard AWS credential chain, about a thousand times cheaper than the aws program. Unset means command if token_cmd is set, else none: the client's own password then goes to the server.",
     reloadable: true,
@@ -287,6 +291,7 @@ const proxy = v.strictObject({
     key: "tls_mode",
     env: "GATEKEEPER_PROXY_TLS_MODE",
     title: "TLS towards clients",
+    example: "require",
     description:
       "off: plaintext only. allow: TLS for clients that ask for it. require: clients without TLS are refused with ERROR 3159. Unset means require if tls_client_ca is set, allow if only tls_cert is, else off.",
     reloadable: true,
@@ -294,6 +299,7 @@ const proxy = v.strictObject({
   tlsCert: setting(pathKind("path of a PEM file"), {
     key: "tls_cert",
     env: "GATEKEEPER_PROXY_TLS_CERT",
+    example: "/etc/querycop/proxy.crt",
     title: "Certificate shown to clients",
     description:
       "PEM certificate chain, leaf first. Goes with tls_key. An EC P-256 key costs the least per connection.",
@@ -302,6 +308,7 @@ const proxy = v.strictObject({
   tlsKey: setting(pathKind("path of a PEM file"), {
     key: "tls_key",
     env: "GATEKEEPER_PROXY_TLS_KEY",
+    example: "/etc/querycop/proxy.key",
     title: "Private key for tls_cert",
     description: "PEM private key without passphrase.",
     reloadable: true,
@@ -309,6 +316,7 @@ const proxy = v.strictObject({
   tlsClientCa: setting(pathKind("path of a PEM file"), {
     key: "tls_client_ca",
     env: "GATEKEEPER_PROXY_TLS_CLIENT_CA",
+    example: "/etc/querycop/client-ca.pem",
     title: "Certificate authorities for clients",
     description: "PEM bundle. When set, every TLS client must show a certificate that chains to it.",
     reloadable: true,
@@ -330,6 +338,7 @@ export const listenerEntries = {
     key: "client_auth",
     env: "GATEKEEPER_CLIENT_AUTH",
     title: "How clients prove who they are",
+    example: "password",
     description:
       "Matters when a token source is set, because the client's password then proves nothing to the server. trust: whoever reaches the port may use any user of iam_users. password: querycop checks it against users_file. certificate: the client's TLS certificate names the user. Must be chosen when the listener is reachable from other machines. Unset without a token source: the server checks the client's own password.",
     reloadable: true,
@@ -369,11 +378,11 @@ export const listenerEntries = {
       ),
     ),
   ),
-  iamUsers: settingWithDefault(listKind("user names or patterns with * and ?", isUserPattern), "*", {
+  iamUsers: settingWithDefault(listKind("user names or patterns with *", isUserPattern), "*", {
     key: "iam_users",
     env: "GATEKEEPER_IAM_USERS",
     title: "Users tokens may be made for",
-    description: "Names, or patterns with * and ?. A login as any other user is refused before a token is made.",
+    description: "Names, or patterns with *. A login as any other user is refused before a token is made.",
     example: "app_*,reporting",
     reloadable: true,
   }),

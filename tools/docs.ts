@@ -1,0 +1,50 @@
+/**
+ * Writes the generated documents, or with --check says which of them are not what the sources say.
+ * A document is added by a line in DOCUMENTS.
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { renderExample, renderReference } from "../src/config/reference.ts";
+import { renderJsonSchema } from "./json-schema.ts";
+
+interface GeneratedDocument {
+  /** From the root of the project. */
+  readonly path: string;
+  readonly render: () => string;
+}
+
+const DOCUMENTS: readonly GeneratedDocument[] = [
+  { path: "docs/configuration.md", render: renderReference },
+  { path: "querycop.example.yaml", render: renderExample },
+  { path: "docs/querycop.schema.json", render: renderJsonSchema },
+];
+
+const PROJECT = new URL("../", import.meta.url);
+
+/** The first line that differs, to start looking at. */
+function firstDifference(committed: string, generated: string): string {
+  const left = committed.split("\n");
+  const right = generated.split("\n");
+  const index = right.findIndex((line, row) => line !== left[row]);
+  const row = index === -1 ? right.length : index;
+  return `line ${row + 1}: expected ${JSON.stringify(right[row] ?? "")}, found ${JSON.stringify(left[row] ?? "")}`;
+}
+
+function main(isCheck: boolean): number {
+  let stale = 0;
+  for (const document of DOCUMENTS) {
+    const file = fileURLToPath(new URL(document.path, PROJECT));
+    const generated = document.render();
+    const committed = existsSync(file) ? readFileSync(file, "utf8") : "";
+    if (committed === generated) continue;
+    stale += 1;
+    if (isCheck) console.error(`${document.path} is stale, run npm run docs: ${firstDifference(committed, generated)}`);
+    else {
+      writeFileSync(file, generated);
+      console.error(`wrote ${document.path}`);
+    }
+  }
+  return isCheck && stale > 0 ? 1 : 0;
+}
+
+if (import.meta.main) process.exitCode = main(process.argv.includes("--check"));
