@@ -24,7 +24,11 @@ export type CloseReason =
 interface ErrorCodeRow {
   readonly origin: ErrorOrigin;
   readonly closeReason: CloseReason;
-  /** The MySQL error number and SQLSTATE that drivers already know for this situation. */
+  /**
+   * The MySQL error number and SQLSTATE that drivers already know for this situation. Never one of 2000 to 2999: those
+   * are for errors a client finds by itself, and libmariadb answers one that comes from a server with "Received
+   * malformed packet" in place of our text.
+   */
   readonly errorNumber: number;
   readonly sqlState: string;
 }
@@ -48,20 +52,20 @@ export const ERROR_CODES = {
   QC_CLIENT_OLD_AUTH: row("client", "auth-refused", 1251, "08004"),
   QC_CLIENT_CHARSET: row("client", "auth-refused", 1115, "42000"),
   QC_CLIENT_TLS_REQUIRED: row("client", "auth-refused", 3159, "HY000"),
-  QC_CLIENT_TLS: row("client", "client-tls", 2026, "HY000"),
+  QC_CLIENT_TLS: row("client", "client-tls", 1043, "08S01"),
   QC_CLIENT_TIMEOUT: row("client", "timeout", 1159, "08S01"),
   QC_CLIENT_CLOSED: row("client", "client-closed", 1152, "08S01"),
   QC_AUTH_REFUSED: row("client", "auth-refused", 1045, "28000"),
-  QC_AUTH_PLUGIN_REFUSED: row("client", "auth-refused", 2061, "HY000"),
+  QC_AUTH_PLUGIN_REFUSED: row("client", "auth-refused", 1251, "08004"),
   QC_USER_NOT_ALLOWED: row("client", "auth-refused", 1045, "28000"),
   QC_TOO_MANY_CONNECTIONS: row("proxy", "limit", 1040, "08004"),
-  QC_BACKEND_UNREACHABLE: row("backend", "backend-unreachable", 2003, "HY000"),
-  QC_BACKEND_DNS: row("backend", "backend-unreachable", 2005, "HY000"),
-  QC_BACKEND_TIMEOUT: row("backend", "timeout", 2013, "HY000"),
-  QC_BACKEND_CLOSED: row("backend", "backend-closed", 2013, "HY000"),
-  QC_BACKEND_PROTOCOL: row("backend", "backend-protocol", 2027, "HY000"),
-  QC_BACKEND_TLS: row("backend", "backend-tls", 2026, "HY000"),
-  QC_BACKEND_TLS_NOT_OFFERED: row("backend", "backend-tls", 2026, "HY000"),
+  QC_BACKEND_UNREACHABLE: row("backend", "backend-unreachable", 1429, "HY000"),
+  QC_BACKEND_DNS: row("backend", "backend-unreachable", 1429, "HY000"),
+  QC_BACKEND_TIMEOUT: row("backend", "timeout", 1159, "08S01"),
+  QC_BACKEND_CLOSED: row("backend", "backend-closed", 1158, "08S01"),
+  QC_BACKEND_PROTOCOL: row("backend", "backend-protocol", 1835, "HY000"),
+  QC_BACKEND_TLS: row("backend", "backend-tls", 1429, "HY000"),
+  QC_BACKEND_TLS_NOT_OFFERED: row("backend", "backend-tls", 1429, "HY000"),
   QC_BACKEND_REFUSED: row("backend", "auth-refused", 1045, "28000"),
   QC_TOKEN_FAILED: row("operator", "token-failed", 1045, "28000"),
   QC_TOKEN_BUSY: row("proxy", "token-failed", 1040, "08004"),
