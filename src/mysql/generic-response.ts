@@ -82,7 +82,7 @@ export function decodeOkPacketAt(reader: ByteReader, capabilityFlags: number): O
   if (reader.remaining > 0) {
     const isTracked = (capabilityFlags & CLIENT_SESSION_TRACK) !== 0;
     info = isTracked ? reader.lenencBytes() : decodeUntrackedInfo(reader.rest());
-    if (isTracked && (statusFlags & SERVER_SESSION_STATE_CHANGED) !== 0) {
+    if (isTracked && (statusFlags & SERVER_SESSION_STATE_CHANGED) !== 0 && reader.remaining > 0) {
       const sessionState = decodeSessionState(reader.lenencBytes());
       return { header, affectedRows, lastInsertId, statusFlags, warnings, info, sessionState };
     }

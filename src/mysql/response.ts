@@ -15,6 +15,7 @@ import {
   PACKET_HEADER_BYTES,
   PACKET_PAYLOAD_MAX,
   SERVER_MORE_RESULTS_EXISTS,
+  SERVER_PS_OUT_PARAMS,
   SERVER_STATUS_CURSOR_EXISTS,
 } from "./constants.ts";
 import { decodeEofPacketAt, decodeErrPacketAt, decodeOkPacketAt, type SessionState } from "./generic-response.ts";
@@ -465,7 +466,13 @@ export class ResponseTracker {
   }
 
   #readTerminator(reader: ByteReader): void {
+    const flagsBefore = this.#statusFlags ?? 0;
     this.#readEnd(reader);
+    if (!this.#isEofDeprecated && (flagsBefore & SERVER_PS_OUT_PARAMS) !== 0) {
+      // MySQL's rows of OUT parameters end in an EOF_Packet that says nothing of the OK_Packet behind it: only the one
+      // in front of the rows does, and clients take the flag from there (cli_read_binary_rows() in libmysql.cc).
+      this.#statusFlags = (this.#statusFlags ?? 0) | (flagsBefore & SERVER_MORE_RESULTS_EXISTS);
+    }
     const hasCursor = ((this.#statusFlags ?? 0) & SERVER_STATUS_CURSOR_EXISTS) !== 0;
     if (this.#shape === "execute" || this.#shape === "fetch") this.#cursorExists = hasCursor;
     const canContinue = this.#shape !== "fetch" && this.#shape !== "field-list" && !this.#cursorExists;
