@@ -73,6 +73,13 @@ const REQUIREMENT: Readonly<Record<Account["requires"], string>> = {
   x509: " REQUIRE X509",
 };
 
+/** MySQL compares only half of so long a name with those that a schema's rights are for, hence `*.*`. */
+const RIGHTS: Readonly<Record<string, string>> = {
+  admin: "ALL ON *.*",
+  readOnly: "SELECT ON appdb.*",
+  longName: "SELECT ON *.*",
+};
+
 function accountStatements(kind: ServerKind): string[] {
   const statements: string[] = [];
   for (const [purpose, each] of Object.entries(accountsOf(kind))) {
@@ -80,8 +87,9 @@ function accountStatements(kind: ServerKind): string[] {
     statements.push(
       `CREATE USER '${each.user}'@'%' ${identifiedBy(kind, each)}${secondFactor}${REQUIREMENT[each.requires]}`,
     );
-    const rights = purpose === "readOnly" ? "SELECT ON appdb.*" : purpose === "admin" ? "ALL ON *.*" : "ALL ON appdb.*";
-    statements.push(`GRANT ${rights} TO '${each.user}'@'%'${purpose === "admin" ? " WITH GRANT OPTION" : ""}`);
+    statements.push(
+      `GRANT ${RIGHTS[purpose] ?? "ALL ON appdb.*"} TO '${each.user}'@'%'${purpose === "admin" ? " WITH GRANT OPTION" : ""}`,
+    );
   }
   statements.push("ALTER USER 'expired_user'@'%' PASSWORD EXPIRE");
   if (kind !== "mysql") {

@@ -84,14 +84,15 @@ const PORT_COUNT = 12_000;
 
 /**
  * Runs "$@" and kills it when standard input ends, which it does even if the test process is killed. The folder
- * QUERYCOP_TEST_REMOVE goes with it.
+ * QUERYCOP_TEST_REMOVE goes with it. Its own messages go nowhere: nobody may be left to read them.
  */
 const SUPERVISOR = `
 trap '' INT HUP TERM
 exec 3<&0
 "$@" </dev/null 3<&- &
 server=$!
-( read -r _ <&3; kill -KILL "$server" ) 2>/dev/null &
+exec 2>/dev/null
+( read -r _ <&3; kill -KILL "$server" ) &
 watcher=$!
 exec 3<&-
 wait "$server"
