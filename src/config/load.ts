@@ -67,8 +67,9 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
   const parsed = listeners.filter((listener) => listener !== undefined);
   const adminApiKey = processSettings === undefined ? undefined : checkProcess(processSettings, gathered, findings);
   checkAddresses(parsed, processSettings, findings);
+  const warnings = finish(findings.warnings, gathered);
   if (findings.problems.length > 0 || processSettings === undefined) {
-    return { ok: false, problems: dedupe(findings.problems), warnings: dedupe(findings.warnings) };
+    return { ok: false, problems: finish(findings.problems, gathered), warnings };
   }
   const { adminApiKeyFile: _, ...rest } = processSettings;
   const config: Config = {
@@ -81,13 +82,32 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
     ok: true,
     config,
     effective: effectiveSettings(gathered.process, parsed),
-    warnings: dedupe(findings.warnings),
+    warnings,
   };
 }
 
-/** Several listeners that share a bad value would report it once each. */
-function dedupe(lines: readonly string[]): string[] {
-  return [...new Set(lines)];
+/**
+ * Each line once, as several listeners may share a bad value. Rules name settings by their key in the file; who has no
+ * file is told the variables.
+ */
+function finish(lines: readonly string[], { filePath }: Gathered): string[] {
+  return [...new Set(lines)].map((line) => (filePath === undefined ? nameVariables(line) : line));
+}
+
+const ENV_BY_KEY: ReadonlyMap<string, string> = new Map(
+  [...SETTING_BY_ENV].map(([env, setting]) => [setting.key, env] as const),
+);
+
+/** The words of a line that are keys, as environment variables. Punctuation around a word is kept. */
+function nameVariables(line: string): string {
+  return line
+    .split(" ")
+    .map((word) => {
+      const bare = word.endsWith(",") || word.endsWith(":") ? word.slice(0, -1) : word;
+      const env = ENV_BY_KEY.get(bare);
+      return env === undefined ? word : env + word.slice(bare.length);
+    })
+    .join(" ");
 }
 
 async function gather(input: LoadInput, findings: Findings): Promise<Gathered> {

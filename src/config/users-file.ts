@@ -23,6 +23,8 @@ const CACHING_SHA2_PREFIX = "$A$";
 /** `$A$005$` + salt + digest (sql/auth/sha2_password.cc). */
 const CACHING_SHA2_LENGTH = 70;
 const NATIVE_LENGTH = 41;
+/** A login costs this many rounds of SHA-256; the verifier in mysql/ takes no more either. */
+const ROUNDS_THOUSANDS_MAX = 20;
 
 function isHex(text: string): boolean {
   for (const character of text.toLowerCase()) {
@@ -31,11 +33,11 @@ function isHex(text: string): boolean {
   return text.length > 0;
 }
 
-/** `$A$005$…`: rounds in thousands as three hex digits, not zero; digest in the alphabet of crypt(3). */
+/** `$A$005$…`: rounds in thousands as three hex digits; digest in the alphabet of crypt(3). */
 function isCachingSha2(hash: string): boolean {
   if (hash.length !== CACHING_SHA2_LENGTH || !hash.startsWith(CACHING_SHA2_PREFIX) || hash[6] !== "$") return false;
   const rounds = hash.slice(3, 6);
-  if (!isHex(rounds) || Number.parseInt(rounds, 16) === 0) return false;
+  if (!isHex(rounds)) return false;
   return [...hash.slice(27)].every(
     (character) =>
       (character >= "." && character <= "9") ||
@@ -44,15 +46,21 @@ function isCachingSha2(hash: string): boolean {
   );
 }
 
+function parseCachingSha2(hash: string): Parsed<UserHashes> {
+  const thousands = Number.parseInt(hash.slice(3, 6), 16);
+  if (thousands >= 1 && thousands <= ROUNDS_THOUSANDS_MAX) return { value: { cachingSha2: hash } };
+  return { problem: `the hash asks for ${thousands}000 rounds: expected 1000 to ${ROUNDS_THOUSANDS_MAX}000` };
+}
+
 /** One hash in any accepted form: as the server stores it, or as the hex literal of SHOW CREATE USER. */
 function parseHash(text: string): Parsed<UserHashes> {
   if (text.startsWith("*") && text.length === NATIVE_LENGTH && isHex(text.slice(1))) {
     return { value: { native: text.toUpperCase() } };
   }
-  if (isCachingSha2(text)) return { value: { cachingSha2: text } };
+  if (isCachingSha2(text)) return parseCachingSha2(text);
   if ((text.startsWith("0x") || text.startsWith("0X")) && isHex(text.slice(2)) && text.length % 2 === 0) {
     const decoded = Buffer.from(text.slice(2), "hex").toString("latin1");
-    if (isCachingSha2(decoded)) return { value: { cachingSha2: decoded } };
+    if (isCachingSha2(decoded)) return parseCachingSha2(decoded);
     return { problem: "the hex literal does not hold a caching_sha2_password hash ($A$005$…)" };
   }
   if (text.startsWith("$5$"))

@@ -1,0 +1,75 @@
+/**
+ * Checks arguments against a command's definition before citty sees them: citty accepts unknown options, options without
+ * their value and surplus words in silence.
+ */
+import type { ArgsDef } from "citty";
+import { closestWord, quote } from "../config/values.ts";
+
+/** Arguments that leave citty nothing to guess: `--name=value` and `--name` only. */
+export type CheckedArguments = { readonly args: string[] } | { readonly problem: string };
+
+interface Options {
+  readonly strings: ReadonlySet<string>;
+  readonly booleans: ReadonlySet<string>;
+}
+
+/** The options of a definition. Positional arguments are not used by any command. */
+function optionsOf(definition: ArgsDef): Options {
+  const names = (type: string) =>
+    Object.entries(definition)
+      .filter(([, argument]) => argument.type === type)
+      .map(([name]) => name);
+  return { strings: new Set(names("string")), booleans: new Set(names("boolean")) };
+}
+
+function unknownOption(name: string, options: Options): string {
+  const near = closestWord(name, [...options.strings, ...options.booleans]);
+  return `unknown option ${quote(`--${name}`).slice(1, -1)}${near === undefined ? "" : `, did you mean --${near}?`}`;
+}
+
+interface SplitOption {
+  readonly name: string;
+  /** What stands behind "=", if there is one. */
+  readonly value: string | undefined;
+}
+
+function splitOption(argument: string): SplitOption {
+  const equals = argument.indexOf("=");
+  if (equals === -1) return { name: argument.slice(2), value: undefined };
+  return { name: argument.slice(2, equals), value: argument.slice(equals + 1) };
+}
+
+/** What becomes of one option: its normal form, and whether it took the next argument as its value. */
+type CheckedOption = { readonly argument: string; readonly usesNext: boolean } | { readonly problem: string };
+
+/** A value that begins with a dash must be attached by "=": a forgotten value would swallow the next option. */
+function checkOption(option: SplitOption, next: string | undefined, options: Options): CheckedOption {
+  const { name, value } = option;
+  if (options.booleans.has(name)) {
+    return value === undefined ? { argument: `--${name}`, usesNext: false } : { problem: `--${name} takes no value` };
+  }
+  if (!options.strings.has(name)) return { problem: unknownOption(name, options) };
+  const text = value ?? (next?.startsWith("-") === true ? "" : (next ?? ""));
+  if (text === "") return { problem: `--${name} needs a value` };
+  return { argument: `--${name}=${text}`, usesNext: value === undefined };
+}
+
+/** Every argument must be an option of the definition, given once, with a value exactly if it takes one. */
+export function checkArguments(args: readonly string[], definition: ArgsDef): CheckedArguments {
+  const options = optionsOf(definition);
+  const checked = new Map<string, string>();
+  for (let index = 0; index < args.length; index += 1) {
+    const argument = args[index] ?? "";
+    if (!argument.startsWith("--") || argument === "--") {
+      const kind = argument.startsWith("-") ? "unknown option" : "unexpected argument";
+      return { problem: `${kind} ${quote(argument).slice(1, -1)}` };
+    }
+    const option = splitOption(argument);
+    if (checked.has(option.name)) return { problem: `--${option.name} is given more than once` };
+    const result = checkOption(option, args[index + 1], options);
+    if ("problem" in result) return result;
+    if (result.usesNext) index += 1;
+    checked.set(option.name, result.argument);
+  }
+  return { args: [...checked.values()] };
+}
