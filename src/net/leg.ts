@@ -92,9 +92,12 @@ export class Leg {
 
   /** The next bytes as they came, or undefined once the peer has closed. Packets already split off are not repeated. */
   async readChunk(): Promise<Uint8Array | undefined> {
-    if (this.#reader.bufferedBytes > 0) return this.#reader.takeRest();
-    if (this.#chunks.length === 0 && !(await this.#waitReadable())) return undefined;
-    return this.#shiftChunk();
+    for (;;) {
+      const chunk = this.takeChunk();
+      if (chunk !== undefined) return chunk;
+      if (this.isFinished) return undefined;
+      await this.nextEvent();
+    }
   }
 
   /** The next chunk if one has already arrived. Spares the fast path a promise. */
@@ -109,15 +112,45 @@ export class Leg {
    */
   async readPacket(): Promise<Packet | undefined> {
     for (;;) {
+      const packet = this.takePacket();
+      if (packet !== undefined) return packet;
+      if (this.isFinished) return undefined;
+      await this.nextEvent();
+    }
+  }
+
+  /** The next whole packet if it has already arrived. Spares the fast path a promise. */
+  takePacket(): Packet | undefined {
+    for (;;) {
       const packet = this.#reader.next();
       if (packet !== undefined) return packet;
-      if (this.#chunks.length === 0 && !(await this.#waitReadable())) {
-        if (this.#reader.bufferedBytes === 0) return undefined;
-        throw new QuerycopError(LEG_ERROR_CODES[this.side].closed, `The ${this.side} closed in the middle of a packet`);
-      }
       const chunk = this.#shiftChunk();
-      if (chunk !== undefined) this.#reader.push(chunk);
+      if (chunk === undefined) break;
+      this.#reader.push(chunk);
     }
+    if (this.isFinished && this.#reader.bufferedBytes > 0 && !this.#isExpired) {
+      throw new QuerycopError(LEG_ERROR_CODES[this.side].closed, `The ${this.side} closed in the middle of a packet`);
+    }
+    return undefined;
+  }
+
+  /** True when nothing more will come and all that came was taken, a packet cut short excepted. */
+  get isFinished(): boolean {
+    return this.#chunks.length === 0 && (this.#isEnded || this.#isDead || this.#isExpired);
+  }
+
+  /** Resolves at the next chunk, FIN or death. Ask `take…` and `isFinished` first: what has arrived wakes nobody. */
+  nextEvent(): Promise<void> {
+    return new Promise((resolve) => {
+      const earlier = this.#wakeReader;
+      this.#wakeReader =
+        earlier === undefined
+          ? resolve
+          : () => {
+              earlier();
+              resolve();
+            };
+    });
   }
 
   /**
@@ -141,7 +174,7 @@ export class Leg {
 
   /** Resolves when something can be read or the peer has closed. */
   async waitReadable(): Promise<void> {
-    if (!this.hasUnread) await this.#waitReadable();
+    while (!this.hasUnread && !this.isFinished) await this.nextEvent();
   }
 
   /** Bytes that arrived and were not asked for, taken out: what follows an SSLRequest in the same segment. */
@@ -231,18 +264,6 @@ export class Leg {
       this.#socket.resume();
     }
     return chunk;
-  }
-
-  /** False when the peer is gone and nothing is left to read. */
-  async #waitReadable(): Promise<boolean> {
-    while (this.#chunks.length === 0) {
-      if (this.#isEnded || this.#isDead || this.#isExpired) return false;
-      await new Promise<void>((resolve) => {
-        const earlier = this.#wakeReader;
-        this.#wakeReader = earlier === undefined ? resolve : () => (earlier(), resolve());
-      });
-    }
-    return true;
   }
 
   #expire(): void {

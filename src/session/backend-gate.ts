@@ -59,6 +59,14 @@ export class BackendGate {
     return this.#leg.takeChunk();
   }
 
+  nextEvent(): Promise<void> {
+    return this.#leg.nextEvent();
+  }
+
+  get isFinished(): boolean {
+    return this.#leg.isFinished;
+  }
+
   waitReadable(): Promise<void> {
     return this.#leg.waitReadable();
   }
