@@ -1,5 +1,5 @@
 /** Options, environment and file → one checked configuration, or every problem at once. */
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { type EffectiveSetting, effectiveSettings, type ParsedListener } from "./effective.ts";
 import { isReadableByAll, readBoundedFile, writableByOthers } from "./file-access.ts";
@@ -66,7 +66,7 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
   const listeners = gathered.listeners.map((raw) => parseListener(raw, gathered, input.env, findings));
   const parsed = listeners.filter((listener) => listener !== undefined);
   const adminApiKey = processSettings === undefined ? undefined : checkProcess(processSettings, gathered, findings);
-  checkAddresses(parsed, processSettings, findings);
+  checkAddresses(parsed, processSettings, gathered, findings);
   const warnings = finish(findings.warnings, gathered);
   if (findings.problems.length > 0 || processSettings === undefined) {
     return { ok: false, problems: finish(findings.problems, gathered), warnings };
@@ -190,10 +190,11 @@ function readFlags(flags: LoadInput["flags"], findings: Findings): RawValues {
 }
 
 /** Where a setting is, or would be, written: the start of every message about it. */
-function whereOf(key: string, values: RawValues, listener: RawListener | undefined): string {
+function whereOf(key: string, values: RawValues, gathered: Gathered, listener?: RawListener): string {
   const given = values.get(key);
   if (given !== undefined) return given.where;
   if (listener?.where !== undefined) return `${listener.where}.${key}`;
+  if (gathered.filePath !== undefined) return `${basename(gathered.filePath)} ${key}`;
   return SETTING_BY_KEY.get(key)?.metadata.env ?? key;
 }
 
@@ -221,12 +222,7 @@ function absolutePath(key: string, raw: RawValue, filePath: string | undefined):
   return resolve(raw.source === "file" && filePath !== undefined ? dirname(filePath) : ".", raw.value);
 }
 
-function reportIssues(
-  issues: readonly v.BaseIssue<unknown>[],
-  values: RawValues,
-  listener: RawListener | undefined,
-  findings: Findings,
-): void {
+function reportIssues(issues: readonly v.BaseIssue<unknown>[], at: (key: string) => string, findings: Findings): void {
   for (const issue of issues) {
     const names = (issue.path ?? []).map((item) => String(item.key));
     const setting = SETTINGS.find(
@@ -237,7 +233,7 @@ function reportIssues(
       issue.received === "undefined" && setting?.required === true
         ? `missing: set ${missingHint(setting)}`
         : issue.message;
-    findings.problems.push(`${whereOf(key, values, listener)}: ${text}`);
+    findings.problems.push(`${at(key)}: ${text}`);
   }
 }
 
@@ -251,14 +247,15 @@ function parseListener(
   env: LoadInput["env"],
   findings: Findings,
 ): ParsedListener | undefined {
+  const at = (key: string) => whereOf(key, raw.values, gathered, raw);
   const result = v.safeParse(listenerSchema, nest(raw.values, "listener", gathered.filePath));
   if (!result.success) {
-    reportIssues(result.issues, raw.values, raw, findings);
+    reportIssues(result.issues, at, findings);
     return undefined;
   }
   const settings = result.output;
   const say = (lines: string[]) => (key: string, text: string) => {
-    lines.push(`${whereOf(key, raw.values, raw)}: ${text}`);
+    lines.push(`${at(key)}: ${text}`);
   };
   const derived = checkListener({
     settings,
@@ -291,13 +288,13 @@ function listenerConfig(settings: ListenerSettings, derived: DerivedSettings): L
 function parseProcess(gathered: Gathered, findings: Findings): ProcessSettings | undefined {
   const result = v.safeParse(processSchema, nest(gathered.process, "process", gathered.filePath));
   if (result.success) return result.output;
-  reportIssues(result.issues, gathered.process, undefined, findings);
+  reportIssues(result.issues, (key) => whereOf(key, gathered.process, gathered), findings);
   return undefined;
 }
 
 /** Process-wide rules; the answer is the key of the admin API, whichever way it was given. */
 function checkProcess(settings: ProcessSettings, gathered: Gathered, findings: Findings): string | undefined {
-  const at = (key: string) => whereOf(key, gathered.process, undefined);
+  const at = (key: string) => whereOf(key, gathered.process, gathered);
   const problem = (key: string, text: string | undefined) => {
     if (text !== undefined) findings.problems.push(`${at(key)}: ${text}`);
   };
@@ -339,6 +336,7 @@ function readAdminKey(path: string): { key: string; warning?: string } | { probl
 function checkAddresses(
   listeners: readonly ParsedListener[],
   settings: ProcessSettings | undefined,
+  gathered: Gathered,
   findings: Findings,
 ): void {
   const taken = new Map<string, string>();
@@ -348,7 +346,7 @@ function checkAddresses(
   for (const { raw, config } of listeners) {
     const { host, port, socket } = config.listen;
     const address = socket ?? `${host}:${port}`;
-    const at = (key: string) => whereOf(key, raw.values, raw);
+    const at = (key: string) => whereOf(key, raw.values, gathered, raw);
     const holder = port === 0 && socket === undefined ? undefined : taken.get(address);
     if (holder !== undefined) {
       const key = socket === undefined ? "listen.port" : "listen.socket";
