@@ -101,3 +101,54 @@ export async function runChecked(
   }
   return result;
 }
+
+/**
+ * Runs "$@" and kills it when standard input ends, which it does even if the test process is killed. The folder
+ * QUERYCOP_TEST_REMOVE goes with it. The shell's own messages go nowhere: nobody may be left to read them.
+ */
+const SUPERVISOR = `
+trap '' INT HUP TERM
+exec 3<&0
+( trap - INT HUP TERM; exec "$@" ) </dev/null 3<&- &
+program=$!
+[ -z "$QUERYCOP_TEST_PID_FILE" ] || printf %s "$program" >"$QUERYCOP_TEST_PID_FILE"
+exec 2>/dev/null
+( read -r _ <&3; kill -KILL "$program" ) &
+watcher=$!
+exec 3<&-
+wait "$program"
+code=$?
+kill -KILL "$watcher"
+[ -z "$QUERYCOP_TEST_REMOVE" ] || rm -rf "$QUERYCOP_TEST_REMOVE"
+exit "$code"
+`;
+
+export interface SuperviseOptions {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string;
+  /** Removed when the program has ended. */
+  readonly removeFolder?: string;
+  /** Where the program's process id is written, for signals. */
+  readonly pidFile?: string;
+}
+
+/**
+ * Starts a long-running program with its standard error on a pipe. Ending the child's standard input kills the program;
+ * so does the end of this process, however it comes. The child's exit code is the program's.
+ */
+export function spawnSupervised(command: string, args: readonly string[], options: SuperviseOptions): ChildProcess {
+  const child = spawn("sh", ["-c", SUPERVISOR, "supervisor", command, ...args], {
+    env: environment({
+      ...options.env,
+      QUERYCOP_TEST_REMOVE: options.removeFolder ?? "",
+      QUERYCOP_TEST_PID_FILE: options.pidFile ?? "",
+    }),
+    stdio: ["pipe", "ignore", "pipe"],
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  keepTrack(child);
+  child.stdin?.on("error", () => {
+    // The supervisor ended before it was told to.
+  });
+  return child;
+}

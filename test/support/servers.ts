@@ -2,7 +2,7 @@
  * Throw-away MySQL and MariaDB servers for tests: own data directory, own port on 127.0.0.1, gone when the test is.
  * From the shell: `bun test/support/servers.ts mysql [--option …]` runs one until its input ends or it is interrupted.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -18,7 +18,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Account, accountsOf, type ServerKind, setupSql } from "./accounts.ts";
-import { environment, keepTrack, runChecked } from "./child.ts";
+import { runChecked, spawnSupervised } from "./child.ts";
 import { type DebianRoot, SERVERS_CACHE } from "./debian-root.ts";
 import {
   buildIamPlugin,
@@ -81,26 +81,6 @@ const LOCK_TIMEOUT_MS = 5 * 60_000;
 /** Ports from 32768 up are handed out by the kernel to outgoing connections. */
 const PORT_MIN = 20_000;
 const PORT_COUNT = 12_000;
-
-/**
- * Runs "$@" and kills it when standard input ends, which it does even if the test process is killed. The folder
- * QUERYCOP_TEST_REMOVE goes with it. Its own messages go nowhere: nobody may be left to read them.
- */
-const SUPERVISOR = `
-trap '' INT HUP TERM
-exec 3<&0
-"$@" </dev/null 3<&- &
-server=$!
-exec 2>/dev/null
-( read -r _ <&3; kill -KILL "$server" ) &
-watcher=$!
-exec 3<&-
-wait "$server"
-code=$?
-kill -KILL "$watcher" 2>/dev/null
-[ -z "$QUERYCOP_TEST_REMOVE" ] || rm -rf "$QUERYCOP_TEST_REMOVE"
-exit "$code"
-`;
 
 /** Error messages, character sets and set-up scripts. */
 function shareOf(root: DebianRoot): string {
@@ -258,19 +238,13 @@ async function launch(
   isFolderKept = false,
 ): Promise<RunningServer> {
   const { command, args } = root.command(SERVER_PROGRAM[kind], [...programOptions(kind, root, folder), ...options]);
-  const env = environment({
-    QUERYCOP_TEST_REMOVE: isFolderKept ? "" : folder,
-    QUERYCOP_TEST_IAM_CONFIG: join(folder, "iam.conf"),
-    QUERYCOP_TEST_IAM_LOG: join(folder, "iam.log"),
-    TZ: "UTC",
-  });
-  const child = spawn("sh", ["-c", SUPERVISOR, "supervisor", command, ...args], {
-    env,
-    stdio: ["pipe", "ignore", "pipe"],
-  });
-  keepTrack(child);
-  child.stdin?.on("error", () => {
-    // The supervisor ended before it was told to.
+  const child = spawnSupervised(command, args, {
+    env: {
+      QUERYCOP_TEST_IAM_CONFIG: join(folder, "iam.conf"),
+      QUERYCOP_TEST_IAM_LOG: join(folder, "iam.log"),
+      TZ: "UTC",
+    },
+    ...(isFolderKept ? {} : { removeFolder: folder }),
   });
   let log = "";
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));

@@ -1,0 +1,159 @@
+/** The compiled executable as tests run it: built when its sources changed, started on a free port, read through its logs. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type RunResult, run, runChecked, spawnSupervised } from "./child.ts";
+import { withLock } from "./lock.ts";
+
+export type Settings = Readonly<Record<string, string | undefined>>;
+
+export interface LogLine {
+  readonly event: string;
+  readonly level: string;
+  readonly [field: string]: unknown;
+}
+
+export interface AuditLine {
+  readonly seq: number;
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+export interface Querycop {
+  readonly host: "127.0.0.1";
+  readonly port: number;
+  readonly folder: string;
+  /** Everything written to stderr so far. */
+  logText(): string;
+  logs(): LogLine[];
+  auditText(): string;
+  audit(): AuditLine[];
+  signal(name: NodeJS.Signals): void;
+  /** The exit code, once it has ended. */
+  readonly exited: Promise<number>;
+  /** Kills it and removes its files. */
+  stop(): Promise<void>;
+}
+
+const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
+const BINARY = join(PROJECT, "dist/querycop");
+const START_TIMEOUT_MS = 20_000;
+const BUILD_TIMEOUT_MS = 5 * 60_000;
+
+/** What the executable is made from. */
+const SOURCES = ["src", "build.ts", "package.json", "package-lock.json"];
+
+function newestChangeMs(path: string): number {
+  const info = statSync(path);
+  if (!info.isDirectory()) return info.mtimeMs;
+  return Math.max(0, ...readdirSync(path).map((name) => newestChangeMs(join(path, name))));
+}
+
+function isBinaryFresh(): boolean {
+  if (!existsSync(BINARY)) return false;
+  const builtMs = statSync(BINARY).mtimeMs;
+  return SOURCES.every((source) => newestChangeMs(join(PROJECT, source)) <= builtMs);
+}
+
+let binary: Promise<string> | undefined;
+
+/** Path of dist/querycop, built first when it is missing or older than what it is made from. */
+export function querycopBinary(): Promise<string> {
+  binary ??= withLock(join(tmpdir(), "querycop-build.lock"), BUILD_TIMEOUT_MS, async () => {
+    if (!isBinaryFresh()) await runChecked("npm", ["run", "build"], { cwd: PROJECT, timeoutMs: BUILD_TIMEOUT_MS });
+    return BINARY;
+  });
+  return binary;
+}
+
+/** The parent's environment without anything that would configure querycop. */
+function cleanEnvironment(settings: Settings): Record<string, string | undefined> {
+  const foreign = Object.keys(process.env).filter((name) => name.startsWith("GATEKEEPER_") || name === "ADMIN_API_KEY");
+  return { ...Object.fromEntries(foreign.map((name) => [name, undefined])), ...settings };
+}
+
+/** Runs a command that ends by itself, such as `check-config`, or a `serve` that is expected to refuse. */
+export async function runQuerycop(args: readonly string[], settings: Settings = {}): Promise<RunResult> {
+  return await run(await querycopBinary(), args, {
+    env: cleanEnvironment(settings),
+    cwd: "/",
+    timeoutMs: START_TIMEOUT_MS,
+  });
+}
+
+function parseLines<T>(text: string): T[] {
+  const lines = text.split("\n").slice(0, -1);
+  return lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as T);
+}
+
+function portOf(log: readonly LogLine[]): number | undefined {
+  const line = log.find(({ event }) => event === "querycop listening");
+  const match = /:(\d+)$/.exec(String(line?.["address"] ?? ""));
+  return match === null ? undefined : Number(match[1]);
+}
+
+/**
+ * Starts `querycop serve` on a free port of 127.0.0.1 with JSON logs at level debug and an audit file, and waits until
+ * it listens. `settings` are environment variables, added to and overriding these.
+ */
+export async function startQuerycop(settings: Settings): Promise<Querycop> {
+  const program = await querycopBinary();
+  const folder = mkdtempSync(join(tmpdir(), "querycop-proxy-"));
+  const auditFile = join(folder, "audit.ndjson");
+  const pidFile = join(folder, "pid");
+  const env = cleanEnvironment({
+    GATEKEEPER_LISTEN_PORT: "0",
+    GATEKEEPER_API_PORT: "0",
+    GATEKEEPER_LOG_FORMAT: "json",
+    GATEKEEPER_LOG_LEVEL: "debug",
+    GATEKEEPER_AUDIT_FILE: auditFile,
+    ...settings,
+  });
+  const child = spawnSupervised(program, ["serve"], { env, cwd: "/", pidFile, removeFolder: folder });
+  let log = "";
+  child.stderr?.setEncoding("utf8");
+  const exited = new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? -1)));
+  const port = await new Promise<number>((resolve, reject) => {
+    const fail = (why: string): void => reject(new Error(`Starting querycop: ${why}\n${log.slice(-4000)}`));
+    const timer = setTimeout(() => {
+      child.stdin?.end();
+      fail(`not listening after ${START_TIMEOUT_MS} ms`);
+    }, START_TIMEOUT_MS);
+    child.stderr?.on("data", (text: string) => {
+      log += text;
+      const found = portOf(parseLines(log));
+      if (found === undefined) return;
+      clearTimeout(timer);
+      resolve(found);
+    });
+    child.once("close", (code) => {
+      clearTimeout(timer);
+      fail(`it ended with exit code ${code}`);
+    });
+  });
+  const auditText = (): string => (existsSync(auditFile) ? readFileSync(auditFile, "utf8") : "");
+  return {
+    host: "127.0.0.1",
+    port,
+    folder,
+    logText: () => log,
+    logs: () => parseLines(log),
+    auditText,
+    audit: () => parseLines(auditText()),
+    signal: (name) => process.kill(Number(readFileSync(pidFile, "utf8")), name),
+    exited,
+    async stop() {
+      child.stdin?.end();
+      await exited;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A file of the given content in a folder of its own, for configuration files, user files and scripts. */
+export function temporaryFile(name: string, content: string, mode = 0o600): string {
+  const file = join(mkdtempSync(join(tmpdir(), "querycop-file-")), name);
+  writeFileSync(file, content, { mode });
+  return file;
+}
