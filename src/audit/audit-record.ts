@@ -98,10 +98,13 @@ function hashOf(body: string): string {
 
 /** The event's members without the braces, ASCII only, at most `charsMax` long. */
 function encodeEvent(event: AuditEvent, charsMax: number): string {
-  let members = asciiJson(JSON.stringify(event)).slice(1, -1);
+  let members = asciiMembers(JSON.stringify(event), charsMax);
   // Each pass halves the longest text allowed; 16 passes bring any mix of fields below the limit.
-  for (let textMax = charsMax >> 3; members.length > charsMax && textMax > 0; textMax >>= 1) {
-    members = asciiJson(JSON.stringify(event, (_key, value: unknown) => cut(value, textMax))).slice(1, -1);
+  for (let textMax = charsMax >> 3; members === undefined; textMax >>= 1) {
+    members = asciiMembers(
+      JSON.stringify(event, (_key, value: unknown) => cut(value, textMax)),
+      charsMax,
+    );
   }
   return members;
 }
@@ -112,21 +115,30 @@ function cut(value: unknown, max: number): unknown {
   return value;
 }
 
+const HEX_DIGITS = Buffer.from("0123456789abcdef", "latin1");
+const hexDigit = (value: number): number => HEX_DIGITS[value & 15] ?? 0;
+
 /**
+ * The JSON object without its braces, or undefined when it is too long.
+ *
  * JSON.stringify leaves everything above 0x7e as it is: direction marks, line separators and DEL among it, which can
  * reorder or split a line on a terminal. All of that occurs inside strings only, so escapes keep the meaning.
  */
-function asciiJson(json: string): string {
+function asciiMembers(json: string, charsMax: number): string | undefined {
+  if (json.length - 2 > charsMax) return undefined;
   // One byte for each UTF-16 unit means ASCII; this native test is far cheaper than looking at each unit here.
-  if (Buffer.byteLength(json) === json.length && !json.includes("\x7f")) return json;
-  const parts: string[] = [];
-  let from = 0;
+  if (Buffer.byteLength(json) === json.length && !json.includes("\x7f")) return json.slice(1, -1);
+  const bytes = Buffer.allocUnsafe(json.length * 6);
+  let length = 0;
   for (let i = 0; i < json.length; i++) {
     const unit = json.charCodeAt(i);
-    if (unit < 0x7f) continue;
-    parts.push(json.slice(from, i), `\\u${unit.toString(16).padStart(4, "0")}`);
-    from = i + 1;
+    if (unit < 0x7f) {
+      bytes[length++] = unit;
+    } else {
+      bytes[length++] = 0x5c;
+      bytes[length++] = 0x75;
+      for (let shift = 12; shift >= 0; shift -= 4) bytes[length++] = hexDigit(unit >> shift);
+    }
   }
-  parts.push(json.slice(from));
-  return parts.join("");
+  return length - 2 > charsMax ? undefined : bytes.toString("latin1", 1, length - 1);
 }
