@@ -135,6 +135,7 @@ export class PacketReader {
         const sequenceId = chunk[start + 3] as number;
         const wire = start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end);
         this.#discard(end - start);
+        this.#bytesNeeded = PACKET_HEADER_BYTES;
         return { sequenceId, lastSequenceId: sequenceId, payload: wire.subarray(PACKET_HEADER_BYTES), wire };
       }
     }
