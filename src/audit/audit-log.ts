@@ -62,6 +62,7 @@ interface SyncWaiter {
 
 export class AuditLog {
   readonly run: string = randomBytes(8).toString("hex");
+  readonly isKept: boolean = true;
   readonly #options: AuditLogOptions;
   readonly #sink: AuditSink;
   readonly #clock: Clock;

@@ -26,6 +26,7 @@ export function openAudit(config: Config["audit"], logger: Logger): { trail: Aud
 
 class NoAudit implements AuditTrail {
   readonly run = randomBytes(8).toString("hex");
+  readonly isKept = false;
 
   append(): void {}
 

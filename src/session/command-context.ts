@@ -39,6 +39,7 @@ export class CommandContext {
   readonly backendGreeting: HandshakeV10;
   readonly backendIsSecure: boolean;
   isIdle = false;
+  hasQuit = false;
   /** True from the first byte of a response to its last: nothing of ours may be written then. */
   isInsideResponse = false;
   lastActivityMs: number = SYSTEM_CLOCK.monotonicMs();

@@ -9,23 +9,36 @@
 import { MalformedPacketError } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { COMMANDS, type Command, type CommandRow, decodeCommand } from "../mysql/command.ts";
-import { CLIENT_QUERY_ATTRIBUTES } from "../mysql/constants.ts";
 import type { Packet } from "../mysql/packet.ts";
 import { changeUser } from "./change-user.ts";
 import type { CommandContext } from "./command-context.ts";
 import { refuseCommand, sendErr } from "./local-answer.ts";
 import { drainBackend } from "./relay.ts";
-import { forwardCommand, runStatement, type StatementRun } from "./statement-run.ts";
+import { forwardCommand, runStatement } from "./statement-run.ts";
 import { fieldListSql, initDbSql, PROCESS_INFO_SQL, processKillSql, retargetKill } from "./statement-text.ts";
 
-export type CommandOutcome = "continue" | "quit";
+/**
+ * Reads and carries out commands until the client has closed or said COM_QUIT, or the session is being ended.
+ * One promise is awaited per pause for the client and one per response: this loop is the product's hot path.
+ */
+export async function serveCommands(context: CommandContext): Promise<void> {
+  const { leg } = context.client;
+  while (!context.hasQuit) {
+    const packet = leg.takePacket();
+    if (packet !== undefined) {
+      const running = runCommand(context, packet);
+      if (running !== undefined) await running;
+      continue;
+    }
+    if (leg.isFinished) return;
+    context.isIdle = true;
+    await leg.nextEvent();
+    context.isIdle = false;
+  }
+}
 
-/** Reads and carries out one command. Returns "quit" when the client has closed or said COM_QUIT. */
-export async function runCommand(context: CommandContext): Promise<CommandOutcome> {
-  context.isIdle = true;
-  const packet = await context.client.leg.readPacket();
-  context.isIdle = false;
-  if (packet === undefined) return "quit";
+/** Carries out one command. Returns a promise where something has to be waited for. */
+function runCommand(context: CommandContext, packet: Packet): Promise<void> | undefined {
   context.lastActivityMs = context.clock.monotonicMs();
   context.client.leg.nextSequenceId = (packet.lastSequenceId + 1) & 0xff;
   if (packet.sequenceId !== 0) {
@@ -35,10 +48,11 @@ export async function runCommand(context: CommandContext): Promise<CommandOutcom
   context.state.ordinal++;
   const row = COMMANDS[packet.payload[0] ?? 0];
   if (row === undefined || packet.payload.length === 0 || row.disposition === "refuse") {
-    return refuseCommand(context, packet.payload[0] ?? 0, row);
+    refuseCommand(context, packet.payload[0] ?? 0, row);
+    return undefined;
   }
   const command = decode(context, packet, row);
-  return command === undefined ? "continue" : dispatch(context, packet, command);
+  return command === undefined ? undefined : dispatch(context, packet, command);
 }
 
 /**
@@ -57,93 +71,72 @@ function decode(context: CommandContext, packet: Packet, row: CommandRow): Comma
   }
 }
 
-async function dispatch(context: CommandContext, packet: Packet, command: Command): Promise<CommandOutcome> {
-  switch (command.name) {
-    case "COM_QUIT":
-      context.backend.send({ kind: "command", name: command.name }, packet.wire);
-      context.backend.end();
-      return "quit";
+function dispatch(context: CommandContext, packet: Packet, command: Command): Promise<void> | undefined {
+  const { name } = command;
+  switch (name) {
     case "COM_QUERY":
-      await runQuery(context, packet, command.sql);
-      return "continue";
-    case "COM_STMT_PREPARE":
-      await runStatement(context, packet, { command: command.name, sql: command.sql, shape: "prepare" });
-      return "continue";
+      return runQuery(context, packet, command.sql);
     case "COM_STMT_EXECUTE":
-      await runExecute(context, packet, command.statementId);
-      return "continue";
+      return runExecute(context, packet, command.statementId);
+    case "COM_STMT_PREPARE":
+      return runStatement(context, packet, { command: name, sql: command.sql, shape: "prepare" });
     case "COM_INIT_DB":
-      await runStatement(context, packet, { command: command.name, sql: initDbSql(command.schema), shape: "ok" });
-      return "continue";
+      return runStatement(context, packet, { command: name, sql: initDbSql(command.schema), shape: "ok" });
     case "COM_FIELD_LIST":
-      await runStatement(context, packet, {
-        command: command.name,
-        sql: fieldListSql(command.table),
-        shape: "field-list",
-      });
-      return "continue";
+      return runStatement(context, packet, { command: name, sql: fieldListSql(command.table), shape: "field-list" });
     case "COM_PROCESS_INFO":
-      await runStatement(context, packet, { command: command.name, sql: PROCESS_INFO_SQL, shape: "result-set" });
-      return "continue";
+      return runStatement(context, packet, { command: name, sql: PROCESS_INFO_SQL, shape: "result-set" });
     case "COM_PROCESS_KILL":
-      await runStatement(context, packet, {
-        command: command.name,
-        sql: processKillSql(command.connectionId),
-        shape: "ok",
-      });
-      return "continue";
+      return runStatement(context, packet, { command: name, sql: processKillSql(command.connectionId), shape: "ok" });
     case "COM_CHANGE_USER":
-      await changeUser(context, command.changeUser);
-      return "continue";
+      return changeUser(context, command.changeUser);
     case "COM_STMT_CLOSE":
       context.state.prepared.delete(command.statementId);
-      await sendWithoutResponse(context, command.name, packet);
-      return "continue";
+      return sendWithoutResponse(context, name, packet);
     case "COM_STMT_SEND_LONG_DATA":
-      await sendWithoutResponse(context, command.name, packet);
-      return "continue";
+      return sendWithoutResponse(context, name, packet);
     case "COM_STMT_RESET":
     case "COM_STMT_FETCH":
-      if (!context.state.prepared.has(command.statementId)) refuseStatementId(context, command.statementId);
-      else await forwardCommand(context, packet, command.name);
-      return "continue";
-    case "COM_RESET_CONNECTION":
-      await forwardCommand(context, packet, command.name);
-      context.state.reset();
-      return "continue";
+      if (context.state.prepared.has(command.statementId)) return forwardCommand(context, packet, name);
+      refuseStatementId(context, command.statementId);
+      return undefined;
+    case "COM_QUIT":
+      context.backend.send({ kind: "command", name }, packet.wire);
+      context.backend.end();
+      context.hasQuit = true;
+      return undefined;
+    case "unknown":
+      refuseCommand(context, command.byte, undefined);
+      return undefined;
     default:
-      if (command.name === "unknown") return refuseCommand(context, command.byte, undefined);
-      await forwardCommand(context, packet, command.name);
-      return "continue";
+      return forwardCommand(context, packet, name);
   }
 }
 
 /** `KILL` names a connection by the id its client was greeted with, which is not always the backend's. */
-async function runQuery(context: CommandContext, packet: Packet, sql: Uint8Array): Promise<void> {
-  const run: StatementRun = { command: "COM_QUERY", sql, shape: "query" };
-  const retargeted = retargetKill(sql, (id) => context.services.backendConnectionId(id));
-  if (retargeted === undefined) return runStatement(context, packet, run);
-  const hasAttributes = (context.state.capabilities.flags & CLIENT_QUERY_ATTRIBUTES) !== 0;
-  return runStatement(context, packet, { ...run, rewritten: { sql: retargeted, hasAttributes } });
+function runQuery(context: CommandContext, packet: Packet, sql: Uint8Array): Promise<void> | undefined {
+  const rewritten = retargetKill(sql, (id) => context.services.backendConnectionId(id));
+  if (rewritten === undefined) return runStatement(context, packet, { command: "COM_QUERY", sql, shape: "query" });
+  return runStatement(context, packet, { command: "COM_QUERY", sql, shape: "query", rewritten });
 }
 
 /** MariaDB takes this id for the statement prepared last, so that a client need not wait for the id. */
 const LAST_PREPARED = 0xffffffff;
 
-async function runExecute(context: CommandContext, packet: Packet, sentId: number): Promise<void> {
+function runExecute(context: CommandContext, packet: Packet, sentId: number): Promise<void> | undefined {
   const { prepared, lastPreparedId } = context.state;
   const statementId = sentId === LAST_PREPARED ? (lastPreparedId ?? sentId) : sentId;
   const statement = prepared.get(statementId);
-  if (statement === undefined) {
-    refuseStatementId(context, sentId);
-    return;
+  if (statement !== undefined) {
+    return runStatement(context, packet, {
+      command: "COM_STMT_EXECUTE",
+      sql: statement.sql,
+      shape: "execute",
+      statementId,
+    });
   }
-  await runStatement(context, packet, {
-    command: "COM_STMT_EXECUTE",
-    sql: statement.sql,
-    shape: "execute",
-    statementId,
-  });
+  refuseStatementId(context, sentId);
+  return undefined;
 }
 
 function refuseStatementId(context: CommandContext, statementId: number): void {
@@ -151,7 +144,7 @@ function refuseStatementId(context: CommandContext, statementId: number): void {
   sendErr(context, new QuerycopError("QC_CLIENT_UNKNOWN_STATEMENT_ID", text));
 }
 
-async function sendWithoutResponse(context: CommandContext, name: string, packet: Packet): Promise<void> {
-  if (context.backend.send({ kind: "command", name }, packet.wire)) return;
-  await drainBackend(context.backend, context.services.options.writeTimeoutMs);
+function sendWithoutResponse(context: CommandContext, name: string, packet: Packet): Promise<void> | undefined {
+  if (context.backend.send({ kind: "command", name }, packet.wire)) return undefined;
+  return drainBackend(context.backend, context.services.options.writeTimeoutMs);
 }

@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { QuerycopError } from "../base/errors.ts";
 import type { ResponseEnd } from "../mysql/response.ts";
 import type { CommandContext } from "./command-context.ts";
-import { drainBackend } from "./relay.ts";
 import type { Judgement } from "./statement-judge.ts";
 
 /**
@@ -42,7 +41,7 @@ export async function relayLocalInfile(
       throw new QuerycopError("QC_CLIENT_SEQUENCE", text);
     }
     if (!context.backend.send(permit, packet.wire)) {
-      await drainBackend(context.backend, context.services.options.writeTimeoutMs);
+      await context.backend.drained();
     }
     if (packet.payload.length === 0) break;
     bytes += packet.payload.length;

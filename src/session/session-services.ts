@@ -10,6 +10,8 @@ import type { StatementJudge } from "./statement-judge.ts";
 export interface AuditTrail {
   /** Random id of this process's life: makes session ids unique over restarts. */
   readonly run: string;
+  /** False where nothing is kept: then no record need be made. */
+  readonly isKept: boolean;
   append(event: AuditEvent): void | Promise<void>;
   hashText(text: Uint8Array): string;
 }

@@ -30,6 +30,8 @@ export class SessionState {
   variables: SessionVariables = { schema: undefined, sqlMode: "unknown", characterSet: "unknown" };
   readonly prepared = new Map<number, PreparedStatement>();
   lastPreparedId: number | undefined;
+  /** Grows with every change of what an audit record says about the session. */
+  version = 1;
   /** Counts the client's commands from 1; pairs an audit record of intent with its outcome. */
   ordinal = 0;
 
@@ -42,6 +44,7 @@ export class SessionState {
     if (end.statusFlags !== undefined) this.statusFlags = end.statusFlags;
     const changes = end.sessionState;
     if (changes === undefined) return;
+    this.version++;
     if (changes.schema !== undefined) this.variables.schema = changes.schema;
     const sqlMode = changes.systemVariables?.get("sql_mode");
     if (sqlMode !== undefined) this.variables.sqlMode = sqlMode;
@@ -49,8 +52,16 @@ export class SessionState {
     if (characterSet !== undefined) this.variables.characterSet = characterSet;
   }
 
+  /** After a statement that may have changed what the server does not report. */
+  obscure(): void {
+    this.version++;
+    this.variables.sqlMode = "unknown";
+    this.variables.characterSet = "unknown";
+  }
+
   /** COM_RESET_CONNECTION and COM_CHANGE_USER: statements are gone, variables back to what the server was started with. */
   reset(): void {
+    this.version++;
     this.prepared.clear();
     this.lastPreparedId = undefined;
     this.variables.sqlMode = "unknown";

@@ -9,7 +9,7 @@ import { BackendRefusal } from "./authentication.ts";
 import { LOGIN_PACKET_BYTES_MAX } from "./backend-login.ts";
 import { ClientPeer } from "./client-peer.ts";
 import { CommandContext } from "./command-context.ts";
-import { runCommand } from "./command-phase.ts";
+import { serveCommands } from "./command-phase.ts";
 import { type ClientLogin, type EstablishedSession, runConnectionPhase } from "./connection-phase.ts";
 import { errPacketOf } from "./local-answer.ts";
 import { malformedFrom } from "./malformed.ts";
@@ -77,6 +77,7 @@ export class Session {
   /** Ends the session now, whatever it is doing. */
   close(reason: CloseReason): void {
     this.#closeReason ??= reason;
+    if (this.#commands !== undefined) this.#commands.hasQuit = true;
     this.#abort.abort();
     this.#client.leg.end();
     this.#commands?.backend.destroy();
@@ -137,9 +138,7 @@ export class Session {
       tokenUsed: established.tokenUsed,
       durationUs: this.#ageUs(),
     });
-    while ((await runCommand(context)) === "continue") {
-      if (this.#closeReason !== undefined) return;
-    }
+    await serveCommands(context);
   }
 
   /** A client that is gone needs no more answers; what the backend still says is kept for the record for a while. */
@@ -246,15 +245,17 @@ export class Session {
   }
 
   #cachedAuditSession: AuditSession | undefined;
-  #cachedFor = "";
+  #cachedVersion = -1;
 
   #auditSession(): AuditSession {
-    const { options } = this.#services;
     const state = this.#commands?.state;
-    const key = `${state?.user}|${state?.variables.schema}|${state?.variables.sqlMode}|${this.#backendConnectionId}|${this.#login === undefined}`;
-    if (this.#cachedAuditSession !== undefined && this.#cachedFor === key) return this.#cachedAuditSession;
+    const version = state === undefined ? 0 : state.version;
+    if (this.#cachedAuditSession !== undefined && this.#cachedVersion === version && version > 0) {
+      return this.#cachedAuditSession;
+    }
+    const { options } = this.#services;
     const login = this.#login;
-    this.#cachedFor = key;
+    this.#cachedVersion = version;
     this.#cachedAuditSession = {
       id: this.#label,
       listener: options.name,

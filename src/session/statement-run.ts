@@ -1,14 +1,13 @@
 /** One statement: judged, recorded, sent, its response relayed and recorded. The only place that does this. */
 import { QuerycopError } from "../base/errors.ts";
 import { COMMANDS, type CommandName, encodeQuery } from "../mysql/command.ts";
-import { CLIENT_QUERY_ATTRIBUTES } from "../mysql/constants.ts";
 import { encodePacket, type Packet } from "../mysql/packet.ts";
 import { type ResponseEnd, type ResponseShape, ResponseTracker } from "../mysql/response.ts";
 import type { Permit } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";
 import { sendErr } from "./local-answer.ts";
-import { relayLocalInfile, requireJudgedFile } from "./local-infile.ts";
-import { drainBackend, type RelayLegs, relayResponse } from "./relay.ts";
+import { relayLocalInfile } from "./local-infile.ts";
+import { drainBackend, relayResponse } from "./relay.ts";
 import { PREPARED_STATEMENTS_MAX } from "./session-state.ts";
 import type { Judgement } from "./statement-judge.ts";
 
@@ -19,15 +18,15 @@ export interface StatementRun {
   readonly shape: ResponseShape;
   readonly statementId?: number;
   /** A text of ours to send instead of the client's packet. */
-  readonly rewritten?: { readonly sql: Uint8Array; readonly hasAttributes: boolean };
+  readonly rewritten?: Uint8Array;
 }
 
 /** Judges the statement and, if it may run, runs it. Throws only what ends the session. */
-export async function runStatement(context: CommandContext, packet: Packet, run: StatementRun): Promise<void> {
+export function runStatement(context: CommandContext, packet: Packet, run: StatementRun): Promise<void> | undefined {
   if (run.shape === "prepare" && context.state.prepared.size >= PREPARED_STATEMENTS_MAX) {
     const text = `Cannot prepare more than ${PREPARED_STATEMENTS_MAX} statements on one connection: close some`;
     sendErr(context, new QuerycopError("QC_CLIENT_TOO_MANY_STATEMENTS", text));
-    return;
+    return undefined;
   }
   const judgement = context.services.judge.judge({
     command: run.command,
@@ -36,21 +35,37 @@ export async function runStatement(context: CommandContext, packet: Packet, run:
     session: context.subject,
   });
   if (judgement.action === "block" || judgement.action === "require-approval") {
-    await refuseStatement(context, run, judgement);
-    return;
+    return refuseStatement(context, run, judgement);
   }
-  if (!(await recordIntent(context, run, judgement))) return;
   const permit: Permit = { kind: "decision", decisionId: judgement.decisionId, action: judgement.action };
-  const wire = run.rewritten === undefined ? packet.wire : rewrittenWire(run.rewritten);
+  const recorded = recordIntent(context, run, judgement);
+  if (recorded === true) return sendAndRelay(context, packet, run, judgement, permit);
+  if (recorded === false) return undefined;
+  return recorded.then((isRecorded) =>
+    isRecorded ? sendAndRelay(context, packet, run, judgement, permit) : undefined,
+  );
+}
+
+async function sendAndRelay(
+  context: CommandContext,
+  packet: Packet,
+  run: StatementRun,
+  judgement: Judgement,
+  permit: Permit,
+): Promise<void> {
+  const wire = run.rewritten === undefined ? packet.wire : rewrittenWire(context, run.rewritten);
   const beganMs = context.clock.monotonicMs();
   const tracker = trackerFor(context, run.shape, run.rewritten === undefined ? packet.lastSequenceId : 0);
   try {
     if (!context.backend.send(permit, wire)) {
       await drainBackend(context.backend, context.services.options.writeTimeoutMs);
     }
-    const end = await relayToEnd(context, tracker, judgement);
+    let end = await relayResponse(context, tracker, judgement);
+    if (end.outcome === "local-infile") end = await relayFiles(context, tracker, judgement, end);
+    context.isInsideResponse = false;
     afterStatement(context, run, judgement, end);
-    await recordOutcome(context, tracker, end, beganMs);
+    const recorded = recordOutcome(context, tracker, end, beganMs);
+    if (recorded !== undefined) await recorded;
   } catch (thrown) {
     await recordOutcome(context, tracker, undefined, beganMs);
     throw thrown;
@@ -59,12 +74,13 @@ export async function runStatement(context: CommandContext, packet: Packet, run:
 
 /** Sends a command that carries no statement and relays what comes back. */
 export async function forwardCommand(context: CommandContext, packet: Packet, name: CommandName): Promise<void> {
-  const row = COMMANDS.find((candidate) => candidate?.name === name);
-  const shape = row?.response;
+  const shape = COMMANDS[packet.payload[0] ?? 0]?.response;
   if (shape === undefined || shape === "none" || shape === "login") throw new Error(`${name} cannot be forwarded`);
   context.backend.send({ kind: "command", name }, packet.wire);
-  const tracker = trackerFor(context, shape, packet.lastSequenceId);
-  context.state.afterResponse(await relayToEnd(context, tracker, undefined));
+  const end = await relayResponse(context, trackerFor(context, shape, packet.lastSequenceId), undefined);
+  context.isInsideResponse = false;
+  if (name === "COM_RESET_CONNECTION" && end.outcome === "ok") context.state.reset();
+  context.state.afterResponse(end);
 }
 
 function trackerFor(context: CommandContext, shape: ResponseShape, lastSequenceId: number): ResponseTracker {
@@ -72,37 +88,28 @@ function trackerFor(context: CommandContext, shape: ResponseShape, lastSequenceI
   return new ResponseTracker({ shape, capabilities: context.state.capabilities, sequenceId });
 }
 
-async function relayToEnd(
+/** A text of several statements may ask for several files. */
+async function relayFiles(
   context: CommandContext,
   tracker: ResponseTracker,
-  judgement: Judgement | undefined,
+  judgement: Judgement,
+  request: ResponseEnd,
 ): Promise<ResponseEnd> {
-  const legs: RelayLegs = {
-    client: context.client.leg,
-    backend: context.backend,
-    writeTimeoutMs: context.services.options.writeTimeoutMs,
-    onFirstByte: () => {
-      context.isInsideResponse = true;
-    },
-    onLocalInfile: (end) => requireJudgedFile(end, judgement),
-  };
-  let end = await relayResponse(legs, tracker);
+  let end = request;
   while (end.outcome === "local-infile") {
-    const lastSequenceId = await relayLocalInfile(context, end, judgement);
-    tracker.resumeAfterLocalInfile(lastSequenceId);
-    end = await relayResponse(legs, tracker);
+    tracker.resumeAfterLocalInfile(await relayLocalInfile(context, end, judgement));
+    end = await relayResponse(context, tracker, judgement);
   }
-  context.isInsideResponse = false;
   return end;
 }
 
-function rewrittenWire(rewritten: { readonly sql: Uint8Array; readonly hasAttributes: boolean }): Uint8Array {
-  return encodePacket(encodeQuery(rewritten.sql, rewritten.hasAttributes ? CLIENT_QUERY_ATTRIBUTES : 0), 0);
+function rewrittenWire(context: CommandContext, sql: Uint8Array): Uint8Array {
+  return encodePacket(encodeQuery(sql, context.state.capabilities.flags), 0);
 }
 
 function afterStatement(context: CommandContext, run: StatementRun, judgement: Judgement, end: ResponseEnd): void {
   const { state } = context;
-  if (judgement.obscuresSession) state.variables.sqlMode = "unknown";
+  if (judgement.obscuresSession) state.obscure();
   state.afterResponse(end);
   if (run.shape !== "prepare") return;
   state.lastPreparedId = end.prepared?.statementId;
@@ -147,26 +154,42 @@ async function refuseStatement(context: CommandContext, run: StatementRun, judge
   sendErr(context, failure);
 }
 
-/** SAFETY: no record, no statement. False when it could not be recorded and the client has been told so. */
-async function recordIntent(context: CommandContext, run: StatementRun, judgement: Judgement): Promise<boolean> {
+/**
+ * SAFETY: no record, no statement. False when it could not be recorded and the client has been told so; a promise where
+ * the log waits for the disk.
+ */
+function recordIntent(context: CommandContext, run: StatementRun, judgement: Judgement): boolean | Promise<boolean> {
+  if (!context.services.audit.isKept) return true;
   try {
     const pending = context.record({ type: "statement-intent", ...statementFields(context, run, judgement) });
-    if (pending instanceof Promise) await pending;
-    return true;
+    if (!(pending instanceof Promise)) return true;
+    return pending.then(
+      () => true,
+      (thrown: unknown) => refuseUnrecorded(context, thrown),
+    );
   } catch (thrown) {
-    if (!(thrown instanceof QuerycopError)) throw thrown;
-    const text = "querycop: the audit log cannot record this statement, so it was not sent; see querycop doctor";
-    sendErr(context, new QuerycopError("QC_AUDIT_FAILED", thrown.message, { clientMessage: text, cause: thrown }));
-    return false;
+    return refuseUnrecorded(context, thrown);
   }
 }
 
-async function recordOutcome(
+function refuseUnrecorded(context: CommandContext, thrown: unknown): false {
+  if (!(thrown instanceof QuerycopError)) throw thrown;
+  const text = "querycop: the audit log cannot record this statement, so it was not sent; see querycop doctor";
+  sendErr(context, new QuerycopError("QC_AUDIT_FAILED", thrown.message, { clientMessage: text, cause: thrown }));
+  return false;
+}
+
+/**
+ * The statement has run, whether or not this can be recorded: its intent is on record, and the log itself notes that
+ * an outcome is missing.
+ */
+function recordOutcome(
   context: CommandContext,
   tracker: ResponseTracker,
   end: ResponseEnd | undefined,
   beganMs: number,
-): Promise<void> {
+): Promise<void> | undefined {
+  if (!context.services.audit.isKept) return undefined;
   const isGone = context.client.leg.isDead;
   const ended = end === undefined ? "unknown" : end.outcome === "err" ? "error" : "ok";
   try {
@@ -184,8 +207,8 @@ async function recordOutcome(
       bytes: tracker.bytes,
       durationUs: Math.round((context.clock.monotonicMs() - beganMs) * 1000),
     });
-    if (pending instanceof Promise) await pending;
+    return pending instanceof Promise ? pending.catch(() => undefined) : undefined;
   } catch {
-    // The statement has run. Its intent is on record, and the log itself notes that an outcome is missing.
+    return undefined;
   }
 }
