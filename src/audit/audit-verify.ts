@@ -7,7 +7,8 @@
 import { isCheckpointSignature, keyIdOf } from "./audit-key.ts";
 import { type AuditRecord, CHAIN_START, decodeRecord } from "./audit-record.ts";
 import { IntentLedger, type IntentReport } from "./intent-ledger.ts";
-import { listAuditFiles, readFirstRecord, readLines } from "./segment-reader.ts";
+import { inOrder } from "./segment-order.ts";
+import { listAuditFiles, readLines } from "./segment-reader.ts";
 
 export type ProblemKind =
   | "unreadable-record"
@@ -96,36 +97,6 @@ export async function verifyAuditFiles(
     }
   }
   return verifier.finish(files.length);
-}
-
-interface AuditFile {
-  readonly path: string;
-  readonly first: AuditRecord | undefined;
-}
-
-/** By what the files say themselves: their names may have been changed. */
-async function inOrder(paths: readonly string[]): Promise<AuditFile[]> {
-  const files: AuditFile[] = [];
-  for (const path of paths) files.push({ path, first: await readFirstRecord(path) });
-  const began = new Map<unknown, string>();
-  for (const { first } of files) {
-    const run = first?.fields["run"];
-    if (first !== undefined && first.time < (began.get(run) ?? "~")) began.set(run, first.time);
-  }
-  const position = ({ first }: AuditFile, index: number): [string, number, number] => [
-    began.get(first?.fields["run"]) ?? "~",
-    first === undefined ? 0 : Number(first.fields["segment"]),
-    index,
-  ];
-  return files
-    .map((file, index) => ({ file, position: position(file, index) }))
-    .sort((a, b) => compare(a.position, b.position))
-    .map(({ file }) => file);
-}
-
-function compare(a: readonly [string, number, number], b: readonly [string, number, number]): number {
-  if (a[0] !== b[0]) return a[0] < b[0] ? -1 : 1;
-  return a[1] - b[1] || a[2] - b[2];
 }
 
 interface RunState {

@@ -153,14 +153,15 @@ export class FileSink implements AuditSink {
     try {
       while (done < length) done += writeSync(this.#fd, this.#buffer, done, length - done);
     } catch (error) {
-      this.#torn = done > 0;
-      if (this.#torn) this.#undoTornWrite();
+      // Some of the line may be in the file, whatever `done` says: one runtime repeats short writes by itself.
+      this.#torn = true;
+      this.#undoTornWrite();
       throw error;
     }
   }
 
   #undoTornWrite(): void {
-    ftruncateSync(this.#fd, this.#bytes);
+    if (fstatSync(this.#fd).size > this.#bytes) ftruncateSync(this.#fd, this.#bytes);
     this.#torn = false;
   }
 

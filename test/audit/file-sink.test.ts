@@ -1,0 +1,465 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { type TestContext, test } from "node:test";
+import type { AuditLog } from "../../src/audit/audit-log.ts";
+import { verifyAudit } from "../../src/audit/audit-verify.ts";
+import { listSegments } from "../../src/audit/segment-files.ts";
+import { QuerycopError } from "../../src/base/errors.ts";
+import { FakeClock, intent, openLog, outcome, records, SESSION, types, withFolder } from "./audit-fixture.ts";
+
+const isAuditFailure = (error: unknown): boolean => error instanceof QuerycopError && error.code === "QC_AUDIT_FAILED";
+const refuses = (log: AuditLog, ordinal: number): void =>
+  assert.throws(() => log.append(intent(ordinal)), isAuditFailure);
+
+function pair(log: AuditLog, ordinal: number): void {
+  log.append(intent(ordinal));
+  log.append(outcome(ordinal));
+}
+
+async function assertWhole(path: string): Promise<Awaited<ReturnType<typeof verifyAudit>>> {
+  const found = await verifyAudit(path);
+  assert.deepEqual(found.problems, []);
+  return found;
+}
+
+test("files are private, and so is a folder made for them", async () => {
+  await withFolder(async (folder) => {
+    const path = join(folder, "deep", "audit.ndjson");
+    const log = openLog(path);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    assert.equal(statSync(join(folder, "deep")).mode & 0o777, 0o700);
+    await log.close();
+    assert.deepEqual(readdirSync(join(folder, "deep")), ["audit.ndjson"], "the reserve is given back");
+  });
+});
+
+test("a folder that others may write to is refused", async () => {
+  await withFolder((folder) => {
+    for (const mode of [0o777, 0o1777, 0o770, 0o702]) {
+      const open = join(folder, mode.toString(8));
+      mkdirSync(open);
+      chmodSync(open, mode);
+      assert.throws(() => openLog(join(open, "audit.ndjson")), isAuditFailure);
+      assert.deepEqual(readdirSync(open), []);
+    }
+  });
+});
+
+test("a link or a folder in the place of the file is refused", async () => {
+  await withFolder((folder, path) => {
+    const victim = join(folder, "victim");
+    writeFileSync(victim, "precious\n");
+    symlinkSync(victim, path);
+    assert.throws(() => openLog(path), isAuditFailure);
+    unlinkSync(path);
+    mkdirSync(path);
+    assert.throws(() => openLog(path), isAuditFailure);
+    assert.equal(readFileSync(victim, "utf8"), "precious\n");
+  });
+});
+
+test("a link in the place of the next file or of the reserve is not followed", async () => {
+  await withFolder(async (folder, path) => {
+    const victim = join(folder, "victim");
+    writeFileSync(victim, "precious\n");
+    symlinkSync(victim, `${path}.reserve`);
+    const log = openLog(path);
+    pair(log, 1);
+    renameSync(path, join(folder, "moved"));
+    symlinkSync(victim, path);
+    for (let i = 2; i < 6; i++) pair(log, i);
+    await log.close();
+    assert.equal(readFileSync(victim, "utf8"), "precious\n");
+    assert.equal(records(join(folder, "moved")).length, 1 + 10 + 1, "it goes on in the file it has");
+  });
+});
+
+test("files are rotated by size, and the chain goes on", async () => {
+  await withFolder(async (_folder, path) => {
+    const log = openLog(path, { segmentBytesMax: 4000 });
+    for (let i = 1; i <= 100; i++) pair(log, i);
+    await log.close();
+    const segments = listSegments(path);
+    assert.ok(segments.length > 10);
+    assert.deepEqual(
+      segments.map((segment) => segment.segment),
+      segments.map((_, i) => i + 1),
+    );
+    for (const segment of segments) assert.ok(segment.bytes < 6000 && types(segment.path)[0] === "segment-start");
+    const { records: count, intents } = await assertWhole(path);
+    assert.equal(intents.intents, 100);
+    assert.equal(count, 200 + segments.length + 2);
+  });
+});
+
+test("files are rotated by age", async () => {
+  await withFolder(async (_folder, path) => {
+    const clock = new FakeClock();
+    const log = openLog(path, { segmentAgeMsMax: 3_600_000, clock });
+    pair(log, 1);
+    clock.advance(3_599_999);
+    pair(log, 2);
+    assert.equal(listSegments(path).length, 0);
+    clock.advance(1);
+    pair(log, 3);
+    assert.equal(listSegments(path).length, 1);
+    await log.close();
+    await assertWhole(path);
+  });
+});
+
+test("old files are deleted by total size and by age, and never the active one", async () => {
+  await withFolder(async (folder, path) => {
+    const clock = new FakeClock();
+    const stranger = join(folder, "audit-2026.ndjson");
+    writeFileSync(stranger, "not ours\n");
+    const log = openLog(path, { segmentBytesMax: 4000, retainBytesMax: 20_000, retainAgeMsMax: 86_400_000, clock });
+    for (let i = 1; i <= 100; i++) {
+      pair(log, i);
+      clock.advance(10);
+    }
+    const kept = listSegments(path);
+    assert.ok(kept.length >= 3 && kept.reduce((sum, { bytes }) => sum + bytes, 0) <= 20_000);
+    const { beginsWith } = await assertWhole(path);
+    assert.ok(beginsWith !== undefined && beginsWith.seq > 1);
+    clock.advance(86_400_001);
+    for (let i = 101; listSegments(path).some(({ path: old }) => old === kept.at(-1)?.path); i++) {
+      assert.ok(i < 200);
+      pair(log, i);
+    }
+    await log.close();
+    await assertWhole(path);
+    assert.ok(existsSync(stranger) && existsSync(path));
+  });
+});
+
+test("a restart continues the chain in a new file", async () => {
+  await withFolder(async (_folder, path) => {
+    for (let run = 0; run < 4; run++) {
+      const log = openLog(path);
+      pair(log, 1);
+      await log.close();
+    }
+    assert.equal(listSegments(path).length, 3);
+    const { runs } = await assertWhole(path);
+    assert.equal(runs.length, 4);
+    const [first] = records(path);
+    assert.equal(first?.fields["continues"], runs[2]?.run);
+    assert.equal(first?.fields["continuesSeq"], 4);
+  });
+});
+
+test("a restart continues from the newest segment when the active file is gone or empty", async () => {
+  await withFolder(async (_folder, path) => {
+    const first = openLog(path);
+    pair(first, 1);
+    await first.close();
+    await openLog(path).close();
+    unlinkSync(path);
+    const second = openLog(path);
+    assert.equal(records(path)[0]?.fields["continues"], first.run);
+    await second.close();
+    truncateSync(path, 0);
+    const third = openLog(path);
+    assert.equal(records(path)[0]?.fields["continues"], first.run);
+    await third.close();
+  });
+});
+
+test("a torn last record is cut off, kept aside and noted", async () => {
+  await withFolder(async (folder, path) => {
+    const first = openLog(path);
+    pair(first, 1);
+    appendFileSync(path, '{"seq":4,"time":"2026');
+    const before = await verifyAudit(path);
+    assert.deepEqual([before.isWhole, before.tornBytes], [true, 21]);
+    const second = openLog(path);
+    pair(second, 1);
+    assert.equal(records(path)[0]?.fields["tornBytes"], 21);
+    const { tornBytes, runs } = await assertWhole(path);
+    assert.deepEqual([tornBytes, runs.length], [0, 2]);
+    const torn = readdirSync(folder).filter((name) => name.endsWith(".torn"));
+    assert.equal(torn.length, 1);
+    assert.equal(readFileSync(join(folder, torn[0] ?? ""), "utf8"), '{"seq":4,"time":"2026');
+    await first.close();
+    await second.close();
+  });
+});
+
+test("a file whose end is no record is left as it is, and the new chain says so", async () => {
+  await withFolder(async (_folder, path) => {
+    for (const garbage of ["garbage\n", "\0".repeat(5000), '{"seq":1}\n', "x".repeat(3_000_000)]) {
+      writeFileSync(path, garbage, { mode: 0o600 });
+      const log = openLog(path);
+      pair(log, 1);
+      await log.close();
+      assert.deepEqual(types(path).slice(0, 2), ["segment-start", "audit-gap"]);
+      assert.equal(records(path)[1]?.fields["reason"], "previous-file-unreadable");
+    }
+    assert.equal((await verifyAudit(path)).isWhole, false);
+  });
+});
+
+test("a renamed file is left for a new one at the path", async () => {
+  await withFolder(async (folder, path) => {
+    const log = openLog(path);
+    pair(log, 1);
+    // A name our own listing knows, so that verifyAudit finds it.
+    const moved = join(folder, `audit-20260101T000000000Z-${log.run}-000001.ndjson`);
+    renameSync(path, moved);
+    pair(log, 2);
+    await log.close();
+    assert.deepEqual(types(path).slice(0, 2), ["segment-start", "statement-intent"]);
+    assert.equal(records(path)[0]?.fields["why"], "reopened");
+    await assertWhole(path);
+  });
+});
+
+test("an empty file made by log rotation is taken, one made by another process is left alone", async () => {
+  await withFolder(async (folder, path) => {
+    const log = openLog(path);
+    pair(log, 1);
+    const moved = join(folder, `audit-20260101T000000000Z-${log.run}-000001.ndjson`);
+    renameSync(path, moved);
+    writeFileSync(path, "", { mode: 0o600 });
+    for (let i = 2; i < 5; i++) pair(log, i);
+    assert.equal(types(path)[0], "segment-start");
+    await log.close();
+    await assertWhole(path);
+  });
+});
+
+test("an old process that still serves and a new one keep one log together", async () => {
+  await withFolder(async (_folder, path) => {
+    const old = openLog(path, { segmentBytesMax: 3000 });
+    pair(old, 1);
+    const young = openLog(path, { segmentBytesMax: 3000 });
+    for (let i = 2; i < 40; i++) {
+      pair(old, i);
+      pair(young, i);
+    }
+    await old.close();
+    pair(young, 40);
+    await young.close();
+    const { runs, intents } = await assertWhole(path);
+    assert.deepEqual(
+      runs.map(({ run }) => run),
+      [old.run, young.run],
+    );
+    assert.equal(intents.intents, 39 + 39);
+    assert.ok(runs.every(({ isStopped }) => !isStopped));
+  });
+});
+
+test("a deleted file is recovered from its descriptor", async () => {
+  await withFolder(async (_folder, path) => {
+    const log = openLog(path);
+    for (let i = 1; i <= 50; i++) pair(log, i);
+    unlinkSync(path);
+    pair(log, 51);
+    await log.close();
+    const { gaps, intents } = await assertWhole(path);
+    assert.equal(intents.intents, 51);
+    assert.deepEqual(
+      gaps.map(({ reason, lost }) => [reason, lost]),
+      [["deleted", 0]],
+    );
+  });
+});
+
+test("a deleted file that was replaced is recovered, and the replacement is not written to", async () => {
+  await withFolder(async (_folder, path) => {
+    const log = openLog(path);
+    pair(log, 1);
+    unlinkSync(path);
+    writeFileSync(path, "mine\n");
+    pair(log, 2);
+    await log.close();
+    assert.equal(readFileSync(path, "utf8"), "mine\n");
+    assert.deepEqual(
+      listSegments(path).map((segment) => types(segment.path)[0]),
+      ["segment-start", "segment-start"],
+    );
+  });
+});
+
+test("a deleted folder fails, and works again once it is back", async () => {
+  await withFolder(async (folder) => {
+    const path = join(folder, "deep", "audit.ndjson");
+    const log = openLog(path);
+    pair(log, 1);
+    rmSync(join(folder, "deep"), { recursive: true });
+    refuses(log, 2);
+    mkdirSync(join(folder, "deep"), { mode: 0o700 });
+    pair(log, 3);
+    await log.close();
+    const { gaps, intents } = await assertWhole(path);
+    assert.equal(intents.intents, 2);
+    assert.deepEqual(
+      gaps.map(({ reason }) => reason),
+      ["deleted", "ENOENT"],
+    );
+  });
+});
+
+test("a file cut or added to by others is left for a new one, and the log says so", async () => {
+  await withFolder(async (_folder, path) => {
+    const log = openLog(path);
+    for (let i = 1; i <= 5; i++) pair(log, i);
+    truncateSync(path, 700);
+    pair(log, 6);
+    appendFileSync(path, "forged\n");
+    pair(log, 7);
+    await log.close();
+    const { gaps, isWhole, problems } = await verifyAudit(path);
+    assert.equal(isWhole, false);
+    assert.deepEqual(
+      gaps.map(({ reason }) => reason),
+      ["truncated", "foreign-bytes"],
+    );
+    assert.ok(problems.length > 0);
+  });
+});
+
+/** Runs with a small file system of its own, or says why not. */
+async function withSmallDisk(context: TestContext, run: (folder: string) => Promise<void>): Promise<void> {
+  if (process.getuid?.() !== 0) return context.skip("needs root to mount a small file system");
+  await withFolder(async (folder) => {
+    const disk = join(folder, "disk");
+    mkdirSync(disk);
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", disk], { stdio: "pipe" });
+    } catch {
+      return context.skip("mount is not permitted here");
+    }
+    try {
+      await run(disk);
+    } finally {
+      execFileSync("umount", ["-l", disk]);
+    }
+  });
+}
+
+test("a full disk stops intents first, then everything, and recording resumes alone", async (context) => {
+  await withSmallDisk(context, async (disk) => {
+    const path = join(disk, "audit.ndjson");
+    const clock = new FakeClock();
+    const log = openLog(path, { reserveBytes: 131_072, clock });
+    const filler = join(disk, "filler");
+    let ordinal = 0;
+    const fill = (): void => {
+      writeFileSync(filler, "");
+      try {
+        for (;;) appendFileSync(filler, Buffer.alloc(4096));
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, "ENOSPC");
+      }
+    };
+    fill();
+    let refused = 0;
+    while (refused === 0) {
+      try {
+        log.append(intent(++ordinal));
+      } catch (error) {
+        assert.ok(isAuditFailure(error));
+        refused++;
+      }
+    }
+    assert.equal(log.state, "low");
+    for (let i = 1; i < ordinal; i++) log.append(outcome(i));
+    refuses(log, ++ordinal);
+    log.append({ type: "disconnect", session: SESSION, reason: "audit-failed" });
+    let endings = 0;
+    try {
+      for (; endings < 10_000; endings++) log.append({ type: "disconnect", session: SESSION, reason: "audit-failed" });
+    } catch (error) {
+      assert.ok(isAuditFailure(error));
+    }
+    assert.ok(endings > 100 && endings < 10_000, `the reserve took ${endings} records and then ended`);
+    assert.equal(log.state, "low");
+    unlinkSync(filler);
+    refuses(log, ++ordinal);
+    clock.advance(1000);
+    pair(log, ++ordinal);
+    assert.equal(log.state, "ok");
+    await log.close();
+    const { gaps, intents } = await assertWhole(path);
+    assert.equal(intents.unknown, 0);
+    assert.ok(gaps.some(({ lost }) => lost > 0));
+  });
+});
+
+test("without a reserve a full disk refuses at once, and no torn record stays", async (context) => {
+  await withSmallDisk(context, async (disk) => {
+    const path = join(disk, "audit.ndjson");
+    const log = openLog(path, { reserveBytes: 0 });
+    const session = { ...SESSION, program: "x".repeat(3000) };
+    let ordinal = 0;
+    assert.throws(() => {
+      for (; ordinal < 10_000; ordinal++) log.append(intent(ordinal, session));
+    }, isAuditFailure);
+    assert.equal(log.state, "failed");
+    const { tornBytes } = await assertWhole(path);
+    assert.equal(tornBytes, 0);
+    for (let i = 0; i < 20; i++) refuses(log, 10_000);
+    execFileSync("mount", ["-o", "remount,size=8m", disk]);
+    pair(log, 20_000);
+    await log.close();
+    const { gaps, intents } = await assertWhole(path);
+    assert.deepEqual(
+      gaps.map(({ reason, lost }) => [reason, lost]),
+      [["ENOSPC", 21]],
+    );
+    assert.equal(intents.intents, ordinal + 1);
+  });
+});
+
+test("a disk that turns read-only refuses, and works again once it can be written", async (context) => {
+  await withSmallDisk(context, async (disk) => {
+    const path = join(disk, "audit.ndjson");
+    const first = openLog(path);
+    pair(first, 1);
+    await first.close();
+    execFileSync("mount", ["-o", "remount,ro", disk]);
+    assert.throws(() => openLog(path), isAuditFailure);
+    execFileSync("mount", ["-o", "remount,rw", disk]);
+    const log = openLog(path);
+    pair(log, 1);
+    await log.close();
+    await assertWhole(path);
+  });
+});
+
+test("rotation without room for another file goes on in the old one", async (context) => {
+  await withSmallDisk(context, async (disk) => {
+    execFileSync("mount", ["-o", "remount,nr_inodes=4", disk]);
+    const path = join(disk, "audit.ndjson");
+    const log = openLog(path, { segmentBytesMax: 2000, reserveBytes: 0 });
+    writeFileSync(join(disk, "filler"), "");
+    writeFileSync(join(disk, "filler2"), "");
+    for (let i = 1; i <= 20; i++) pair(log, i);
+    assert.equal(listSegments(path).length, 0);
+    unlinkSync(join(disk, "filler"));
+    pair(log, 21);
+    assert.equal(listSegments(path).length, 1);
+    await log.close();
+    await assertWhole(path);
+  });
+});
