@@ -2,21 +2,19 @@
  * `npm run demo`: a client without any cleartext plugin runs `select 1` as an IAM user of a real server, through the
  * compiled executable. Installs what is missing, uses loopback only, and leaves nothing running behind.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { awsEnvironment, awsTokenCommand, iamSettings, TEST_REGION } from "../test/support/aws-token.ts";
 import { type CertificateSet, CLUSTER_HOST, makeCertificates } from "../test/support/certificates.ts";
-import { environment, keepTrack, run, runChecked } from "../test/support/child.ts";
+import { run, runChecked } from "../test/support/child.ts";
 import { runClient } from "../test/support/clients.ts";
-import { pickPort, startServer, type TestServer } from "../test/support/servers.ts";
+import { type Querycop, startQuerycop } from "../test/support/querycop.ts";
+import { startServer, type TestServer } from "../test/support/servers.ts";
 
 const PROJECT = fileURLToPath(new URL("..", import.meta.url));
 const EXECUTABLE = join(PROJECT, "dist/querycop");
-const START_TIMEOUT_MS = 20_000;
 const STATEMENT = "select 1";
 
 let steps = 0;
@@ -25,45 +23,10 @@ const show = (text: string): void => {
   for (const line of text.trimEnd().split("\n")) console.log(`     ${line}`);
 };
 
-interface Running {
-  readonly child: ChildProcess;
-  readonly log: string[];
-}
-
-/** Starts the executable with settings as environment variables and resolves when it listens. */
-async function startQuerycop(settings: Readonly<Record<string, string>>): Promise<Running> {
-  const child = spawn(EXECUTABLE, ["serve"], {
-    env: environment({ ...awsEnvironment(), ...settings }),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  keepTrack(child);
-  const log: string[] = [];
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`querycop did not start:\n${log.join("\n")}`)), START_TIMEOUT_MS);
-    const onLine = (line: string): void => {
-      log.push(line);
-      if (!line.includes("querycop listening")) return;
-      clearTimeout(timer);
-      resolve();
-    };
-    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", onLine);
-    child.once("exit", (code) => {
-      clearTimeout(timer);
-      reject(new Error(`querycop ended with ${code}:\n${log.join("\n")}`));
-    });
-  });
-  return { child, log };
-}
-
-async function stopQuerycop({ child }: Running): Promise<void> {
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGTERM");
-  await ended;
-}
-
 /** The settings of querycop's page for Aurora MySQL with IAM; the host is loopback under the cluster's name. */
-function settingsFor(server: TestServer, caFile: string, listenPort: number, folder: string) {
+function settingsFor(server: TestServer, caFile: string): Record<string, string | undefined> {
   return {
+    ...awsEnvironment(),
     GATEKEEPER_BACKEND_HOST: server.host,
     GATEKEEPER_BACKEND_PORT: String(server.port),
     GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
@@ -71,9 +34,18 @@ function settingsFor(server: TestServer, caFile: string, listenPort: number, fol
     GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
     GATEKEEPER_BACKEND_REGION: TEST_REGION,
     GATEKEEPER_CLIENT_AUTH: "trust",
-    GATEKEEPER_LISTEN_PORT: String(listenPort),
-    GATEKEEPER_AUDIT_FILE: join(folder, `audit-${listenPort}.ndjson`),
+    GATEKEEPER_LOG_LEVEL: "info",
   };
+}
+
+/** Starts the executable and shows its settings and its log so far. */
+async function startShown(settings: Readonly<Record<string, string | undefined>>): Promise<Querycop> {
+  for (const [name, value] of Object.entries(settings)) {
+    if (name.startsWith("GATEKEEPER_")) show(`${name}='${value}'`);
+  }
+  const querycop = await startQuerycop(settings);
+  show(querycop.logText());
+  return querycop;
 }
 
 interface TokenSource {
@@ -93,41 +65,31 @@ async function tokenSources(server: TestServer): Promise<TokenSource[]> {
   return [{ title: "the aws program", settings: { GATEKEEPER_BACKEND_TOKEN_CMD: command } }, signer];
 }
 
-/** `select 1` as iam_user through querycop. The empty plugin folder leaves the client no cleartext plugin to load. */
-async function runStatement(
-  listenPort: number,
-  folder: string,
-): Promise<{ readonly ok: boolean; readonly text: string }> {
-  const noPlugins = join(folder, "no-plugins");
-  mkdirSync(noPlugins, { recursive: true });
-  show(
-    `$ mariadb --host=127.0.0.1 --port=${listenPort} --user=iam_user --skip-ssl --plugin-dir=${noPlugins} -e "${STATEMENT}"`,
-  );
-  const target = { host: "127.0.0.1", port: listenPort, user: "iam_user", password: "" };
-  const result = await runClient("mariadb", target, [STATEMENT], { args: ["--table", `--plugin-dir=${noPlugins}`] });
+/** `select 1` as iam_user through querycop. The client finds no plugin it could load, so it cannot send clear text. */
+async function runStatement(port: number, pluginFolder: string): Promise<boolean> {
+  const plugins = `--plugin-dir=${pluginFolder}`;
+  show(`$ mariadb --host=127.0.0.1 --port=${port} --user=iam_user --skip-ssl ${plugins} -e "${STATEMENT}"`);
+  const target = { host: "127.0.0.1", port, user: "iam_user", password: "" };
+  const result = await runClient("mariadb", target, [STATEMENT], { args: ["--table", plugins] });
   show(result.stdout + result.stderr);
-  return { ok: result.code === 0, text: result.stdout + result.stderr };
+  return result.code === 0;
 }
 
-function showEvidence(server: TestServer, auditFile: string): void {
+function showEvidence(server: TestServer, querycop: Querycop): void {
   const attempt = server.iamAttempts().at(-1);
   if (attempt?.accepted !== true) throw new Error(`The server accepted no token: ${JSON.stringify(attempt)}`);
-  show(
-    `server: ${attempt.user} logged in with a token of ${attempt.tokenBytes} bytes for ${attempt.endpoint}, tls=${attempt.tls}`,
-  );
+  const { user, tokenBytes, endpoint, tls } = attempt;
+  show(`server: ${user} logged in with a token of ${tokenBytes} bytes for ${endpoint}, tls=${tls}`);
   const asked = server.generalLog().filter((entry) => entry.argument === STATEMENT);
-  show(`server: its general log has the statement ${asked.length} time(s): ${asked.at(-1)?.argument ?? "-"}`);
-  const records = readFileSync(auditFile, "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  const { seq, type, text, decision, hash } = records.find((record) => record.text === STATEMENT) ?? {};
-  show(
-    `audit:  ${records.length} records in a hash chain, of the statement: ${JSON.stringify({ seq, type, text, decision, hash })}`,
-  );
+  show(`server: its general log has the statement ${asked.length} time(s)`);
+  const records = querycop.audit();
+  const record = records.find((each) => each["text"] === STATEMENT);
+  if (record === undefined) throw new Error("The audit log has no record of the statement");
+  const shown = ["seq", "type", "text", "decision", "hash"].map((name) => `${name}=${record[name]}`).join(" ");
+  show(`audit:  ${records.length} chained records, that of the statement: ${shown}`);
 }
 
-async function demo(folder: string, certificates: CertificateSet, server: TestServer): Promise<void> {
+async function demo(pluginFolder: string, certificates: CertificateSet, server: TestServer): Promise<void> {
   step("The server knows iam_user only by its AWS token, and only over TLS");
   const [created] = await server.rootQuery("SHOW CREATE USER 'iam_user'@'%'");
   show(created?.join(" ") ?? "");
@@ -138,34 +100,24 @@ async function demo(folder: string, certificates: CertificateSet, server: TestSe
   show((await runChecked(EXECUTABLE, ["--version"])).stdout);
 
   for (const source of await tokenSources(server)) {
-    const listenPort = await pickPort();
     step(`Start it with a backend leg of verify-full and tokens from ${source.title}`);
-    const settings = { ...settingsFor(server, certificates.caFile, listenPort, folder), ...source.settings };
-    show(
-      Object.entries(settings)
-        .map(([name, value]) => `${name}='${value}'`)
-        .join("\n"),
-    );
-    const querycop = await startQuerycop(settings);
-    show(querycop.log.join("\n"));
+    const querycop = await startShown({ ...settingsFor(server, certificates.caFile), ...source.settings });
 
     step("A plain client, without password, without TLS and without a cleartext plugin, runs its statement");
-    const { ok } = await runStatement(listenPort, folder);
-    if (!ok) throw new Error(`The statement failed. querycop's log:\n${querycop.log.join("\n")}`);
-    showEvidence(server, settings.GATEKEEPER_AUDIT_FILE);
-    await stopQuerycop(querycop);
+    const ok = await runStatement(querycop.port, pluginFolder);
+    if (!ok) throw new Error(`The statement failed. querycop's log:\n${querycop.logText()}`);
+    showEvidence(server, querycop);
+    await querycop.stop();
   }
 
   step("The same with an authority that did not sign the server's certificate: refused before any token is made");
   const attempts = server.iamAttempts().length;
-  const listenPort = await pickPort();
-  const querycop = await startQuerycop({
-    ...settingsFor(server, certificates.otherCaFile, listenPort, folder),
-    GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer",
-  });
-  const { ok } = await runStatement(listenPort, folder);
-  await stopQuerycop(querycop);
-  show(querycop.log.slice(1).join("\n"));
+  const settings = { ...settingsFor(server, certificates.otherCaFile), GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer" };
+  const querycop = await startShown(settings);
+  const ok = await runStatement(querycop.port, pluginFolder);
+  await querycop.stop();
+  const { error } = querycop.logs().find(({ event }) => event === "session failed") ?? {};
+  show(`log:    ${error}`);
   if (ok || server.iamAttempts().length !== attempts) throw new Error("A server that cannot be verified got a login");
 }
 
