@@ -116,8 +116,7 @@ async function demo(pluginFolder: string, certificates: CertificateSet, server: 
   const querycop = await startShown(settings);
   const ok = await runStatement(querycop.port, pluginFolder);
   await querycop.stop();
-  const { error } = querycop.logs().find(({ event }) => event === "session failed") ?? {};
-  show(`log:    ${error}`);
+  show(`log:    ${querycop.logs().find(({ event }) => event === "session failed")?.["error"]}`);
   if (ok || server.iamAttempts().length !== attempts) throw new Error("A server that cannot be verified got a login");
 }
 
