@@ -2,6 +2,7 @@
 import type { Judgement, StatementJudge, StatementRequest } from "../session/statement-judge.ts";
 
 export class AllowAllJudge implements StatementJudge {
+  readonly readsSql = false;
   #lastId = 0;
 
   judge(request: StatementRequest): Judgement {

@@ -3,6 +3,7 @@
  * what was decided, by whom. An undecided byte cannot be sent because it has no permit to be sent with.
  */
 
+import { QuerycopError } from "../base/errors.ts";
 import type { Packet } from "../mysql/packet.ts";
 import { encodePacket } from "../mysql/packet.ts";
 import type { Leg } from "../net/leg.ts";
@@ -53,6 +54,14 @@ export class BackendGate {
 
   readChunk(): Promise<Uint8Array | undefined> {
     return this.#leg.readChunk();
+  }
+
+  /** The next bytes for a question of our own; silence and a closed connection are errors. */
+  async expectChunk(awaiting: string, timeoutMs: number): Promise<Uint8Array> {
+    const timer = setTimeout(() => this.#leg.destroy(), timeoutMs);
+    const chunk = await this.#leg.readChunk().finally(() => clearTimeout(timer));
+    if (chunk !== undefined) return chunk;
+    throw new QuerycopError("QC_BACKEND_CLOSED", `The backend was lost while ${awaiting}`);
   }
 
   takeChunk(): Uint8Array | undefined {

@@ -3,8 +3,10 @@ import { QuerycopError } from "../base/errors.ts";
 import {
   type Capabilities,
   CLIENT_CONNECT_ATTRS,
+  CLIENT_LONG_PASSWORD,
   CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA,
   CLIENT_SSL,
+  EOF_HEADER,
 } from "../mysql/constants.ts";
 import type { OkPacket } from "../mysql/generic-response.ts";
 import {
@@ -74,6 +76,38 @@ export async function openBackend(services: SessionServices, signal: AbortSignal
   } catch (thrown) {
     gate.destroy();
     throw thrown;
+  }
+}
+
+/** A name no account has, so that the leave below is refused. */
+const LEAVING_USER = "querycop_left_without_login";
+const LEAVE_TIMEOUT_MS = 2_000;
+
+/**
+ * Ends a connection that was greeted but is not wanted any more. Just closing it counts against max_connect_errors
+ * (manual 7.1.8): a dozen port scans or TCP health checks and the server blocks this host with error 1129. A login that
+ * is refused does not count.
+ */
+export async function takeLeave({ gate, greeting }: BackendConnection): Promise<void> {
+  try {
+    const response = canonicalHandshakeResponse({
+      capabilities: { flags: greeting.capabilities.flags & CLIENT_LONG_PASSWORD, mariadb: 0 },
+      maxPacketSize: LOGIN_PACKET_BYTES_MAX,
+      characterSet: greeting.characterSet,
+      user: LEAVING_USER,
+      authResponse: NO_BYTES,
+      authPluginName: "mysql_native_password",
+    });
+    gate.sendPayload({ kind: "login", packet: "HandshakeResponse41" }, encodeHandshakeResponse41(response));
+    for (let round = 0; round < 3; round++) {
+      const { payload } = await gate.expectPacket("leaving", LEAVE_TIMEOUT_MS);
+      if (payload[0] !== EOF_HEADER) break;
+      gate.sendPayload({ kind: "login", packet: "authentication" }, NO_BYTES);
+    }
+  } catch {
+    // Gone is gone.
+  } finally {
+    gate.destroy();
   }
 }
 

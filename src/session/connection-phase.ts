@@ -22,7 +22,7 @@ import {
   isSslRequest,
 } from "../mysql/handshake.ts";
 import type { BackendGate } from "./backend-gate.ts";
-import { type BackendConnection, logInToBackend, openBackend } from "./backend-login.ts";
+import { type BackendConnection, logInToBackend, openBackend, takeLeave } from "./backend-login.ts";
 import { agreedCapabilities, offeredCapabilities } from "./capabilities.ts";
 import { verifyClient } from "./client-authentication.ts";
 import type { ClientPeer } from "./client-peer.ts";
@@ -74,13 +74,14 @@ interface Establishing extends EstablishedSession {
 async function dialThenGreet(context: ConnectionPhaseContext): Promise<Establishing> {
   const backend = await openBackend(context.services, context.signal);
   context.services.backendProfile.remember(backend.greeting);
+  let login: ClientLogin;
   try {
-    const login = await greetClient(context, backend.greeting);
-    return await finish(context, login, backend, true);
+    login = await greetClient(context, backend.greeting);
   } catch (thrown) {
-    backend.gate.destroy();
+    void takeLeave(backend);
     throw thrown;
   }
+  return await finish(context, login, backend, true);
 }
 
 /** No byte goes to the backend for a client that has not proved who it is. */
@@ -119,19 +120,20 @@ async function finish(
   backend: BackendConnection,
   clientCanAnswer: boolean,
 ): Promise<Establishing> {
-  const result = await logInToBackend(
-    {
-      services: context.services,
-      client: context.client,
-      clientCanAnswer,
-      sessionLabel: context.sessionLabel,
-      clientAddress: context.clientAddress,
-      signal: context.signal,
-    },
-    login,
-    backend,
-  );
-  return { ...result, login };
+  const loginContext = {
+    services: context.services,
+    client: context.client,
+    clientCanAnswer,
+    sessionLabel: context.sessionLabel,
+    clientAddress: context.clientAddress,
+    signal: context.signal,
+  };
+  try {
+    return { ...(await logInToBackend(loginContext, login, backend)), login };
+  } catch (thrown) {
+    backend.gate.destroy();
+    throw thrown;
+  }
 }
 
 function ownCapabilities(context: ConnectionPhaseContext): { offersTls: boolean; allowsLocalInfile: boolean } {

@@ -32,6 +32,10 @@ export class SessionState {
   lastPreparedId: number | undefined;
   /** Grows with every change of what an audit record says about the session. */
   version = 1;
+  /** True until the server has been asked how it reads SQL; again after everything that resets its session. */
+  needsProbe = true;
+  /** True while the server reports every change of sql_mode and character_set_client by itself. */
+  isTracked = false;
   /** Counts the client's commands from 1; pairs an audit record of intent with its outcome. */
   ordinal = 0;
 
@@ -46,10 +50,23 @@ export class SessionState {
     if (changes === undefined) return;
     this.version++;
     if (changes.schema !== undefined) this.variables.schema = changes.schema;
-    const sqlMode = changes.systemVariables?.get("sql_mode");
+    const { systemVariables } = changes;
+    const tracked = systemVariables.get("session_track_system_variables");
+    if (tracked !== undefined && !reportsReading(tracked)) {
+      this.isTracked = false;
+      this.obscure();
+    }
+    const sqlMode = systemVariables.get("sql_mode");
     if (sqlMode !== undefined) this.variables.sqlMode = sqlMode;
-    const characterSet = changes.systemVariables?.get("character_set_client");
+    const characterSet = systemVariables.get("character_set_client");
     if (characterSet !== undefined) this.variables.characterSet = characterSet;
+  }
+
+  /** What the server answered when asked. */
+  setVariables(sqlMode: string, characterSet: string): void {
+    this.version++;
+    this.variables.sqlMode = sqlMode;
+    this.variables.characterSet = characterSet;
   }
 
   /** After a statement that may have changed what the server does not report. */
@@ -66,5 +83,14 @@ export class SessionState {
     this.lastPreparedId = undefined;
     this.variables.sqlMode = "unknown";
     this.variables.characterSet = "unknown";
+    this.needsProbe = true;
+    this.isTracked = false;
   }
+}
+
+/** Whether a value of session_track_system_variables still covers what the probe asked for. */
+function reportsReading(tracked: string): boolean {
+  const names = tracked.split(",").map((name) => name.trim().toLowerCase());
+  if (names.includes("*")) return true;
+  return ["sql_mode", "character_set_client", "session_track_system_variables"].every((name) => names.includes(name));
 }

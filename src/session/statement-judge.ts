@@ -41,5 +41,7 @@ export interface Judgement {
 }
 
 export interface StatementJudge {
+  /** Whether a judgement depends on how the server reads SQL: sessions then ask it. */
+  readonly readsSql: boolean;
   judge(request: StatementRequest): Judgement;
 }

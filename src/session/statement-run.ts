@@ -8,6 +8,7 @@ import type { CommandContext } from "./command-context.ts";
 import { sendErr } from "./local-answer.ts";
 import { relayLocalInfile } from "./local-infile.ts";
 import { drainBackend, relayResponse } from "./relay.ts";
+import { probeSession } from "./session-probe.ts";
 import { PREPARED_STATEMENTS_MAX } from "./session-state.ts";
 import type { Judgement } from "./statement-judge.ts";
 
@@ -23,6 +24,11 @@ export interface StatementRun {
 
 /** Judges the statement and, if it may run, runs it. Throws only what ends the session. */
 export function runStatement(context: CommandContext, packet: Packet, run: StatementRun): Promise<void> | undefined {
+  if (!context.state.needsProbe || !context.services.judge.readsSql) return judgeAndRun(context, packet, run);
+  return probeSession(context).then(() => judgeAndRun(context, packet, run));
+}
+
+function judgeAndRun(context: CommandContext, packet: Packet, run: StatementRun): Promise<void> | undefined {
   if (run.shape === "prepare" && context.state.prepared.size >= PREPARED_STATEMENTS_MAX) {
     const text = `Cannot prepare more than ${PREPARED_STATEMENTS_MAX} statements on one connection: close some`;
     sendErr(context, new QuerycopError("QC_CLIENT_TOO_MANY_STATEMENTS", text));

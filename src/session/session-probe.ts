@@ -1,0 +1,63 @@
+/**
+ * Asks the server, once per login, how it will read SQL: sql_mode and character_set_client. With CLIENT_SESSION_TRACK
+ * one SET switches on their tracking and has them reported at once; later changes then arrive by themselves, whatever
+ * statement makes them. A server that refuses leaves them unknown, and statements are then judged in every reading.
+ */
+import { ByteReader, encodeUtf8 } from "../base/bytes.ts";
+import { encodeQuery } from "../mysql/command.ts";
+import { CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK, ERR_HEADER } from "../mysql/constants.ts";
+import { encodePacket } from "../mysql/packet.ts";
+import { ResponseTracker } from "../mysql/response.ts";
+import type { CommandContext } from "./command-context.ts";
+
+/** Assigning a tracked variable reports it even if the value stays (sql/session_tracker.cc), here in the same statement. */
+const TRACK = encodeUtf8(
+  "SET session_track_system_variables=CONCAT(@@session_track_system_variables,',session_track_system_variables,sql_mode')" +
+    ",sql_mode=@@sql_mode,character_set_client=@@character_set_client",
+);
+
+const ASK = encodeUtf8("SELECT @@sql_mode, @@character_set_client");
+const ASK_COLUMNS = 2;
+
+const PERMIT = { kind: "own", purpose: "session-probe" } as const;
+
+/** Runs before the first statement of a login. Throws only when the backend is lost. */
+export async function probeSession(context: CommandContext): Promise<void> {
+  const { state, backend } = context;
+  state.needsProbe = false;
+  const isTracked = (state.capabilities.flags & CLIENT_SESSION_TRACK) !== 0;
+  const sql = isTracked ? TRACK : ASK;
+  backend.send(PERMIT, encodePacket(encodeQuery(sql, state.capabilities.flags), 0));
+  if (isTracked) await readTracking(context);
+  else await readVariables(context);
+}
+
+async function readTracking(context: CommandContext): Promise<void> {
+  const { state, backend } = context;
+  const tracker = new ResponseTracker({ shape: "query", capabilities: state.capabilities });
+  while (tracker.end === undefined) {
+    const chunk = await backend.expectChunk("waiting for the answer to its session probe", loginTimeout(context));
+    tracker.feed(chunk);
+  }
+  state.isTracked = tracker.end.outcome === "ok";
+  state.afterResponse(tracker.end);
+}
+
+/** Reads the one row. Packets, not a tracker: this is the one place that looks into a row. */
+async function readVariables(context: CommandContext): Promise<void> {
+  const { state, backend } = context;
+  const next = async (): Promise<Uint8Array> =>
+    (await backend.expectPacket("waiting for the answer to its session probe", loginTimeout(context))).payload;
+  if ((await next())[0] === ERR_HEADER) return;
+  const hasEof = (state.capabilities.flags & CLIENT_DEPRECATE_EOF) === 0;
+  for (let skipped = 0; skipped < ASK_COLUMNS + (hasEof ? 1 : 0); skipped++) await next();
+  const row = new ByteReader(await next(), "row of the session probe");
+  const sqlMode = Buffer.from(row.lenencBytes()).toString("utf8");
+  const characterSet = Buffer.from(row.lenencBytes()).toString("utf8");
+  await next();
+  state.setVariables(sqlMode, characterSet);
+}
+
+function loginTimeout(context: CommandContext): number {
+  return context.services.options.backend.loginTimeoutMs;
+}
