@@ -211,14 +211,21 @@ export class ResponseTracker {
   #walk(chunk: Uint8Array, start: number): number {
     if (this.#isInFragment) return this.#continueFragment(chunk, start);
     if (this.#headerBytes > 0 || this.#isContinuation) return this.#readHeader(chunk, start);
-    const at = this.#expected === FIRST || this.#expected === DEFINITIONS_END ? start : this.#skipWhole(chunk, start);
-    if (chunk.length - at <= PACKET_HEADER_BYTES || this.#expected !== FIRST) return this.#readHeader(chunk, at);
-    // The first packet of a result, whole in this chunk: read where it lies.
+    if (this.#expected === FIRST) return this.#walkFirst(chunk, start);
+    if (this.#expected !== DEFINITIONS_END) {
+      const at = this.#skipWhole(chunk, start);
+      // Passing over definitions may have ended the response: what follows is looked at afresh.
+      if (at > start) return at;
+    }
+    return this.#readHeader(chunk, start);
+  }
+
+  /** The first packet of a result is read where it lies, if it lies whole in the chunk. */
+  #walkFirst(chunk: Uint8Array, at: number): number {
+    if (chunk.length - at <= PACKET_HEADER_BYTES || this.#shape === "statistics") return this.#readHeader(chunk, at);
     const length = payloadLengthAt(chunk, at);
     const end = at + PACKET_HEADER_BYTES + length;
-    if (length === 0 || length > KEPT_BYTES_MAX || end > chunk.length || this.#shape === "statistics") {
-      return this.#readHeader(chunk, at);
-    }
+    if (length === 0 || length > KEPT_BYTES_MAX || end > chunk.length) return this.#readHeader(chunk, at);
     this.#takeSequenceId(chunk[at + 3] as number);
     this.#endPacket(end);
     this.#readFirst(new ByteReader(chunk, "response", at + PACKET_HEADER_BYTES, end));
