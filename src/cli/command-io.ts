@@ -21,7 +21,6 @@ export interface CommandIo {
 export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
-export type ExitCode = typeof EXIT_OK | typeof EXIT_FAILED | typeof EXIT_USAGE | number;
 
 /** A mistake in the command line: shown as one line and a hint, never with a stack. */
 export class UsageError extends Error {}

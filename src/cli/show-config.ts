@@ -18,7 +18,7 @@ function printable(value: string | undefined): string {
 const VALUE_WIDTH_MAX = 60;
 
 /** One line per setting: key, value, origin. */
-export function renderEffective(settings: readonly EffectiveSetting[]): string {
+function renderEffective(settings: readonly EffectiveSetting[]): string {
   const keyWidth = Math.max(...settings.map((setting) => setting.key.length));
   const widths = settings.map((setting) => printable(setting.value).length).filter((width) => width <= VALUE_WIDTH_MAX);
   const valueWidth = Math.max(...widths);

@@ -51,6 +51,7 @@ interface Gathered {
   readonly listeners: readonly RawListener[];
   readonly process: RawValues;
   readonly filePath: string | undefined;
+  readonly isFileBroken: boolean;
 }
 
 interface Findings {
@@ -62,6 +63,9 @@ interface Findings {
 export async function loadConfig(input: LoadInput): Promise<LoadResult> {
   const findings: Findings = { problems: [], warnings: [] };
   const gathered = await gather(input, findings);
+  if (gathered.isFileBroken) {
+    return { ok: false, problems: finish(findings.problems, gathered), warnings: finish(findings.warnings, gathered) };
+  }
   const processSettings = parseProcess(gathered, findings);
   const listeners = gathered.listeners.map((raw) => parseListener(raw, gathered, input.env, findings));
   const parsed = listeners.filter((listener) => listener !== undefined);
@@ -123,6 +127,7 @@ async function gather(input: LoadInput, findings: Findings): Promise<Gathered> {
   const shared = file?.top ?? new Map<string, RawValue>();
   return {
     filePath,
+    isFileBroken: file?.isBroken ?? false,
     process: ofScope("process", [shared, overrides]),
     listeners: entries.map((entry) => ({
       where: entry.where,
@@ -229,11 +234,10 @@ function reportIssues(issues: readonly v.BaseIssue<unknown>[], at: (key: string)
       (candidate) => names.length > 0 && candidate.path.every((part, index) => part === names[index]),
     );
     const key = setting?.key ?? names.join(".");
-    const text =
-      issue.received === "undefined" && setting?.required === true
-        ? `missing: set ${missingHint(setting)}`
-        : issue.message;
-    findings.problems.push(`${at(key)}: ${text}`);
+    const isMissing = issue.received === "undefined" && setting?.required === true;
+    // A value that the file's form already made unusable is not missing as well.
+    if (isMissing && findings.problems.some((problem) => problem.includes(` ${key}: expected`))) continue;
+    findings.problems.push(`${at(key)}: ${isMissing ? `missing: set ${missingHint(setting)}` : issue.message}`);
   }
 }
 

@@ -25,6 +25,8 @@ export interface RawFile {
   readonly listeners: readonly RawListener[];
   /** Values at the top level: those of the process, and those shared by all listeners. */
   readonly top: RawValues;
+  /** True when the file could not be taken apart: what it seems to leave out says nothing then. */
+  readonly isBroken: boolean;
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
 }

@@ -14,7 +14,13 @@ type Yaml = typeof import("yaml");
 
 /** Reads and takes apart the file. All its problems come back at once; nothing is thrown. */
 export async function readConfigFile(path: string): Promise<RawFile> {
-  const failure = (problem: string): RawFile => ({ listeners: [], top: new Map(), problems: [problem], warnings: [] });
+  const failure = (problem: string): RawFile => ({
+    listeners: [],
+    top: new Map(),
+    isBroken: true,
+    problems: [problem],
+    warnings: [],
+  });
   const read = readBoundedFile(path, FILE_BYTES_MAX);
   if ("problem" in read) return failure(read.problem);
   const writable = writableByOthers(path, read.mode);
@@ -48,33 +54,38 @@ class FileWalk {
   run(): RawFile {
     const top: RawValues = new Map();
     const listeners: RawListener[] = [];
-    for (const error of this.#document.errors) {
-      this.#problems.push(`${this.#at(error.pos[0])}: ${error.message.split("\n")[0] ?? ""}`);
-    }
     const root = this.#document.contents;
-    if (this.#problems.length === 0 && root !== null && !this.#isEmpty(root)) {
-      if (this.#yaml.isMap(root)) this.#walkTop(root, top, listeners);
-      else this.#problems.push(`${this.#name}:1: expected a mapping of settings`);
+    // One slip makes YAML see many errors; only the first is worth reading.
+    const [error] = this.#document.errors;
+    let isBroken = error !== undefined;
+    if (error !== undefined) this.#problems.push(`${this.#at(error.pos[0])}: ${error.message.split("\n")[0] ?? ""}`);
+    else if (this.#yaml.isMap(root)) isBroken = !this.#walkTop(root, top, listeners);
+    else if (!this.#isEmpty(root)) {
+      isBroken = true;
+      this.#problems.push(`${this.#name}:1: expected a mapping of settings`);
     }
-    return { listeners, top, problems: this.#problems, warnings: this.#warnings };
+    return { listeners, top, isBroken, problems: this.#problems, warnings: this.#warnings };
   }
 
-  #walkTop(root: YAMLMap, top: RawValues, listeners: RawListener[]): void {
+  /** False when the listeners could not be told apart. */
+  #walkTop(root: YAMLMap, top: RawValues, listeners: RawListener[]): boolean {
+    let isWhole = true;
     for (const pair of root.items as Pair<Node, Node | null>[]) {
-      if (this.#keyOf(pair) === LISTENERS_KEY) this.#walkListeners(pair, listeners);
+      if (this.#keyOf(pair) === LISTENERS_KEY) isWhole = this.#walkListeners(pair, listeners);
       else this.#walkPair(pair, "", "", top, false);
     }
+    return isWhole;
   }
 
-  #walkListeners(pair: Pair<Node, Node | null>, listeners: RawListener[]): void {
+  #walkListeners(pair: Pair<Node, Node | null>, listeners: RawListener[]): boolean {
     const node = this.#resolve(pair.value);
     if (!this.#yaml.isSeq(node) || node.items.length === 0) {
       this.#problems.push(`${this.#at(pair.key)} ${LISTENERS_KEY}: expected a list with at least one listener`);
-      return;
+      return false;
     }
     if (node.items.length > LISTENERS_MAX) {
       this.#problems.push(`${this.#at(pair.key)} ${LISTENERS_KEY}: expected at most ${LISTENERS_MAX} listeners`);
-      return;
+      return false;
     }
     for (const [index, item] of node.items.entries()) {
       const prefix = `${LISTENERS_KEY}[${index}]`;
@@ -88,6 +99,7 @@ class FileWalk {
         this.#walkPair(child, "", `${prefix}.`, values, true);
       listeners.push({ where: `${this.#at(item as Node)} ${prefix}`, values });
     }
+    return listeners.length > 0;
   }
 
   /** `group` is the settings key so far ("backend."), `prefix` what stands before it in messages ("listeners[0]."). */

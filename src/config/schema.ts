@@ -92,8 +92,8 @@ function required<T>(kind: ValueKind<T>, text: SettingText) {
   );
 }
 
-export const BACKEND_TLS_MODES = ["disable", "prefer", "require", "verify-ca", "verify-full"] as const;
-export const TLS_VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] as const;
+const BACKEND_TLS_MODES = ["disable", "prefer", "require", "verify-ca", "verify-full"] as const;
+const TLS_VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] as const;
 
 function isUserPattern(text: string): boolean {
   return text.length > 0 && text.length <= 80 && !text.includes(" ");
@@ -579,20 +579,12 @@ export const processEntries = {
 export const listenerSchema = v.strictObject(listenerEntries);
 export const processSchema = v.strictObject(processEntries);
 
-/** A whole configuration in the form of the file's `listeners:` list. */
-export const configSchema = v.strictObject({
-  listeners: v.pipe(v.array(listenerSchema), v.minLength(1)),
-  ...processEntries,
-});
-
 /** The path of the file itself: not a key of the file. */
 export const CONFIG_FILE_ENV = "GATEKEEPER_CONFIG";
 export const CONFIG_FILE_FLAG = "--config";
 
 export type ListenerSettings = v.InferOutput<typeof listenerSchema>;
 export type ProcessSettings = v.InferOutput<typeof processSchema>;
-export type BackendTlsMode = (typeof BACKEND_TLS_MODES)[number];
-export type TlsVersion = (typeof TLS_VERSIONS)[number];
 
 /** relay: the server checks the client's own password. The others as in the description of client_auth. */
 export type ClientAuth = "relay" | "trust" | "password" | "certificate";

@@ -213,7 +213,6 @@ function formatQuantity(value: number, units: readonly Unit[]): string {
 }
 
 export const formatDuration = (durationMs: number): string => formatQuantity(durationMs, DURATION_UNITS);
-export const formatSize = (bytes: number): string => formatQuantity(bytes, SIZE_UNITS);
 
 interface QuantityRange {
   readonly min: number;
