@@ -90,11 +90,16 @@ export async function verifyAuditFiles(
   const files = await inOrder(paths);
   for (const { first } of files) verifier.expectContinuation(first);
   for (const { path, first } of files) {
-    verifier.beginFile(path, first);
+    const isActive = path === options.activePath;
+    let isBegun = false;
     for await (const { lines, tornBytes } of readLines(path)) {
+      if (!isBegun && lines.length > 0) verifier.beginFile(path, first);
+      isBegun ||= lines.length > 0;
       for (const line of lines) verifier.takeLine(line);
-      if (tornBytes > 0) verifier.takeTornTail(tornBytes, path === options.activePath);
+      if (tornBytes > 0) verifier.takeTornTail(path, tornBytes, isActive);
     }
+    // The active file may be without a whole record for a moment, or for good when its writer was killed just then.
+    if (!isBegun && !isActive) verifier.beginFile(path, first);
   }
   return verifier.finish(files.length);
 }
@@ -168,7 +173,8 @@ class Verifier {
     this.#takeRecord(decoded.record);
   }
 
-  takeTornTail(bytes: number, isActive: boolean): void {
+  takeTornTail(path: string, bytes: number, isActive: boolean): void {
+    this.#file = path;
     this.#line++;
     if (isActive) this.#tornBytes = bytes;
     else this.#problem("torn-record", `${bytes} bytes behind the last record of a finished file`);

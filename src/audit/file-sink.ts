@@ -184,6 +184,11 @@ export class FileSink implements AuditSink {
       }
       const path = segmentPath(this.#path, nameOf(ends, stat));
       const tornBytes = ends.bytes - ends.wholeBytes;
+      if (ends.wholeBytes === 0) {
+        // Its writer was killed within the first record: the chain ends in the file before.
+        renameSync(this.#path, `${path}.torn`);
+        return { ...this.#endOfNewestSegment(), tornBytes };
+      }
       if (tornBytes > 0) cutTornTail(fd, path, ends);
       renameSync(this.#path, path);
       return { ...chainEndOf(ends), tornBytes };

@@ -203,9 +203,24 @@ test("a torn last record is cut off, kept aside and noted", async () => {
   });
 });
 
+test("a file with nothing but the beginning of a record is put aside, and the chain continues the file before", async () => {
+  await withFolder(async (folder, path) => {
+    const first = openLog(path);
+    pair(first, 1);
+    await first.close();
+    await openLog(path).close();
+    writeFileSync(path, '{"seq":1,"ti');
+    const second = openLog(path);
+    assert.deepEqual([records(path)[0]?.fields["continues"], records(path)[0]?.fields["tornBytes"]], [first.run, 12]);
+    await second.close();
+    await assertWhole(path);
+    assert.equal(readdirSync(folder).filter((name) => name.endsWith(".torn")).length, 1);
+  });
+});
+
 test("a file whose end is no record is left as it is, and the new chain says so", async () => {
   await withFolder(async (_folder, path) => {
-    for (const garbage of ["garbage\n", "\0".repeat(5000), '{"seq":1}\n', "x".repeat(3_000_000)]) {
+    for (const garbage of ["garbage\n", `${"\0".repeat(5000)}\n`, '{"seq":1}\n', `${"x".repeat(3_000_000)}\n`]) {
       writeFileSync(path, garbage, { mode: 0o600 });
       const log = openLog(path);
       pair(log, 1);
