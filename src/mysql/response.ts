@@ -211,24 +211,27 @@ export class ResponseTracker {
   #walk(chunk: Uint8Array, start: number): number {
     if (this.#isInFragment) return this.#continueFragment(chunk, start);
     if (this.#headerBytes > 0 || this.#isContinuation) return this.#readHeader(chunk, start);
-    if (this.#expected === FIRST) return this.#walkFirst(chunk, start);
-    if (this.#expected !== DEFINITIONS_END) {
+    if (this.#expected !== FIRST && this.#expected !== DEFINITIONS_END) {
       const at = this.#skipWhole(chunk, start);
       // Passing over definitions may have ended the response: what follows is looked at afresh.
       if (at > start) return at;
     }
-    return this.#readHeader(chunk, start);
+    return this.#walkPacket(chunk, start);
   }
 
-  /** The first packet of a result is read where it lies, if it lies whole in the chunk. */
-  #walkFirst(chunk: Uint8Array, at: number): number {
-    if (chunk.length - at <= PACKET_HEADER_BYTES || this.#shape === "statistics") return this.#readHeader(chunk, at);
+  /** A packet that lies whole in the chunk is read there; any other takes the way of pieces. */
+  #walkPacket(chunk: Uint8Array, at: number): number {
+    if (chunk.length - at <= PACKET_HEADER_BYTES) return this.#readHeader(chunk, at);
     const length = payloadLengthAt(chunk, at);
-    const end = at + PACKET_HEADER_BYTES + length;
+    const payloadAt = at + PACKET_HEADER_BYTES;
+    const end = payloadAt + length;
     if (length === 0 || length > KEPT_BYTES_MAX || end > chunk.length) return this.#readHeader(chunk, at);
     this.#takeSequenceId(chunk[at + 3] as number);
+    this.#fragmentBytes = length;
+    const isRead = this.#mustRead(chunk[payloadAt] as number);
     this.#endPacket(end);
-    this.#readFirst(new ByteReader(chunk, "response", at + PACKET_HEADER_BYTES, end));
+    if (isRead) this.#read(new ByteReader(chunk, "response", payloadAt, end));
+    else this.#countPacket();
     return end;
   }
 
