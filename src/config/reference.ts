@@ -165,12 +165,12 @@ function exampleValue(setting: Setting): string {
   return needsQuotes && !value.startsWith("{") ? `'${value.replaceAll("'", "''")}'` : value;
 }
 
-/** A setting as a comment: with its default behind `#`, or with an example behind `#` when it has none. */
+/** A setting as a comment: with its default, or with an example when it has none. */
 function exampleLines(setting: Setting, indent: string): string[] {
   const names = setting.metadata.env === undefined ? "" : ` ${setting.metadata.env}.`;
   return [
     ...commentLines(`${setting.title}.${names} ${setting.description}`, indent),
-    `${indent}# ${setting.metadata.key}: ${exampleValue(setting)}`,
+    `${indent}#${setting.metadata.key}: ${exampleValue(setting)}`,
   ];
 }
 
@@ -190,7 +190,7 @@ function exampleGroup(group: string, members: readonly Setting[]): string[] {
 }
 
 const EXAMPLE_HEAD = `# yaml-language-server: $schema=docs/querycop.schema.json
-# Every setting of querycop. A line behind # shows the default, or an example if it is unset by default.
+# Every setting of querycop. #key: value is a default, or an example if there is none: remove the # to set it.
 # ${GENERATED}; explained in docs/configuration.md.
 # Use it with: querycop serve --config querycop.yaml
 `;

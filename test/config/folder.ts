@@ -6,7 +6,13 @@ import { type LoadResult, loadConfig } from "../../src/config/load.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "querycop-config-"));
 // Several test files of one process share the folder, so no file's own end may remove it.
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const remove = (): void => rmSync(folder, { recursive: true, force: true });
+process.on("exit", remove);
+// Deno's test runner ends a file with this event instead.
+(globalThis as { addEventListener?: (type: string, listener: () => void) => void }).addEventListener?.(
+  "unload",
+  remove,
+);
 
 export function inFolder(name: string): string {
   return join(folder, name);
