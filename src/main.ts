@@ -29,7 +29,10 @@ const io: CommandIo = {
   stdout: (text) => process.stdout.write(text),
   stderr: createStreamWriter(process.stderr),
   readStdin,
+  ...(process.stdin.isTTY ? {} : { stdinChunks: () => process.stdin as AsyncIterable<Uint8Array> }),
+  stdoutDrained: () => new Promise((resolve) => process.stdout.write("", () => resolve())),
   isStderrTerminal: process.stderr.isTTY === true,
+  isStdoutTerminal: process.stdout.isTTY === true,
   env: process.env,
   version: VERSION,
   serve: async (config, options) => {

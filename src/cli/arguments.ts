@@ -5,21 +5,26 @@
 import type { ArgsDef } from "citty";
 import { closestWord, quote } from "../config/values.ts";
 
-/** Arguments that leave citty nothing to guess: `--name=value` and `--name` only. */
+/** Arguments that leave citty nothing to guess: `--name=value`, `--name`, and as many words as are wanted. */
 export type CheckedArguments = { readonly args: string[] } | { readonly problem: string };
 
 interface Options {
   readonly strings: ReadonlySet<string>;
   readonly booleans: ReadonlySet<string>;
+  /** How many words without a name the command takes at most. */
+  readonly wordCountMax: number;
 }
 
-/** The options of a definition. Positional arguments are not used by any command. */
 function optionsOf(definition: ArgsDef): Options {
   const names = (type: string) =>
     Object.entries(definition)
       .filter(([, argument]) => argument.type === type)
       .map(([name]) => name);
-  return { strings: new Set(names("string")), booleans: new Set(names("boolean")) };
+  return {
+    strings: new Set(names("string")),
+    booleans: new Set(names("boolean")),
+    wordCountMax: names("positional").length,
+  };
 }
 
 function unknownOption(name: string, options: Options): string {
@@ -54,12 +59,17 @@ function checkOption(option: SplitOption, next: string | undefined, options: Opt
   return { argument: `--${name}=${text}`, usesNext: value === undefined };
 }
 
-/** Every argument must be an option of the definition, given once, with a value exactly if it takes one. */
+/** Every argument must be a word that is wanted, or an option of the definition, given once, with a value if it takes one. */
 export function checkArguments(args: readonly string[], definition: ArgsDef): CheckedArguments {
   const options = optionsOf(definition);
   const checked = new Map<string, string>();
+  const words: string[] = [];
   for (let index = 0; index < args.length; index += 1) {
     const argument = args[index] ?? "";
+    if (isWord(argument) && words.length < options.wordCountMax) {
+      words.push(argument);
+      continue;
+    }
     if (!argument.startsWith("--") || argument === "--") {
       const kind = argument.startsWith("-") ? "unknown option" : "unexpected argument";
       return { problem: `${kind} ${quote(argument).slice(1, -1)}` };
@@ -71,5 +81,10 @@ export function checkArguments(args: readonly string[], definition: ArgsDef): Ch
     if (result.usesNext) index += 1;
     checked.set(option.name, result.argument);
   }
-  return { args: [...checked.values()] };
+  return { args: [...checked.values(), ...(words.length === 0 ? [] : ["--", ...words])] };
+}
+
+/** "-" alone stands for standard input. */
+function isWord(argument: string): boolean {
+  return argument === "-" || !argument.startsWith("-");
 }

@@ -10,7 +10,12 @@ export interface CommandIo {
   readonly stderr: (text: string) => void;
   /** All of standard input, at most `bytesMax` + 1 bytes; undefined when it is a terminal. */
   readonly readStdin: (bytesMax: number) => Promise<Uint8Array | undefined>;
+  /** Standard input piece by piece; absent when it is a terminal. */
+  readonly stdinChunks?: () => AsyncIterable<Uint8Array>;
+  /** Resolves when standard output can take more. */
+  readonly stdoutDrained?: () => Promise<void>;
   readonly isStderrTerminal: boolean;
+  readonly isStdoutTerminal?: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: VersionInfo;
   /** Runs the proxy until it ends; resolves with the exit code. */
