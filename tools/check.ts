@@ -17,8 +17,11 @@ interface Step {
   readonly args: readonly string[];
 }
 
+// A log that nobody watches is read in an editor.
+const COLORS = process.stdout.isTTY ? [] : ["--colors=off"];
+
 const STEPS: readonly Step[] = [
-  { title: "format, lint, import walls", command: join(BIN, "biome"), args: ["ci", "--error-on-warnings"] },
+  { title: "format, lint, import walls", command: join(BIN, "biome"), args: ["ci", "--error-on-warnings", ...COLORS] },
   { title: "types (tsc)", command: join(BIN, "tsc"), args: [] },
   { title: "types (deno)", command: join(BIN, "deno"), args: ["check", "--quiet", "src"] },
   { title: "dead code", command: join(BIN, "knip"), args: ["--no-progress"] },

@@ -38,7 +38,6 @@ const isUnit = (file: string): boolean => !isEndToEnd(file) && !isBinary(file);
 function bunArgs(workers: number, testTimeoutMs: number): Phase["args"] {
   return (files, report) => [
     "test",
-    "--no-orphans",
     `--parallel=${workers}`,
     `--timeout=${testTimeoutMs}`,
     "--reporter=junit",
