@@ -6,6 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { renderExample, renderReference } from "../src/config/reference.ts";
 import { renderJsonSchema } from "./json-schema.ts";
+import { renderProtocolCoverage } from "./protocol-coverage.ts";
 
 interface GeneratedDocument {
   /** From the root of the project. */
@@ -17,6 +18,7 @@ const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/configuration.md", render: renderReference },
   { path: "querycop.example.yaml", render: renderExample },
   { path: "docs/querycop.schema.json", render: renderJsonSchema },
+  { path: "docs/protocol-coverage.md", render: renderProtocolCoverage },
 ];
 
 const PROJECT = new URL("../", import.meta.url);

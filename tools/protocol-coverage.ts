@@ -1,0 +1,30 @@
+/** docs/protocol-coverage.md: what querycop does with each command, printed from the table that does it. */
+import { COMMANDS, type CommandDisposition } from "../src/mysql/command.ts";
+
+const MEANINGS: Readonly<Record<CommandDisposition, string>> = {
+  judge: "judged by policy, then passed on",
+  local: "carried out by querycop itself",
+  forward: "passed on",
+  refuse: "refused with error 1047",
+};
+
+const HEAD = `<!-- Generated from src/mysql/command.ts by npm run docs -->
+
+# Protocol coverage
+
+What becomes of each command of the MySQL protocol. Bytes that are not listed, and packets shorter than a command needs,
+are refused with error 1047 or 1835 and never reach the backend; the session goes on.
+
+| byte | command | what querycop does | answer |
+| --- | --- | --- | --- |
+`;
+
+export function renderProtocolCoverage(): string {
+  const lines = COMMANDS.flatMap((row) => {
+    if (row === undefined) return [];
+    const byte = `0x${row.byte.toString(16).padStart(2, "0")}`;
+    const answer = row.disposition === "refuse" ? "-" : row.hasResponse ? row.response.replaceAll("-", " ") : "none";
+    return [`| ${byte} | ${row.name} | ${MEANINGS[row.disposition]} | ${answer} |`];
+  });
+  return `${HEAD}${lines.join("\n")}\n`;
+}
