@@ -214,3 +214,19 @@ test("docs/errors.md has one entry for each error code, with the numbers that cl
     assert.match(section, /\*\*What to do:\*\* \S/, code);
   }
 });
+
+test("every link from one document to another leads to a file", () => {
+  const documents = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+  for (const file of readdirSync(join(PROJECT, "docs"), { recursive: true, encoding: "utf8" })) {
+    if (file.endsWith(".md")) documents.push(`docs/${file}`);
+  }
+  const broken: string[] = [];
+  for (const document of documents) {
+    for (const [, target = ""] of read(document).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target) || target.startsWith("#")) continue;
+      const path = target.replace(/#.*$/, "");
+      if (!existsSync(resolve(PROJECT, dirname(document), path))) broken.push(`${document}: ${target}`);
+    }
+  }
+  assert.deepEqual(broken, []);
+});
