@@ -117,7 +117,7 @@ INSERT INTO items (name, price, made, note, picture, big, ratio, flag) VALUES
   ('grüße 名 😀', -2.25, NULL, '', x'', 0, -1e308, b'0'),
   (NULL, NULL, '1000-01-01 00:00:00', 'tab\\tnewline\\nquote\\'', NULL, NULL, NULL, NULL);
 CREATE TABLE numbers (n INT PRIMARY KEY);
-INSERT INTO numbers WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 1000) SELECT n FROM r;
+INSERT INTO numbers WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 300) SELECT n FROM r;
 CREATE TABLE scratch (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT, bytes LONGBLOB);
 CREATE PROCEDURE two_results() BEGIN SELECT 1 AS one; SELECT 2 AS two, 'b' AS letter; END;
 CREATE PROCEDURE with_out(IN a INT, OUT b INT) SET b = a * 2;

@@ -22,7 +22,10 @@ export interface AuditLine {
 
 export interface Querycop {
   readonly host: "127.0.0.1";
+  /** Of the first listener. */
   readonly port: number;
+  /** By the listener's name. */
+  readonly ports: Readonly<Record<string, number>>;
   readonly folder: string;
   /** Everything written to stderr so far. */
   logText(): string;
@@ -58,8 +61,13 @@ function isBinaryFresh(): boolean {
 
 let binary: Promise<string> | undefined;
 
-/** Path of dist/querycop, built first when it is missing or older than what it is made from. */
+/**
+ * Path of dist/querycop, built first when it is missing or older than what it is made from. QUERYCOP_TEST_BINARY names
+ * another executable to test as it is, such as one for another libc.
+ */
 export function querycopBinary(): Promise<string> {
+  const given = process.env["QUERYCOP_TEST_BINARY"];
+  if (given !== undefined) return Promise.resolve(given);
   binary ??= withLock(join(tmpdir(), "querycop-build.lock"), BUILD_TIMEOUT_MS, async () => {
     if (!isBinaryFresh()) await runChecked("npm", ["run", "build"], { cwd: PROJECT, timeoutMs: BUILD_TIMEOUT_MS });
     return BINARY;
@@ -87,17 +95,19 @@ function parseLines<T>(text: string): T[] {
   return lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as T);
 }
 
-function portOf(log: readonly LogLine[]): number | undefined {
-  const line = log.find(({ event }) => event === "querycop listening");
-  const match = /:(\d+)$/.exec(String(line?.["address"] ?? ""));
-  return match === null ? undefined : Number(match[1]);
+/** The ports that are listened on, by listener name, once there are `count` of them. */
+function portsOf(log: readonly LogLine[], count: number): Record<string, number> | undefined {
+  const lines = log.filter(({ event }) => event === "querycop listening");
+  if (lines.length < count) return undefined;
+  const portOf = (line: LogLine): number => Number(/\d+$/.exec(String(line["address"]))?.[0]);
+  return Object.fromEntries(lines.map((line) => [String(line["listener"]), portOf(line)]));
 }
 
 /**
  * Starts `querycop serve` on a free port of 127.0.0.1 with JSON logs at level debug and an audit file, and waits until
- * it listens. `settings` are environment variables, added to and overriding these.
+ * all listeners are open. `settings` are environment variables, added to and overriding these.
  */
-export async function startQuerycop(settings: Settings): Promise<Querycop> {
+export async function startQuerycop(settings: Settings, listeners = 1): Promise<Querycop> {
   const program = await querycopBinary();
   const folder = mkdtempSync(join(tmpdir(), "querycop-proxy-"));
   const auditFile = join(folder, "audit.ndjson");
@@ -114,7 +124,7 @@ export async function startQuerycop(settings: Settings): Promise<Querycop> {
   let log = "";
   child.stderr?.setEncoding("utf8");
   const exited = new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? -1)));
-  const port = await new Promise<number>((resolve, reject) => {
+  const ports = await new Promise<Record<string, number>>((resolve, reject) => {
     const fail = (why: string): void => reject(new Error(`Starting querycop: ${why}\n${log.slice(-4000)}`));
     const timer = setTimeout(() => {
       child.stdin?.end();
@@ -122,7 +132,7 @@ export async function startQuerycop(settings: Settings): Promise<Querycop> {
     }, START_TIMEOUT_MS);
     child.stderr?.on("data", (text: string) => {
       log += text;
-      const found = portOf(parseLines(log));
+      const found = portsOf(parseLines(log), listeners);
       if (found === undefined) return;
       clearTimeout(timer);
       resolve(found);
@@ -135,7 +145,8 @@ export async function startQuerycop(settings: Settings): Promise<Querycop> {
   const auditText = (): string => (existsSync(auditFile) ? readFileSync(auditFile, "utf8") : "");
   return {
     host: "127.0.0.1",
-    port,
+    port: Object.values(ports)[0] ?? 0,
+    ports,
     folder,
     logText: () => log,
     logs: () => parseLines(log),

@@ -63,5 +63,6 @@ try {
   await connection.end();
 } catch (error) {
   process.stderr.write(`ERROR ${error.errno ?? error.code} (${error.sqlState ?? "?"}): ${error.message}\n`);
-  process.exit(1);
+  // The rows before the error may not have left yet.
+  process.stdout.write("", () => process.exit(1));
 }

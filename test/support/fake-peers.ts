@@ -1,0 +1,230 @@
+/** A scripted MySQL server and a bare MySQL client that speak real packets over loopback TCP. */
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { encodeCachingSha2Scramble } from "../../src/mysql/caching-sha2-password.ts";
+import { encodeQuery } from "../../src/mysql/command.ts";
+import {
+  CLIENT_CONNECT_WITH_DB,
+  CLIENT_DEPRECATE_EOF,
+  CLIENT_LONG_PASSWORD,
+  CLIENT_MULTI_RESULTS,
+  CLIENT_MULTI_STATEMENTS,
+  CLIENT_PLUGIN_AUTH,
+  CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA,
+  CLIENT_PROTOCOL_41,
+  CLIENT_PS_MULTI_RESULTS,
+  CLIENT_SECURE_CONNECTION,
+  CLIENT_SESSION_TRACK,
+  CLIENT_TRANSACTIONS,
+} from "../../src/mysql/constants.ts";
+import { decodeErrPacket, type ErrPacket, encodeErrPacket, encodeOkPacket } from "../../src/mysql/generic-response.ts";
+import {
+  canonicalHandshakeResponse,
+  decodeHandshakeV10,
+  encodeHandshakeResponse41,
+  encodeHandshakeV10,
+  type HandshakeV10,
+} from "../../src/mysql/handshake.ts";
+import { encodePacket, type Packet, PacketReader } from "../../src/mysql/packet.ts";
+
+/** One end of a connection: packets out, packets in, one at a time. */
+export class PacketPeer {
+  readonly socket: Socket;
+  readonly #reader: PacketReader;
+  #wake: (() => void) | undefined;
+  isClosed = false;
+  readonly received: Buffer[] = [];
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    this.#reader = new PacketReader({ sender: "backend", payloadBytesMax: 2 ** 30 });
+    socket.on("data", (chunk: Buffer) => {
+      this.received.push(chunk);
+      this.#reader.push(chunk);
+      this.#wakeNow();
+    });
+    const close = (): void => {
+      this.isClosed = true;
+      this.#wakeNow();
+    };
+    socket.on("end", close);
+    socket.on("close", close);
+    socket.on("error", close);
+  }
+
+  #wakeNow(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  /** The next packet, or undefined when the other side has closed. */
+  async read(): Promise<Packet | undefined> {
+    for (;;) {
+      const packet = this.#reader.next();
+      if (packet !== undefined) return packet;
+      if (this.isClosed) return undefined;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  async expect(): Promise<Packet> {
+    const packet = await this.read();
+    if (packet === undefined) throw new Error("the peer closed where a packet was expected");
+    return packet;
+  }
+
+  write(payload: Uint8Array, sequenceId: number): void {
+    this.socket.write(encodePacket(payload, sequenceId));
+  }
+
+  /** Resolves when the other side has closed. */
+  async closed(): Promise<void> {
+    while ((await this.read()) !== undefined);
+  }
+}
+
+export const BACKEND_FLAGS =
+  (CLIENT_LONG_PASSWORD |
+    CLIENT_PROTOCOL_41 |
+    CLIENT_SECURE_CONNECTION |
+    CLIENT_PLUGIN_AUTH |
+    CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA |
+    CLIENT_TRANSACTIONS |
+    CLIENT_MULTI_STATEMENTS |
+    CLIENT_MULTI_RESULTS |
+    CLIENT_PS_MULTI_RESULTS |
+    CLIENT_CONNECT_WITH_DB |
+    CLIENT_SESSION_TRACK |
+    CLIENT_DEPRECATE_EOF) >>>
+  0;
+
+export const GREETING: HandshakeV10 = {
+  serverVersion: "8.0.36",
+  connectionId: 77,
+  authPluginData: Uint8Array.from({ length: 20 }, (_, index) => 65 + index),
+  capabilities: { flags: BACKEND_FLAGS, mariadb: 0 },
+  characterSet: 45,
+  statusFlags: 2,
+  authPluginName: "caching_sha2_password",
+};
+
+export const OK_PAYLOAD = encodeOkPacket(
+  { header: 0, affectedRows: 0, lastInsertId: 0, statusFlags: 2, warnings: 0, info: new Uint8Array(0) },
+  0,
+);
+
+export interface FakeBackend {
+  readonly port: number;
+  /** Every connection's peer, in the order of acceptance. */
+  readonly peers: PacketPeer[];
+  close(): Promise<void>;
+}
+
+/** Runs `script` for each connection; a script that throws destroys its connection. */
+export async function startFakeBackend(script: (peer: PacketPeer) => Promise<void>): Promise<FakeBackend> {
+  const peers: PacketPeer[] = [];
+  const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const peer = new PacketPeer(socket);
+    peers.push(peer);
+    script(peer).catch(() => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return {
+    port: address.port,
+    peers,
+    close: () => {
+      for (const { socket } of peers) socket.destroy();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+/** Greets, takes any login and says OK. */
+export async function acceptLogin(peer: PacketPeer, greeting: HandshakeV10 = GREETING): Promise<Packet> {
+  peer.write(encodeHandshakeV10(greeting), 0);
+  const response = await peer.expect();
+  peer.write(OK_PAYLOAD, response.lastSequenceId + 1);
+  return response;
+}
+
+/** Answers every command with what `answer` gives for its payload: whole packets' payloads, numbered from 1. */
+export async function serveCommands(
+  peer: PacketPeer,
+  answer: (payload: Uint8Array) => readonly Uint8Array[],
+): Promise<void> {
+  for (let packet = await peer.read(); packet !== undefined; packet = await peer.read()) {
+    answer(packet.payload).forEach((payload, index) => {
+      peer.write(payload, (index + 1) & 0xff);
+    });
+  }
+}
+
+/** Greets, logs in and answers commands. */
+export function scriptedBackend(
+  answer: (payload: Uint8Array) => readonly Uint8Array[],
+  greeting: HandshakeV10 = GREETING,
+): (peer: PacketPeer) => Promise<void> {
+  return async (peer) => {
+    await acceptLogin(peer, greeting);
+    await serveCommands(peer, answer);
+  };
+}
+
+export function errPayload(err: ErrPacket): Uint8Array {
+  return encodeErrPacket(err);
+}
+
+export async function connectPeer(port: number): Promise<PacketPeer> {
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+  await new Promise<void>((resolve, reject) => {
+    socket.once("connect", resolve);
+    socket.once("error", reject);
+  });
+  return new PacketPeer(socket);
+}
+
+export interface FakeLogin {
+  readonly user?: string;
+  readonly password?: string;
+  readonly flags?: number;
+  readonly characterSet?: number;
+  readonly schema?: string;
+  readonly authPluginName?: string;
+  readonly authResponse?: Uint8Array;
+}
+
+/** The HandshakeResponse41 a plain client would send for this greeting. */
+export function loginPayload(greeting: HandshakeV10, login: FakeLogin = {}): Uint8Array {
+  const password = Buffer.from(login.password ?? "");
+  return encodeHandshakeResponse41(
+    canonicalHandshakeResponse({
+      capabilities: { flags: login.flags ?? greeting.capabilities.flags, mariadb: 0 },
+      maxPacketSize: 2 ** 24,
+      characterSet: login.characterSet ?? 45,
+      user: login.user ?? "app",
+      authResponse: login.authResponse ?? encodeCachingSha2Scramble(password, greeting.authPluginData),
+      authPluginName: login.authPluginName ?? "caching_sha2_password",
+      ...(login.schema === undefined ? {} : { schema: login.schema }),
+    }),
+  );
+}
+
+/** Connects and logs in; throws the server's error. */
+export async function logIn(port: number, login: FakeLogin = {}): Promise<PacketPeer & { greeting: HandshakeV10 }> {
+  const peer = await connectPeer(port);
+  const first = await peer.expect();
+  if (first.payload[0] === 0xff) throw Object.assign(new Error("refused"), { err: decodeErrPacket(first.payload) });
+  const greeting = decodeHandshakeV10(first.payload);
+  peer.write(loginPayload(greeting, login), 1);
+  const answer = await peer.expect();
+  if (answer.payload[0] === 0xff) throw Object.assign(new Error("refused"), { err: decodeErrPacket(answer.payload) });
+  return Object.assign(peer, { greeting });
+}
+
+export function queryPayload(sql: string, flags = 0): Uint8Array {
+  return encodeQuery(Buffer.from(sql), flags);
+}

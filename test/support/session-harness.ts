@@ -1,0 +1,131 @@
+/** A whole proxy listener in this process, in front of any backend port, with its audit events and log in memory. */
+import type { AuditEvent } from "../../src/audit/audit-event.ts";
+import type { Logger } from "../../src/base/log.ts";
+import { BackendTls } from "../../src/net/tls.ts";
+import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
+import { ProxyServer } from "../../src/server/proxy-server.ts";
+import { SessionRegistry } from "../../src/server/session-registry.ts";
+import { BackendProfile } from "../../src/session/backend-profile.ts";
+import type { BackendOptions, ListenerOptions } from "../../src/session/listener-options.ts";
+import type { AuditTrail, SessionServices } from "../../src/session/session-services.ts";
+
+export interface ProxyHarness {
+  readonly port: number;
+  readonly events: AuditEvent[];
+  readonly log: { readonly level: string; readonly event: string; readonly fields: Record<string, unknown> }[];
+  readonly registry: SessionRegistry;
+  /** Resolves with the first event that fits, past or future. */
+  untilEvent(fits: (event: AuditEvent) => boolean): Promise<AuditEvent>;
+  close(): Promise<void>;
+}
+
+export interface HarnessOptions {
+  readonly backendPort: number;
+  readonly listener?: Partial<ListenerOptions>;
+  readonly backend?: Partial<BackendOptions>;
+  readonly services?: Partial<SessionServices>;
+  readonly connectionsMax?: number;
+  readonly connectionsPerAddressMax?: number;
+}
+
+export function plaintextBackendTls(): BackendTls {
+  return new BackendTls({ mode: "disable", serverName: "localhost", minVersion: "TLSv1.2" });
+}
+
+export async function startProxy(options: HarnessOptions): Promise<ProxyHarness> {
+  const events: AuditEvent[] = [];
+  const waiters: { fits: (event: AuditEvent) => boolean; resolve: (event: AuditEvent) => void }[] = [];
+  const audit: AuditTrail = {
+    run: "test",
+    isKept: true,
+    append(event) {
+      events.push(event);
+      for (const waiter of waiters) if (waiter.fits(event)) waiter.resolve(event);
+    },
+    hashText: () => "hash",
+  };
+  const log: ProxyHarness["log"] = [];
+  const registry = new SessionRegistry({
+    connectionsMax: options.connectionsMax ?? 1000,
+    connectionsPerAddressMax: options.connectionsPerAddressMax ?? 1000,
+  });
+  let nextOwnId = 0x40000000;
+  const services: SessionServices = {
+    options: listenerOptions(options),
+    tokens: undefined,
+    audit,
+    logger: memoryLogger(log),
+    judge: new AllowAllJudge(),
+    backendProfile: new BackendProfile(),
+    nextOwnConnectionId: () => nextOwnId++,
+    backendConnectionId: (id) => registry.backendConnectionId(id),
+    ...options.services,
+  };
+  const server = new ProxyServer(services, registry);
+  const port = await server.listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
+  return {
+    port,
+    events,
+    log,
+    registry,
+    untilEvent: (fits) =>
+      new Promise((resolve) => {
+        const found = events.find(fits);
+        if (found === undefined) waiters.push({ fits, resolve });
+        else resolve(found);
+      }),
+    close: async () => {
+      server.close();
+      for (const session of registry) session.close("shutdown");
+      await registry.whenEmpty();
+    },
+  };
+}
+
+function listenerOptions(options: HarnessOptions): ListenerOptions {
+  return {
+    name: "test",
+    clientTls: undefined,
+    clientTlsMode: "off",
+    clientAuth: "relay",
+    users: undefined,
+    certificateUsers: undefined,
+    handshakeTimeoutMs: 5_000,
+    idleTimeoutMs: 0,
+    writeTimeoutMs: 5_000,
+    packetBytesMax: 64 * 1024 * 1024,
+    allowsLocalInfile: true,
+    ...options.listener,
+    backend: {
+      host: "127.0.0.1",
+      port: options.backendPort,
+      tokenHost: "127.0.0.1",
+      family: "auto",
+      tls: plaintextBackendTls(),
+      connectTimeoutMs: 2_000,
+      loginTimeoutMs: 2_000,
+      region: undefined,
+      role: undefined,
+      pooler: undefined,
+      isAurora: false,
+      publicKey: undefined,
+      ...options.backend,
+    },
+  };
+}
+
+function memoryLogger(log: ProxyHarness["log"]): Logger {
+  const add =
+    (level: string) =>
+    (event: string, fields: Record<string, unknown> = {}): void => {
+      log.push({ level, event, fields });
+    };
+  const logger: Logger = {
+    debug: add("debug"),
+    info: add("info"),
+    warn: add("warn"),
+    error: add("error"),
+    child: () => logger,
+  };
+  return logger;
+}
