@@ -1,0 +1,49 @@
+/** A command line that runs in the test process, and what it said. */
+import type { CommandIo } from "../../src/cli/command-io.ts";
+import { runCommandLine } from "../../src/cli/commands.ts";
+import type { Config } from "../../src/config/schema.ts";
+
+export interface RunOutcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The configuration handed to the proxy, if it was started. */
+  readonly served: Config | undefined;
+}
+
+interface Surroundings {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Absent means a terminal. */
+  readonly stdin?: string | Uint8Array;
+  readonly isStderrTerminal?: boolean;
+  readonly serve?: CommandIo["serve"];
+}
+
+const VERSION = { name: "querycop", version: "1.2.3", commit: "abc", date: "2026-01-02", runtime: "test 1" } as const;
+
+export async function run(argv: readonly string[], surroundings: Surroundings = {}): Promise<RunOutcome> {
+  const { env = {}, stdin, isStderrTerminal = false, serve } = surroundings;
+  let stdout = "";
+  let stderr = "";
+  let served: Config | undefined;
+  const code = await runCommandLine(argv, {
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    readStdin: async (bytesMax) => {
+      const bytes = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
+      return bytes?.subarray(0, bytesMax + 1);
+    },
+    isStderrTerminal,
+    env,
+    version: VERSION,
+    serve: async (config, options) => {
+      served = config;
+      return serve === undefined ? 0 : serve(config, options);
+    },
+  });
+  return { code, stdout, stderr, served };
+}
