@@ -10,6 +10,8 @@ export class AllowAllJudge implements StatementJudge {
       action: "allow",
       decisionId: `a${++this.#lastId}`,
       clientMessage: undefined,
+      errorNumber: 0,
+      sqlState: "HY000",
       score: undefined,
       level: undefined,
       rules: [],
@@ -18,7 +20,7 @@ export class AllowAllJudge implements StatementJudge {
       textForm: "raw",
       statementKind: undefined,
       localFiles: undefined,
-      obscuresSession: false,
+      afterwards: "nothing",
     };
   }
 }

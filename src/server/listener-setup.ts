@@ -51,8 +51,14 @@ function backendOptions({ backend }: ListenerConfig): BackendOptions {
     region: backend.region,
     role: backend.role,
     pooler: backend.pooler,
+    isAurora: isAuroraHost(backend.host) || isAuroraHost(backend.tlsServerName),
     publicKey: backend.publicKeyFile === undefined ? undefined : parsePublicKey(readPem(backend.publicKeyFile)),
   };
+}
+
+/** Cluster endpoints are Aurora's (or a Multi-AZ cluster's, where the extra functions just do not exist). */
+function isAuroraHost(host: string): boolean {
+  return host.includes(".cluster-") && host.endsWith(".rds.amazonaws.com");
 }
 
 function backendTls(backend: ListenerConfig["backend"]): BackendTls {

@@ -9,6 +9,7 @@ import type { ClientPeer } from "./client-peer.ts";
 import type { ClientLogin, EstablishedSession } from "./connection-phase.ts";
 import type { SessionServices } from "./session-services.ts";
 import { SessionState } from "./session-state.ts";
+import { dialectOf, fixedSubject } from "./sql-context.ts";
 import type { SessionSubject } from "./statement-judge.ts";
 
 export interface CommandContextOptions {
@@ -57,15 +58,19 @@ export class CommandContext {
     this.login = established.login;
     this.backendGreeting = established.backendGreeting;
     this.backendIsSecure = established.backendIsSecure;
-    this.subject = {
+    const subject = {
       listener: services.options.name,
       clientAddress: options.clientAddress,
       isTls: options.client.tls !== undefined,
       backendRole: services.options.backend.role,
       backendPooler: services.options.backend.pooler,
+      isAurora: services.options.backend.isAurora,
     };
+    this.subject = { ...subject, fixed: fixedSubject(subject) };
     this.state.capabilities = established.login.capabilities;
-    this.state.serverVersion = established.backendGreeting.serverVersion;
+    const { dialect, version } = dialectOf(established.backendGreeting.serverVersion);
+    this.state.dialect = dialect;
+    this.state.serverVersionNumber = version;
     this.loggedIn(established.login, established.ok.statusFlags, established.ok.sessionState?.schema);
   }
 

@@ -18,6 +18,8 @@ export interface BackendOptions {
   /** Advisory labels: logged, audited and given to the policy, with no effect on the wire. */
   readonly role: string | undefined;
   readonly pooler: string | undefined;
+  /** Aurora adds SQL functions that reach outside the database. */
+  readonly isAurora: boolean;
   /** The backend's RSA public key, pinned by the operator; without it no password is ever encrypted for the backend. */
   readonly publicKey: KeyObject | undefined;
 }

@@ -2,6 +2,7 @@
 import type { Capabilities } from "../mysql/constants.ts";
 import { SERVER_STATUS_IN_TRANS } from "../mysql/constants.ts";
 import type { ResponseEnd } from "../mysql/response.ts";
+import type { Dialect } from "../sql/facts.ts";
 
 /** A statement the server has prepared for this connection. */
 export interface PreparedStatement {
@@ -25,7 +26,9 @@ export interface SessionVariables {
 export class SessionState {
   user = "";
   capabilities: Capabilities = { flags: 0, mariadb: 0 };
-  serverVersion = "";
+  dialect: Dialect = "mysql";
+  /** 90704 for 9.7.4; undefined when the server's version text has no number. */
+  serverVersionNumber: number | undefined;
   statusFlags = 0;
   variables: SessionVariables = { schema: undefined, sqlMode: "unknown", characterSet: "unknown" };
   readonly prepared = new Map<number, PreparedStatement>();

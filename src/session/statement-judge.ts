@@ -1,4 +1,5 @@
 /** Where a session asks whether a statement may run. */
+import type { Subject } from "../policy/policy.ts";
 import type { SessionState } from "./session-state.ts";
 
 /** The product's decision words. */
@@ -19,6 +20,9 @@ export interface SessionSubject {
   readonly isTls: boolean;
   readonly backendRole: string | undefined;
   readonly backendPooler: string | undefined;
+  readonly isAurora: boolean;
+  /** The same in the policy's terms. */
+  readonly fixed: Pick<Subject, "clientAddress" | "isTls" | "listener" | "backendRole" | "backendPooler" | "isAurora">;
 }
 
 /** What was decided about one statement text, and what the audit record says of it. */
@@ -27,6 +31,9 @@ export interface Judgement {
   readonly decisionId: string;
   /** For the client when the statement is refused: product, rule, score, reason, what to do instead. */
   readonly clientMessage: string | undefined;
+  /** How a refusal is told. */
+  readonly errorNumber: number;
+  readonly sqlState: string;
   readonly score: number | undefined;
   readonly level: string | undefined;
   readonly rules: readonly string[];
@@ -36,8 +43,11 @@ export interface Judgement {
   readonly statementKind: string | undefined;
   /** File names that LOAD DATA LOCAL statements of the text give; undefined when the text was not analysed. */
   readonly localFiles: readonly string[] | undefined;
-  /** True when the text may change sql_mode or the client character set in a way the server will not report. */
-  readonly obscuresSession: boolean;
+  /**
+   * What the statement does to how later texts are read, where the server does not report it: nothing, something that
+   * can be asked for, or something unknown.
+   */
+  readonly afterwards: "nothing" | "ask" | "unknown";
 }
 
 export interface StatementJudge {

@@ -115,7 +115,8 @@ function rewrittenWire(context: CommandContext, sql: Uint8Array): Uint8Array {
 
 function afterStatement(context: CommandContext, run: StatementRun, judgement: Judgement, end: ResponseEnd): void {
   const { state } = context;
-  if (judgement.obscuresSession) state.obscure();
+  if (judgement.afterwards === "unknown") state.obscure();
+  else if (judgement.afterwards === "ask") state.needsProbe = true;
   state.afterResponse(end);
   if (run.shape !== "prepare") return;
   state.lastPreparedId = end.prepared?.statementId;
@@ -147,17 +148,16 @@ function statementFields(context: CommandContext, run: StatementRun, judgement: 
 
 async function refuseStatement(context: CommandContext, run: StatementRun, judgement: Judgement): Promise<void> {
   const message = judgement.clientMessage ?? `querycop: blocked [decision ${judgement.decisionId}]`;
-  const failure = new QuerycopError("QC_POLICY_BLOCKED", message);
   try {
     await context.record({
       type: "statement-blocked",
       ...statementFields(context, run, judgement),
-      errorNumber: failure.errorNumber,
+      errorNumber: judgement.errorNumber,
     });
   } catch {
     // Nothing was sent and nothing will be: a block stands whether or not it could be recorded.
   }
-  sendErr(context, failure);
+  context.client.sendErr({ errorNumber: judgement.errorNumber, sqlState: judgement.sqlState, message });
 }
 
 /**

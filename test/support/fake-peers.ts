@@ -32,6 +32,10 @@ export class PacketPeer {
   readonly #reader: PacketReader;
   #wake: (() => void) | undefined;
   isClosed = false;
+  #ended: () => void = () => undefined;
+  readonly #end: Promise<void> = new Promise((resolve) => {
+    this.#ended = resolve;
+  });
   readonly received: Buffer[] = [];
 
   constructor(socket: Socket) {
@@ -45,6 +49,7 @@ export class PacketPeer {
     const close = (): void => {
       this.isClosed = true;
       this.#wakeNow();
+      this.#ended();
     };
     socket.on("end", close);
     socket.on("close", close);
@@ -79,9 +84,9 @@ export class PacketPeer {
     this.socket.write(encodePacket(payload, sequenceId));
   }
 
-  /** Resolves when the other side has closed. */
-  async closed(): Promise<void> {
-    while ((await this.read()) !== undefined);
+  /** Resolves when the other side has closed. Reads nothing: a script may be reading at the same time. */
+  closed(): Promise<void> {
+    return this.#end;
   }
 }
 

@@ -1,0 +1,34 @@
+-- expect: block pol.readonly
+CREATE PROCEDURE p() DELETE FROM pub
+-- expect: block pol.readonly
+CREATE FUNCTION f() RETURNS INT DETERMINISTIC RETURN (SELECT MAX(id) FROM secret)
+-- expect: block pol.readonly
+CREATE TRIGGER t BEFORE INSERT ON pub FOR EACH ROW DELETE FROM secret
+-- expect: block pol.readonly
+CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM pub
+-- expect: block pol.deny.table
+CREATE VIEW v AS SELECT word FROM secret
+-- expect: block pol.deny.table
+CREATE OR REPLACE ALGORITHM = MERGE DEFINER = CURRENT_USER SQL SECURITY DEFINER VIEW v AS SELECT * FROM secret
+-- expect: block pol.readonly
+ALTER EVENT e DO DROP TABLE pub
+-- expect: block pol.deny.table
+CREATE PROCEDURE p() BEGIN DECLARE i INT; SELECT word FROM secret; END
+-- expect: block pol.deny.table
+CREATE TABLE copy AS SELECT word FROM secret
+-- expect: block pol.deny.table
+CREATE TABLE copy SELECT word FROM secret
+-- expect: block pol.deny.table
+CREATE TABLE copy LIKE secret
+-- expect: block pol.deny.table
+CREATE TABLE copy (id INT, FOREIGN KEY (id) REFERENCES secret (id))
+-- expect: block pol.deny.table
+INSERT INTO pub SELECT id, word FROM secret
+-- expect: block pol.deny.table
+INSERT INTO pub VALUES (9, (SELECT word FROM secret LIMIT 1))
+-- expect: block pol.deny.table
+REPLACE INTO pub TABLE secret
+-- expect: block pol.deny.table
+UPDATE pub SET name = (SELECT word FROM secret LIMIT 1)
+-- expect: block pol.deny.table
+UPDATE pub, secret SET pub.name = secret.word

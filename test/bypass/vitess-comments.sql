@@ -1,0 +1,6 @@
+-- expect: block pol.deny.table dialect=vitess
+SELECT 1 // '
+UNION SELECT word FROM secret -- '
+-- expect: block pol.deny.table dialect=vitess
+SELECT name FROM pub // comment
+UNION SELECT word FROM secret
