@@ -18,8 +18,11 @@ import {
   SERVER_PS_OUT_PARAMS,
   SERVER_STATUS_CURSOR_EXISTS,
 } from "./constants.ts";
-import { decodeEofPacketAt, decodeErrPacketAt, decodeOkPacketAt, type SessionState } from "./generic-response.ts";
-import { decodeStmtPrepareOkAt, type StmtPrepareOk } from "./prepared-statement.ts";
+import { decodeEofPacketAt, decodeErrPacketAt } from "./generic-response.ts";
+import { decodeStmtPrepareOkAt } from "./prepared-statement.ts";
+import { type ResponseEnd, ResponseSummary } from "./response-end.ts";
+
+export type { ResponseEnd };
 
 /**
  * What a command is answered with.
@@ -39,32 +42,6 @@ export type ResponseShape =
   | "eof"
   | "ok";
 
-export interface ResponseEnd {
-  /** local-infile: the server waits for a file from the client, see resumeAfterLocalInfile(). */
-  readonly outcome: "ok" | "err" | "local-infile" | "text";
-  /** As last reported in this response. An ERR_Packet carries none, nor does a COM_STMT_PREPARE_OK by itself. */
-  readonly statusFlags: number | undefined;
-  readonly errorNumber: number | undefined;
-  readonly sqlState: string | undefined;
-  readonly errorMessage: string | undefined;
-  /** Summed over the results of the response. */
-  readonly affectedRows: number | bigint;
-  /** Of the last OK_Packet, like the warnings. */
-  readonly lastInsertId: number | bigint;
-  readonly warnings: number;
-  readonly rows: number;
-  /** With packet headers. */
-  readonly bytes: number;
-  readonly resultSets: number;
-  readonly lastSequenceId: number;
-  /** What a LOCAL INFILE request names, byte for byte. */
-  readonly fileName: Uint8Array | undefined;
-  readonly sessionState: SessionState | undefined;
-  readonly prepared: StmtPrepareOk | undefined;
-  /** The server keeps the rows: COM_STMT_FETCH brings them. */
-  readonly cursorExists: boolean;
-}
-
 export interface ResponseTrackerOptions {
   readonly shape: ResponseShape;
   /** What both legs have agreed on. */
@@ -79,7 +56,6 @@ const COLUMNS_MAX = 65535;
 const KEPT_BYTES_MAX = 1024 * 1024;
 /** In classic result sets a shorter packet that begins with 0xFE is an EOF_Packet. */
 const EOF_PACKET_BYTES_LIMIT = 9;
-const EOF_PACKET_BYTES = 5;
 const PROGRESS_ERROR_NUMBER = 0xffff;
 
 // What the next logical packet is.
@@ -120,7 +96,6 @@ export class ResponseTracker {
   resultSets = 0;
 
   readonly #shape: ResponseShape;
-  readonly #capabilityFlags: number;
   readonly #isEofDeprecated: boolean;
   readonly #hasMetadataFlag: boolean;
   readonly #hasProgress: boolean;
@@ -145,25 +120,14 @@ export class ResponseTracker {
   #isUndecided = false;
   #kept: ByteWriter | undefined;
 
-  #outcome: ResponseEnd["outcome"] | undefined;
-  #statusFlags: number | undefined;
-  #errorNumber: number | undefined;
-  #sqlState: string | undefined;
-  #errorMessage: string | undefined;
-  #affectedRows: number | bigint = 0;
-  #lastInsertId: number | bigint = 0;
-  #warnings = 0;
-  #fileName: Uint8Array | undefined;
-  #sessionState: SessionState | undefined;
-  #prepared: StmtPrepareOk | undefined;
-  #cursorExists = false;
+  readonly #summary: ResponseSummary;
 
   constructor(options: ResponseTrackerOptions) {
     const { shape, capabilities } = options;
     const { flags, mariadb } = capabilities;
     const isBinary = shape === "execute" || shape === "fetch";
     this.#shape = shape;
-    this.#capabilityFlags = flags;
+    this.#summary = new ResponseSummary(flags);
     this.#isEofDeprecated = (flags & CLIENT_DEPRECATE_EOF) !== 0;
     this.#hasMetadataFlag =
       (flags & CLIENT_OPTIONAL_RESULTSET_METADATA) !== 0 || (mariadb & MARIADB_CLIENT_CACHE_METADATA) !== 0;
@@ -186,13 +150,13 @@ export class ResponseTracker {
     let at = 0;
     if (this.end === undefined) {
       try {
-        while (at < chunk.length && this.#outcome === undefined) at = this.#walk(chunk, at);
+        while (at < chunk.length && this.#summary.outcome === undefined) at = this.#walk(chunk, at);
       } catch (thrown) {
         throw thrown instanceof MalformedPacketError ? violation(thrown.message, thrown) : thrown;
       }
     }
     this.bytes += at;
-    if (this.#outcome !== undefined) this.end ??= this.#buildEnd(this.#outcome);
+    if (this.#summary.outcome !== undefined) this.end ??= this.#summary.endAt(this);
     return at;
   }
 
@@ -201,9 +165,10 @@ export class ResponseTracker {
    * of the response. `lastSequenceId` is that of the client's empty packet.
    */
   resumeAfterLocalInfile(lastSequenceId: number): void {
-    if (this.#outcome !== "local-infile") throw new Error("Cannot resume a response that did not ask for a file");
+    if (this.#summary.outcome !== "local-infile")
+      throw new Error("Cannot resume a response that did not ask for a file");
     this.end = undefined;
-    this.#outcome = undefined;
+    this.#summary.outcome = undefined;
     this.#expected = FIRST;
     this.#nextSequenceId = (lastSequenceId + 1) & 0xff;
   }
@@ -362,7 +327,7 @@ export class ResponseTracker {
   #countPacket(): void {
     if (this.#expected === ROWS) this.rows++;
     else if (this.#expected === DEFINITIONS) this.#countDefinitions(1);
-    else if (this.#expected === FIRST) this.#outcome = "text";
+    else if (this.#expected === FIRST) this.#summary.outcome = "text";
   }
 
   #read(reader: ByteReader): void {
@@ -371,7 +336,7 @@ export class ResponseTracker {
     } else if (reader.peekUint8() === ERR_HEADER) {
       this.#readErr(reader);
     } else if (this.#expected === DEFINITIONS_END) {
-      this.#statusFlags = decodeEofPacketAt(reader).statusFlags;
+      this.#summary.statusFlags = decodeEofPacketAt(reader).statusFlags;
       this.#afterDefinitions();
     } else {
       this.#readTerminator(reader);
@@ -388,10 +353,10 @@ export class ResponseTracker {
       case "ok":
       case "eof":
         // Servers differ in how they answer COM_SET_OPTION and COM_DEBUG; either packet ends the response.
-        if (first === OK_HEADER) this.#readOk(reader);
-        else if (first === EOF_HEADER && this.#shape === "eof") this.#readEnd(reader);
+        if (first === OK_HEADER) this.#summary.takeOk(reader);
+        else if (first === EOF_HEADER && this.#shape === "eof") this.#summary.takeTerminator(reader);
         else throw violation(`a packet that begins with ${first} instead of an OK_Packet`);
-        this.#outcome = "ok";
+        this.#summary.outcome = "ok";
         break;
       case "prepare":
         this.#readPrepareOk(reader);
@@ -403,12 +368,12 @@ export class ResponseTracker {
 
   #readFirstOfResult(reader: ByteReader, first: number | undefined): void {
     if (first === OK_HEADER) {
-      this.#readOk(reader);
-      if (!this.#hasMoreResults()) this.#outcome = "ok";
+      this.#summary.takeOk(reader);
+      if (!this.#hasMoreResults()) this.#summary.outcome = "ok";
     } else if (first === LOCAL_INFILE_HEADER && this.#shape === "query") {
       reader.skip(1);
-      this.#fileName = reader.rest().slice();
-      this.#outcome = "local-infile";
+      this.#summary.fileName = reader.rest().slice();
+      this.#summary.outcome = "local-infile";
     } else {
       this.#beginResultSet(reader);
     }
@@ -424,9 +389,9 @@ export class ResponseTracker {
   }
 
   #readPrepareOk(reader: ByteReader): void {
-    const prepared = decodeStmtPrepareOkAt(reader, this.#capabilityFlags);
-    this.#prepared = prepared;
-    this.#warnings = prepared.warnings;
+    const prepared = decodeStmtPrepareOkAt(reader, this.#summary.capabilityFlags);
+    this.#summary.prepared = prepared;
+    this.#summary.warnings = prepared.warnings;
     const hasDefinitions = prepared.hasDefinitions;
     this.#columnsPending = prepared.columns;
     if (prepared.parameters > 0) this.#beginDefinitions(hasDefinitions ? prepared.parameters : 0);
@@ -451,13 +416,13 @@ export class ResponseTracker {
   }
 
   #afterDefinitions(): void {
-    if (this.#prepared !== undefined) {
+    if (this.#summary.prepared !== undefined) {
       const columns = this.#columnsPending;
       this.#columnsPending = 0;
-      if (columns > 0) this.#beginDefinitions(this.#prepared.hasDefinitions ? columns : 0);
-      else this.#outcome = "ok";
+      if (columns > 0) this.#beginDefinitions(this.#summary.prepared.hasDefinitions ? columns : 0);
+      else this.#summary.outcome = "ok";
     } else if (this.#hasOpenedCursor()) {
-      this.#outcome = "ok";
+      this.#summary.outcome = "ok";
     } else {
       this.#expected = ROWS;
     }
@@ -465,82 +430,37 @@ export class ResponseTracker {
 
   /** Without CLIENT_DEPRECATE_EOF the EOF_Packet behind the definitions says so, with it the end of the empty rows. */
   #hasOpenedCursor(): boolean {
-    if (this.#shape !== "execute" || this.#statusFlags === undefined) return false;
-    const isOpen = !this.#isEofDeprecated && (this.#statusFlags & SERVER_STATUS_CURSOR_EXISTS) !== 0;
-    if (isOpen) this.#cursorExists = true;
+    if (this.#shape !== "execute" || this.#summary.statusFlags === undefined) return false;
+    const isOpen = !this.#isEofDeprecated && (this.#summary.statusFlags & SERVER_STATUS_CURSOR_EXISTS) !== 0;
+    if (isOpen) this.#summary.cursorExists = true;
     return isOpen;
   }
 
   #hasMoreResults(): boolean {
-    return this.#statusFlags !== undefined && (this.#statusFlags & SERVER_MORE_RESULTS_EXISTS) !== 0;
+    return this.#summary.statusFlags !== undefined && (this.#summary.statusFlags & SERVER_MORE_RESULTS_EXISTS) !== 0;
   }
 
   #readTerminator(reader: ByteReader): void {
-    const flagsBefore = this.#statusFlags ?? 0;
-    this.#readEnd(reader);
+    const flagsBefore = this.#summary.statusFlags ?? 0;
+    this.#summary.takeTerminator(reader);
     if (!this.#isEofDeprecated && (flagsBefore & SERVER_PS_OUT_PARAMS) !== 0) {
       // MySQL's rows of OUT parameters end in an EOF_Packet that says nothing of the OK_Packet behind it: only the one
       // in front of the rows does, and clients take the flag from there (cli_read_binary_rows() in libmysql.cc).
-      this.#statusFlags = (this.#statusFlags ?? 0) | (flagsBefore & SERVER_MORE_RESULTS_EXISTS);
+      this.#summary.statusFlags = (this.#summary.statusFlags ?? 0) | (flagsBefore & SERVER_MORE_RESULTS_EXISTS);
     }
-    const hasCursor = ((this.#statusFlags ?? 0) & SERVER_STATUS_CURSOR_EXISTS) !== 0;
-    if (this.#shape === "execute" || this.#shape === "fetch") this.#cursorExists = hasCursor;
-    const canContinue = this.#shape !== "fetch" && this.#shape !== "field-list" && !this.#cursorExists;
+    const hasCursor = ((this.#summary.statusFlags ?? 0) & SERVER_STATUS_CURSOR_EXISTS) !== 0;
+    if (this.#shape === "execute" || this.#shape === "fetch") this.#summary.cursorExists = hasCursor;
+    const canContinue = this.#shape !== "fetch" && this.#shape !== "field-list" && !this.#summary.cursorExists;
     if (canContinue && this.#hasMoreResults()) this.#expected = FIRST;
-    else this.#outcome = "ok";
-  }
-
-  /** An EOF_Packet, or under CLIENT_DEPRECATE_EOF an OK_Packet with its header. Their lengths differ: 5, and 7 or more. */
-  #readEnd(reader: ByteReader): void {
-    if (reader.remaining === EOF_PACKET_BYTES) {
-      const eof = decodeEofPacketAt(reader);
-      this.#statusFlags = eof.statusFlags;
-      this.#warnings = eof.warnings;
-    } else if (this.#isEofDeprecated) {
-      this.#readOk(reader);
-    } else {
-      reader.fail(`an EOF_Packet has ${EOF_PACKET_BYTES} bytes, this one has ${reader.remaining}`);
-    }
-  }
-
-  #readOk(reader: ByteReader): void {
-    const ok = decodeOkPacketAt(reader, this.#capabilityFlags);
-    this.#statusFlags = ok.statusFlags;
-    this.#affectedRows = sum(this.#affectedRows, ok.affectedRows);
-    this.#lastInsertId = ok.lastInsertId;
-    this.#warnings = ok.warnings;
-    if (ok.sessionState !== undefined) this.#sessionState = merge(this.#sessionState, ok.sessionState);
+    else this.#summary.outcome = "ok";
   }
 
   #readErr(reader: ByteReader): void {
     const err = decodeErrPacketAt(reader);
     // MariaDB's progress reports look like errors and end nothing.
     if (err.errorNumber === PROGRESS_ERROR_NUMBER && this.#hasProgress) return;
-    this.#errorNumber = err.errorNumber;
-    this.#sqlState = err.sqlState;
-    this.#errorMessage = err.message;
-    this.#outcome = "err";
-  }
-
-  #buildEnd(outcome: ResponseEnd["outcome"]): ResponseEnd {
-    return {
-      outcome,
-      statusFlags: this.#statusFlags,
-      errorNumber: this.#errorNumber,
-      sqlState: this.#sqlState,
-      errorMessage: this.#errorMessage,
-      affectedRows: this.#affectedRows,
-      lastInsertId: this.#lastInsertId,
-      warnings: this.#warnings,
-      rows: this.rows,
-      bytes: this.bytes,
-      resultSets: this.resultSets,
-      lastSequenceId: this.#lastSequenceId,
-      fileName: this.#fileName,
-      sessionState: this.#sessionState,
-      prepared: outcome === "ok" ? this.#prepared : undefined,
-      cursorExists: this.#cursorExists,
-    };
+    this.#summary.err = err;
+    this.#summary.outcome = "err";
   }
 }
 
@@ -553,19 +473,4 @@ function violation(problem: string, cause?: unknown): QuerycopError {
     clientMessage: "querycop: the backend sent a malformed response",
     cause,
   });
-}
-
-function sum(a: number | bigint, b: number | bigint): number | bigint {
-  if (typeof a === "number" && typeof b === "number" && Number.isSafeInteger(a + b)) return a + b;
-  return BigInt(a) + BigInt(b);
-}
-
-/** Later results of one response may change what earlier ones reported. */
-function merge(earlier: SessionState | undefined, later: SessionState): SessionState {
-  if (earlier === undefined) return later;
-  return {
-    ...earlier,
-    ...later,
-    systemVariables: new Map([...earlier.systemVariables, ...later.systemVariables]),
-  };
 }
