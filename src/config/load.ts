@@ -71,6 +71,7 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
   const parsed = listeners.filter((listener) => listener !== undefined);
   const adminApiKey = processSettings === undefined ? undefined : checkProcess(processSettings, gathered, findings);
   checkAddresses(parsed, processSettings, gathered, findings);
+  warnOfPlanned(gathered, findings);
   const warnings = finish(findings.warnings, gathered);
   if (findings.problems.length > 0 || processSettings === undefined) {
     return { ok: false, problems: finish(findings.problems, gathered), warnings };
@@ -88,6 +89,16 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
     effective: effectiveSettings(gathered.process, parsed),
     warnings,
   };
+}
+
+/** Nobody should rely on a limit or a port that this version does not have. */
+function warnOfPlanned(gathered: Gathered, findings: Findings): void {
+  for (const values of [gathered.process, ...gathered.listeners.map((listener) => listener.values)]) {
+    for (const [key, { where }] of values) {
+      if (SETTING_BY_KEY.get(key)?.metadata.isPlanned !== true) continue;
+      findings.warnings.push(`${where}: is checked but has no effect in this version of querycop`);
+    }
+  }
 }
 
 /**

@@ -42,13 +42,14 @@ function defaultOf(setting: Setting): string {
   return setting.defaultText === undefined ? "unset" : `\`${setting.defaultText}\``;
 }
 
+const PLANNED = " **Checked, but without effect in this version.**";
+
 function renderEntry(setting: Setting): string {
-  const { env, flag, kind, reloadable, since, example, secret } = setting.metadata;
+  const { env, flag, kind, since, example, secret, isPlanned } = setting.metadata;
   const names = [env, flag].filter((name) => name !== undefined).map((name) => `\`${name}\``);
   const facts = [
     `Default: ${defaultOf(setting)}`,
     `Values: ${kind.describe}`,
-    `Takes effect: ${reloadable ? "on reload" : "on restart"}`,
     ...(secret ? ["Secret: never printed, not allowed in the file"] : []),
     `Since ${since}`,
   ];
@@ -56,7 +57,7 @@ function renderEntry(setting: Setting): string {
     `<a id="${anchorOf(setting.key)}"></a>`,
     `#### \`${setting.key}\``,
     "",
-    `**${setting.title}.** ${setting.description}`,
+    `**${setting.title}.** ${setting.description}${isPlanned ? PLANNED : ""}`,
     "",
     ...(names.length === 0 ? ["File only."] : [`${names.join(" · ")}`]),
     "",
@@ -96,6 +97,7 @@ place by itself. [querycop.example.yaml](../querycop.example.yaml) holds every s
 
 - Every problem is reported at once, one line each, and the exit code is 2.
 - An unknown key, and an unknown variable that begins with \`GATEKEEPER_\`, is an error. An empty variable counts as not set.
+- A change takes effect on restart; this version does not reload its configuration.
 - Durations carry a unit (\`500ms\`, \`30s\`, \`10m\`, \`1h\`), sizes too (\`64KiB\`, \`64MiB\`, \`1GiB\`).
 - A path in the file is relative to the file's directory; elsewhere, to the working directory.
 - A file that its group or others may write is refused: \`chmod go-w querycop.yaml\`.
@@ -169,7 +171,10 @@ function exampleValue(setting: Setting): string {
 function exampleLines(setting: Setting, indent: string): string[] {
   const names = setting.metadata.env === undefined ? "" : ` ${setting.metadata.env}.`;
   return [
-    ...commentLines(`${setting.title}.${names} ${setting.description}`, indent),
+    ...commentLines(
+      `${setting.title}.${names} ${setting.description}${setting.metadata.isPlanned ? " Without effect in this version." : ""}`,
+      indent,
+    ),
     `${indent}#${setting.metadata.key}: ${exampleValue(setting)}`,
   ];
 }
@@ -211,9 +216,10 @@ export function renderOptions(): string {
     [`${CONFIG_FILE_FLAG} PATH`, `The configuration file (${CONFIG_FILE_ENV})`],
   ];
   for (const { metadata, title, defaultText } of SETTINGS) {
-    const fallback = defaultText === undefined ? "" : `; default ${defaultText}`;
+    const planned = metadata.isPlanned ? "; without effect yet" : "";
+    const fallback = (defaultText === undefined ? "" : `; default ${defaultText}`) + planned;
     if (metadata.flag !== undefined) rows.push([metadata.flag, `${title} (${metadata.env}${fallback})`]);
-    else if (metadata.env !== undefined) rows.push(["", `${title} (${metadata.env}, variable only)`]);
+    else if (metadata.env !== undefined) rows.push(["", `${title} (${metadata.env}, variable only${planned})`]);
   }
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");

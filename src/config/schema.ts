@@ -25,10 +25,12 @@ export interface SettingMetadata {
   /** The command-line option, with its dashes. Secrets have none: other users can read a process's arguments. */
   readonly flag?: string;
   readonly kind: ValueKind<unknown>;
-  /** A change of it takes effect on reload (SIGHUP) without a restart. */
+  /** A change of it can be taken over by a running process; what cannot be needs a restart. */
   readonly reloadable: boolean;
   readonly secret: boolean;
   readonly since: string;
+  /** Accepted and checked, but nothing acts on it in this version: whoever sets it is told so. */
+  readonly isPlanned: boolean;
   readonly example?: string;
   readonly [other: string]: unknown;
 }
@@ -41,6 +43,7 @@ interface SettingText {
   readonly reloadable?: boolean;
   readonly secret?: boolean;
   readonly since?: string;
+  readonly isPlanned?: boolean;
   readonly example?: string;
 }
 
@@ -62,6 +65,7 @@ function metadataOf<T>(kind: ValueKind<T>, text: SettingText): SettingMetadata {
     reloadable: text.reloadable ?? false,
     secret,
     since: text.since ?? "0.1.0",
+    isPlanned: text.isPlanned ?? false,
     ...(text.example === undefined ? {} : { example: text.example }),
   };
 }
@@ -162,6 +166,7 @@ const backend = v.strictObject({
   writeTimeoutMs: settingWithDefault(durationKind({ off: true }), "10m", {
     key: "write_timeout",
     env: "GATEKEEPER_BACKEND_WRITE_TIMEOUT",
+    isPlanned: true,
     title: "Time the database may refuse to take bytes",
     description: "A session ends when the server has not accepted what was sent to it for this long.",
     reloadable: true,
@@ -169,6 +174,7 @@ const backend = v.strictObject({
   responseTimeoutMs: settingWithDefault(durationKind({ off: true }), "off", {
     key: "response_timeout",
     env: "GATEKEEPER_BACKEND_RESPONSE_TIMEOUT",
+    isPlanned: true,
     title: "Time a statement may take to begin its answer",
     description:
       "off leaves it to the server's own limits, such as max_execution_time. Set it to free clients of a database that hangs.",
@@ -418,6 +424,7 @@ export const listenerEntries = {
   responseBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "100", {
     key: "max_response_mb",
     env: "GATEKEEPER_MAX_RESPONSE_MB",
+    isPlanned: true,
     title: "Most data one statement may return",
     description: "In units of 1,000,000 bytes. A larger response is cut off with an error.",
     reloadable: true,
@@ -425,6 +432,7 @@ export const listenerEntries = {
   windowBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "500", {
     key: "max_window_mb",
     env: "GATEKEEPER_MAX_WINDOW_MB",
+    isPlanned: true,
     title: "Most data one connection may get in 60 seconds",
     description: "In units of 1,000,000 bytes, over a window that moves along.",
     reloadable: true,
@@ -443,12 +451,14 @@ const api = v.strictObject({
   host: settingWithDefault(hostKind, "127.0.0.1", {
     key: "host",
     env: "GATEKEEPER_API_HOST",
+    isPlanned: true,
     title: "Address of the admin API",
     description: "The local address of health checks, metrics, approvals and dashboard.",
   }),
   port: settingWithDefault(integerKind({ min: 0, max: 65_535 }), "8080", {
     key: "port",
     env: "GATEKEEPER_API_PORT",
+    isPlanned: true,
     title: "Port of the admin API",
     description: "TCP port of health checks, metrics, approvals and dashboard. 0 lets the system choose.",
   }),
@@ -537,6 +547,7 @@ export const processEntries = {
   adminApiKey: setting(textKind(), {
     key: "admin_api_key",
     env: "ADMIN_API_KEY",
+    isPlanned: true,
     title: "Key of the admin API",
     description:
       "Bearer key that every route except the health checks demands. An environment variable only; admin_api_key_file keeps it out of the environment altogether. Make one with openssl rand -hex 16.",
@@ -545,6 +556,7 @@ export const processEntries = {
   adminApiKeyFile: setting(pathKind(), {
     key: "admin_api_key_file",
     env: "GATEKEEPER_ADMIN_API_KEY_FILE",
+    isPlanned: true,
     title: "File with the key of the admin API",
     description: "Its first line is the key. For systemd credentials and mounted secrets.",
     example: "/run/credentials/querycop.service/admin-api-key",

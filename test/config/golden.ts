@@ -12,5 +12,12 @@ export function assertGolden(name: string, actual: string): void {
     writeFileSync(file, actual);
   }
   const expected = existsSync(file) ? readFileSync(file, "utf8") : "";
-  assert.equal(actual, expected, `test/golden/${name} differs`);
+  if (actual === expected) return;
+  const lines = actual.split("\n");
+  const expectedLines = expected.split("\n");
+  const index = lines.findIndex((line, row) => line !== expectedLines[row]);
+  const row = index === -1 ? lines.length : index;
+  assert.fail(
+    `test/golden/${name}:${row + 1}: expected ${expectedLines[row] ?? "the end"}\ngot ${lines[row] ?? "the end"}`,
+  );
 }

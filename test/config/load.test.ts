@@ -452,6 +452,13 @@ test("the region is read from the host, or from the name behind a CNAME", async 
   assert.equal(none.config.listeners[0]?.backend.region, undefined);
 });
 
+test("a setting that nothing acts on yet says so when it is set", async () => {
+  const { warnings } = await loaded({ env: { ...HOST, GATEKEEPER_API_PORT: "9090" } });
+  assert.ok(warnings.includes("GATEKEEPER_API_PORT: is checked but has no effect in this version of querycop"));
+  const silent = await loaded({ env: HOST });
+  assert.equal(silent.warnings.join().includes("no effect in this version"), false);
+});
+
 test("secrets are never among the effective values", async () => {
   const secret = "a-very-secret-admin-key";
   const byEnv = await loaded({ env: { ...HOST, ADMIN_API_KEY: secret } });

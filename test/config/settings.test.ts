@@ -71,3 +71,17 @@ test("only the key of the admin API is a secret, and it cannot be an option", ()
     [["admin_api_key", undefined]],
   );
 });
+
+test("planned settings are exactly those that nothing acts on yet", () => {
+  const planned = SETTINGS.filter((setting) => setting.metadata.isPlanned).map((setting) => setting.key);
+  assert.deepEqual(planned, [
+    "backend.write_timeout",
+    "backend.response_timeout",
+    "max_response_mb",
+    "max_window_mb",
+    "api.host",
+    "api.port",
+    "admin_api_key",
+    "admin_api_key_file",
+  ]);
+});
