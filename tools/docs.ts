@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { renderExample, renderReference } from "../src/config/reference.ts";
+import { renderAuditJsonSchema, renderAuditPage } from "./audit-documents.ts";
 import { renderJsonSchema } from "./json-schema.ts";
 import { renderProtocolCoverage } from "./protocol-coverage.ts";
 
@@ -18,6 +19,8 @@ const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/configuration.md", render: renderReference },
   { path: "querycop.example.yaml", render: renderExample },
   { path: "docs/querycop.schema.json", render: renderJsonSchema },
+  { path: "docs/audit.md", render: renderAuditPage },
+  { path: "docs/audit-event.schema.json", render: renderAuditJsonSchema },
   { path: "docs/protocol-coverage.md", render: renderProtocolCoverage },
 ];
 

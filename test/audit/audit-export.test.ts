@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { DEFAULT_COLUMNS, renderCsvHeader, renderCsvRow, renderNdjson } from "../../src/audit/audit-export.ts";
+
+/** Reads one CSV row as RFC 4180 has it. */
+function parseRow(row: string): string[] {
+  assert.ok(row.endsWith("\r\n"));
+  const cells: string[] = [];
+  let i = 0;
+  for (;;) {
+    let cell = "";
+    if (row[i] === '"') {
+      for (i++; ; i++) {
+        if (row[i] === '"' && row[i + 1] === '"') cell += row[++i];
+        else if (row[i] === '"') break;
+        else cell += row[i];
+      }
+      i++;
+    } else {
+      while (row[i] !== "," && row[i] !== "\r") cell += row[i++];
+    }
+    cells.push(cell);
+    if (row[i] === "\r") return cells;
+    i++;
+  }
+}
+
+test("renderCsvRow() has one cell per column, also for texts with quotes, commas and newlines", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => {
+      const cells = parseRow(
+        renderCsvRow({ seq: 7, text, session: { user: text } }, ["seq", "text", "session.user", "absent"]),
+      );
+      assert.equal(cells.length, 4);
+      assert.deepEqual([cells[0], cells[3]], ["7", ""]);
+      assert.ok(cells[1] === text || cells[1] === `'${text}`);
+      assert.equal(cells[2], cells[1]);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+for (const formula of ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\n=1"]) {
+  test(`renderCsvRow() disarms ${JSON.stringify(formula)}`, () => {
+    assert.equal(parseRow(renderCsvRow({ text: formula }, ["text"]))[0], `'${formula}`);
+  });
+}
+
+test("renderCsvRow() leaves numbers as numbers and joins lists", () => {
+  assert.equal(
+    renderCsvRow({ rows: -1, rules: ["a", "b"], ok: true, session: 5 }, ["rows", "rules", "ok", "session.id"]),
+    "-1,a b,true,\r\n",
+  );
+});
+
+test("renderCsvHeader() names the columns", () => {
+  assert.deepEqual(parseRow(renderCsvHeader()), [...DEFAULT_COLUMNS]);
+  assert.equal(parseRow(renderCsvRow({})).length, DEFAULT_COLUMNS.length);
+});
+
+test("renderNdjson() is one line of ASCII without the chain", () => {
+  const line = renderNdjson({ seq: 1, text: "a\u202e\u2028\nb\u{1f600}", prev: "p", hash: "h" });
+  assert.match(line, /^[ -~]+\n$/);
+  assert.deepEqual(JSON.parse(line), { seq: 1, text: "a\u202e\u2028\nb\u{1f600}" });
+});
