@@ -5,6 +5,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
 import { ERROR_CODES } from "../src/base/errors.ts";
+import { tableOf } from "./support/contributing.ts";
 
 const PROJECT = fileURLToPath(new URL("..", import.meta.url));
 const LINES_MAX = 400;
@@ -18,25 +19,6 @@ function filesBelow(folder: string): string[] {
     .map((file) => `${folder}/${file}`)
     .filter((file) => file.endsWith(".ts"))
     .sort();
-}
-
-/** The rows of the table in CONTRIBUTING.md whose first head cell is `head`. */
-function tableOf(head: string): string[][] {
-  const lines = read("CONTRIBUTING.md").split("\n");
-  const start = lines.findIndex((line) => line.startsWith(`| ${head} |`));
-  assert.notEqual(start, -1, `CONTRIBUTING.md has no table headed "${head}"`);
-  const rows = lines.slice(start + 2);
-  const cells = (line: string): string[] =>
-    line
-      .split("|")
-      .slice(1, -1)
-      .map((cell) => cell.trim());
-  return rows
-    .slice(
-      0,
-      rows.findIndex((line) => !line.startsWith("|")),
-    )
-    .map(cells);
 }
 
 const list = (cell: string | undefined): string[] => (cell === undefined || cell === "-" ? [] : cell.split(", "));
