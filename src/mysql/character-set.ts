@@ -1,12 +1,12 @@
 /** Which character set a collation id of the protocol stands for, and which of them a client may use. */
 
 /**
- * Character sets in which every byte below 0x80 means its ASCII character wherever it stands, so that quotes and
- * backslashes can be found without decoding. `ids` are ranges of collation ids: those of MySQL and MariaDB, whose
+ * Character sets in which a quote, a backslash and every other ASCII character that is no letter is never half of
+ * another character, so that SQL can be read byte by byte. `ids` are ranges of collation ids: those of MySQL and MariaDB, whose
  * "nopad" collations lie 1024 above the others and whose UCA 14.0.0 collations begin at 2048
  * (information_schema.collations of MySQL 9.7 and MariaDB 11; ctype-uca1400.h).
  */
-const ASCII_TRANSPARENT: Readonly<Record<string, readonly IdRange[]>> = {
+const ALLOWED: Readonly<Record<string, readonly IdRange[]>> = {
   latin1: [5, 8, 15, 31, [47, 49], 94, 1032, 1071],
   latin2: [2, 9, 21, 27, 77, 1033, 1101],
   latin5: [30, 78, 1054, 1102],
@@ -72,7 +72,7 @@ function namesById(...tables: readonly Readonly<Record<string, readonly IdRange[
   return names;
 }
 
-const CHARACTER_SETS_BY_ID = namesById(ASCII_TRANSPARENT, REFUSED);
+const CHARACTER_SETS_BY_ID = namesById(ALLOWED, REFUSED);
 
 /** The character set of a collation id, or undefined for an id that neither MySQL nor MariaDB has. */
 export function characterSetName(collationId: number): string | undefined {
@@ -82,7 +82,7 @@ export function characterSetName(collationId: number): string | undefined {
 /** Names as in `SET NAMES`, in any case; "utf8" is utf8mb3 or utf8mb4, depending on the server. */
 export function isClientCharacterSetName(name: string): boolean {
   const lower = name.toLowerCase();
-  return lower === "utf8" || Object.hasOwn(ASCII_TRANSPARENT, lower);
+  return lower === "utf8" || Object.hasOwn(ALLOWED, lower);
 }
 
 /**
@@ -92,5 +92,5 @@ export function isClientCharacterSetName(name: string): boolean {
 export function isClientCharacterSet(collationId: number): boolean {
   if (collationId === 0) return true;
   const name = CHARACTER_SETS_BY_ID.get(collationId);
-  return name !== undefined && Object.hasOwn(ASCII_TRANSPARENT, name);
+  return name !== undefined && Object.hasOwn(ALLOWED, name);
 }
