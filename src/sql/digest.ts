@@ -2,6 +2,7 @@
  * The server's normalised text of a statement (STATEMENT_DIGEST_TEXT): literals become `?`, lists and rows collapse,
  * synonyms take one name. Made from tokens, so it is right exactly when the lexer is.
  */
+import { createHash } from "node:crypto";
 import { KEYWORD_COUNT, keywordPrinted } from "./keyword-table.ts";
 import * as K from "./keywords.ts";
 import { FLAG_ESCAPED, type Lexer } from "./lexer.ts";
@@ -184,6 +185,11 @@ function buildSpellings(): Uint8Array {
 
 /** Longer names are printed as `...`. */
 const NAME_BYTES_MAX = 64;
+
+/** The hash under which a policy lists a digest text. Not the server's DIGEST, which depends on its token numbers. */
+export function sha256Hex(text: string): string {
+  return createHash("sha256").update(text, "utf8").digest("hex");
+}
 
 const BACKTICK = 96;
 const BLANK = 32;

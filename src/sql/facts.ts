@@ -96,164 +96,167 @@ export interface CommentFacts {
 }
 
 /** Every kind of statement the servers know, named as the manual names it. `unknown` is never harmless. */
-export type StatementKind =
-  | "unknown"
-  | "empty"
+export const STATEMENT_KINDS = [
+  "unknown",
+  "empty",
   // Reading
-  | "select"
-  | "table"
-  | "values"
-  | "do"
-  | "handler-open"
-  | "handler-read"
-  | "handler-close"
-  | "show"
-  | "describe"
-  | "explain"
-  | "help"
-  | "use"
+  "select",
+  "table",
+  "values",
+  "do",
+  "handler-open",
+  "handler-read",
+  "handler-close",
+  "show",
+  "describe",
+  "explain",
+  "help",
+  "use",
   // Writing
-  | "insert"
-  | "insert-select"
-  | "replace"
-  | "replace-select"
-  | "update"
-  | "update-multi"
-  | "delete"
-  | "delete-multi"
-  | "load-data"
-  | "load-xml"
-  | "import-table"
-  | "call"
-  | "truncate"
+  "insert",
+  "insert-select",
+  "replace",
+  "replace-select",
+  "update",
+  "update-multi",
+  "delete",
+  "delete-multi",
+  "load-data",
+  "load-xml",
+  "import-table",
+  "call",
+  "truncate",
   // Definition
-  | "create-table"
-  | "create-index"
-  | "create-view"
-  | "create-schema"
-  | "create-procedure"
-  | "create-function"
-  | "create-loadable-function"
-  | "create-package"
-  | "create-library"
-  | "create-trigger"
-  | "create-event"
-  | "create-server"
-  | "create-sequence"
-  | "create-tablespace"
-  | "create-logfile-group"
-  | "create-resource-group"
-  | "create-spatial-reference-system"
-  | "alter-table"
-  | "alter-view"
-  | "alter-schema"
-  | "alter-procedure"
-  | "alter-function"
-  | "alter-library"
-  | "alter-event"
-  | "alter-server"
-  | "alter-sequence"
-  | "alter-tablespace"
-  | "alter-logfile-group"
-  | "alter-resource-group"
-  | "alter-instance"
-  | "drop-table"
-  | "drop-index"
-  | "drop-view"
-  | "drop-schema"
-  | "drop-procedure"
-  | "drop-function"
-  | "drop-package"
-  | "drop-library"
-  | "drop-trigger"
-  | "drop-event"
-  | "drop-server"
-  | "drop-sequence"
-  | "drop-tablespace"
-  | "drop-logfile-group"
-  | "drop-resource-group"
-  | "drop-spatial-reference-system"
-  | "drop-prepare"
-  | "rename-table"
+  "create-table",
+  "create-index",
+  "create-view",
+  "create-schema",
+  "create-procedure",
+  "create-function",
+  "create-loadable-function",
+  "create-package",
+  "create-library",
+  "create-trigger",
+  "create-event",
+  "create-server",
+  "create-sequence",
+  "create-tablespace",
+  "create-logfile-group",
+  "create-resource-group",
+  "create-spatial-reference-system",
+  "alter-table",
+  "alter-view",
+  "alter-schema",
+  "alter-procedure",
+  "alter-function",
+  "alter-library",
+  "alter-event",
+  "alter-server",
+  "alter-sequence",
+  "alter-tablespace",
+  "alter-logfile-group",
+  "alter-resource-group",
+  "alter-instance",
+  "drop-table",
+  "drop-index",
+  "drop-view",
+  "drop-schema",
+  "drop-procedure",
+  "drop-function",
+  "drop-package",
+  "drop-library",
+  "drop-trigger",
+  "drop-event",
+  "drop-server",
+  "drop-sequence",
+  "drop-tablespace",
+  "drop-logfile-group",
+  "drop-resource-group",
+  "drop-spatial-reference-system",
+  "drop-prepare",
+  "rename-table",
   // Accounts
-  | "create-user"
-  | "alter-user"
-  | "drop-user"
-  | "rename-user"
-  | "create-role"
-  | "drop-role"
-  | "grant"
-  | "grant-role"
-  | "revoke"
-  | "revoke-role"
-  | "set-password"
-  | "set-role"
-  | "set-default-role"
+  "create-user",
+  "alter-user",
+  "drop-user",
+  "rename-user",
+  "create-role",
+  "drop-role",
+  "grant",
+  "grant-role",
+  "revoke",
+  "revoke-role",
+  "set-password",
+  "set-role",
+  "set-default-role",
   // Session and transaction
-  | "set"
-  | "set-names"
-  | "set-transaction"
-  | "set-resource-group"
-  | "begin"
-  | "commit"
-  | "rollback"
-  | "savepoint"
-  | "rollback-to-savepoint"
-  | "release-savepoint"
-  | "xa-begin"
-  | "xa-end"
-  | "xa-prepare"
-  | "xa-commit"
-  | "xa-rollback"
-  | "xa-recover"
-  | "lock-tables"
-  | "unlock-tables"
-  | "lock-instance"
-  | "unlock-instance"
-  | "prepare"
-  | "execute"
-  | "execute-immediate"
-  | "get-diagnostics"
-  | "signal"
-  | "resignal"
-  | "compound"
+  "set",
+  "set-names",
+  "set-transaction",
+  "set-resource-group",
+  "begin",
+  "commit",
+  "rollback",
+  "savepoint",
+  "rollback-to-savepoint",
+  "release-savepoint",
+  "xa-begin",
+  "xa-end",
+  "xa-prepare",
+  "xa-commit",
+  "xa-rollback",
+  "xa-recover",
+  "lock-tables",
+  "unlock-tables",
+  "lock-instance",
+  "unlock-instance",
+  "prepare",
+  "execute",
+  "execute-immediate",
+  "get-diagnostics",
+  "signal",
+  "resignal",
+  "compound",
   // Administration
-  | "analyze-table"
-  | "check-table"
-  | "checksum-table"
-  | "optimize-table"
-  | "repair-table"
-  | "cache-index"
-  | "load-index"
-  | "flush"
-  | "reset"
-  | "reset-persist"
-  | "reset-binary-logs"
-  | "reset-replica"
-  | "purge-logs"
-  | "kill"
-  | "shutdown"
-  | "restart"
-  | "binlog"
-  | "clone"
-  | "backup"
-  | "change-replication-source"
-  | "change-replication-filter"
-  | "start-replica"
-  | "stop-replica"
-  | "start-group-replication"
-  | "stop-group-replication"
-  | "install-plugin"
-  | "uninstall-plugin"
-  | "install-component"
-  | "uninstall-component"
+  "analyze-table",
+  "check-table",
+  "checksum-table",
+  "optimize-table",
+  "repair-table",
+  "cache-index",
+  "load-index",
+  "flush",
+  "reset",
+  "reset-persist",
+  "reset-binary-logs",
+  "reset-replica",
+  "purge-logs",
+  "kill",
+  "shutdown",
+  "restart",
+  "binlog",
+  "clone",
+  "backup",
+  "change-replication-source",
+  "change-replication-filter",
+  "start-replica",
+  "stop-replica",
+  "start-group-replication",
+  "stop-group-replication",
+  "install-plugin",
+  "uninstall-plugin",
+  "install-component",
+  "uninstall-component",
   // Flow of control inside stored code
-  | "flow"
-  | "declare"
-  | "return"
+  "flow",
+  "declare",
+  "return",
   // Vitess
-  | "vitess-vexplain"
-  | "vitess-migration";
+  "vitess-vexplain",
+  "vitess-migration",
+] as const;
+
+export type StatementKind = (typeof STATEMENT_KINDS)[number];
 
 /** One statement and what it touches. */
 export interface StatementFacts extends ByteRange {
@@ -284,6 +287,9 @@ export interface StatementFacts extends ByteRange {
   /** Words of the statement that change its weight. */
   readonly modifiers: readonly StatementModifier[];
   readonly variables: readonly VariableAssignment[];
+  /** Values of INSERT and REPLACE rows whose columns are named, and of SET lists. At most 100 rows are listed. */
+  readonly assignments: readonly Assignment[];
+  readonly assignmentsTruncated: boolean;
   readonly accounts: readonly Account[];
   readonly privileges: readonly string[];
   readonly reach: readonly Reach[];
@@ -409,6 +415,14 @@ export interface Predicate extends ByteRange {
   readonly isConjunct: boolean;
 }
 
+/** A column and what it is to hold. */
+export interface Assignment extends ByteRange {
+  readonly column: string;
+  readonly qualifier: string | undefined;
+  readonly clause: "values" | "set" | "on-duplicate";
+  readonly operand: Operand;
+}
+
 export interface Operand {
   readonly type:
     | "number"
@@ -421,7 +435,7 @@ export interface Operand {
     | "column"
     | "list"
     | "expression";
-  /** Unquoted text of a literal; `[qualifier.]name` of a column. */
+  /** Unquoted text of a literal; `[qualifier.]name` of a column; 0-based position of a parameter in the whole text. */
   readonly text: string | undefined;
 }
 
@@ -611,6 +625,7 @@ export const FINDING_NAMES = {
   "hex-literal-long": "a hex literal of more than 16 bytes; count = bytes",
   "hex-literal-text": "a hex literal that decodes to SQL or markup",
   "odbc-escape": "{x …}",
+  "number-swallowed": "a number such as 1.e that the server drops without a token",
   "odd-whitespace": "vertical tab or form feed as blank",
   "readings-differ": "the text means something else under another sql_mode, charset, version or dialect",
   "unterminated-string": "a string or quoted identifier without end",
