@@ -8,15 +8,19 @@ import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import {
   closeSync,
+  constants,
   fdatasync,
   fstatSync,
+  fsync,
   ftruncateSync,
   lstatSync,
+  openSync,
   renameSync,
   type Stats,
   unlinkSync,
   writeSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { type Clock, SYSTEM_CLOCK } from "../base/clock.ts";
 import { RECORD_BYTES_MAX } from "./audit-record.ts";
 import type { AuditSink, SinkStart, SinkTurn } from "./audit-sink.ts";
@@ -71,6 +75,8 @@ export class FileSink implements AuditSink {
   #emptyStrangerSeen = false;
   #torn = false;
   #suspect = false;
+  /** A new file's name is in the folder, and the folder's own pages are not synced yet. */
+  #isFolderUnsynced = true;
   #hasReserve = false;
   #reserveRetryAtMs = 0;
 
@@ -113,8 +119,11 @@ export class FileSink implements AuditSink {
   }
 
   sync(): Promise<void> {
-    return Promise.all([...this.#leaving, syncFile(this.#fd)]).then(
-      () => undefined,
+    const folder = this.#isFolderUnsynced ? [syncFolder(this.#options.path)] : [];
+    return Promise.all([...this.#leaving, ...folder, syncFile(this.#fd)]).then(
+      () => {
+        if (folder.length > 0) this.#isFolderUnsynced = false;
+      },
       (error: unknown) => {
         // After a failed sync the kernel may have dropped the pages and report success next time: leave this file.
         this.#suspect = true;
@@ -217,6 +226,7 @@ export class FileSink implements AuditSink {
     this.#inspectAtMs = this.#beganMs + (this.#options.inspectMs ?? 100);
     this.#torn = false;
     this.#suspect = false;
+    this.#isFolderUnsynced = true;
     this.#emptyStrangerSeen = false;
   }
 
@@ -361,6 +371,18 @@ export class FileSink implements AuditSink {
 function syncFile(fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
     fdatasync(fd, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** Makes names durable: without it a power loss may take a synced file's name away. */
+function syncFolder(path: string): Promise<void> {
+  const folder = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  return new Promise((resolve, reject) => {
+    fsync(folder, (error) => {
+      closeSync(folder);
+      if (error) reject(error);
+      else resolve();
+    });
   });
 }
 
