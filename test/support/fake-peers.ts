@@ -1,5 +1,6 @@
 /** A scripted MySQL server and a bare MySQL client that speak real packets over loopback TCP. */
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls, TLSSocket } from "node:tls";
 import { encodeCachingSha2Scramble } from "../../src/mysql/caching-sha2-password.ts";
 import { encodeQuery } from "../../src/mysql/command.ts";
 import {
@@ -78,6 +79,10 @@ export class PacketPeer {
     const packet = await this.read();
     if (packet === undefined) throw new Error("the peer closed where a packet was expected");
     return packet;
+  }
+
+  takeRest(): Uint8Array {
+    return this.#reader.takeRest();
   }
 
   write(payload: Uint8Array, sequenceId: number): void {
@@ -232,4 +237,29 @@ export async function logIn(port: number, login: FakeLogin = {}): Promise<Packet
 
 export function queryPayload(sql: string, flags = 0): Uint8Array {
   return encodeQuery(Buffer.from(sql), flags);
+}
+
+/** Takes a peer through the server's part of STARTTLS after its SSLRequest was read. */
+export function startServerTls(peer: PacketPeer, options: { readonly cert: string; readonly key: string }): PacketPeer {
+  return new PacketPeer(new TLSSocket(bareSocket(peer), { isServer: true, ...options }));
+}
+
+/** The client's part, after it has sent its SSLRequest. */
+export async function startClientTls(peer: PacketPeer, options: ConnectionOptions): Promise<PacketPeer> {
+  const secure = connectTls({ socket: bareSocket(peer), rejectUnauthorized: false, ...options });
+  await new Promise<void>((resolve, reject) => {
+    secure.once("secureConnect", resolve);
+    secure.once("error", reject);
+  });
+  return new PacketPeer(secure);
+}
+
+/** What has arrived behind the last packet goes back: a ClientHello often shares a segment with the SSLRequest. */
+function bareSocket(peer: PacketPeer): Socket {
+  const { socket } = peer;
+  socket.pause();
+  const rest = peer.takeRest();
+  if (rest.length > 0) socket.unshift(rest);
+  for (const event of ["data", "end", "close", "error"]) socket.removeAllListeners(event);
+  return socket;
 }

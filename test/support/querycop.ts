@@ -103,17 +103,26 @@ function portsOf(log: readonly LogLine[], count: number): Record<string, number>
   return Object.fromEntries(lines.map((line) => [String(line["listener"]), portOf(line)]));
 }
 
+export interface QuerycopOptions {
+  /** How many listeners to wait for. */
+  readonly listeners?: number;
+  /** Content of a configuration file. It names the listeners' ports; 0 lets the system choose. */
+  readonly configYaml?: string;
+}
+
 /**
  * Starts `querycop serve` on a free port of 127.0.0.1 with JSON logs at level debug and an audit file, and waits until
  * all listeners are open. `settings` are environment variables, added to and overriding these.
  */
-export async function startQuerycop(settings: Settings, listeners = 1): Promise<Querycop> {
+export async function startQuerycop(settings: Settings, options: QuerycopOptions = {}): Promise<Querycop> {
   const program = await querycopBinary();
   const folder = mkdtempSync(join(tmpdir(), "querycop-proxy-"));
   const auditFile = join(folder, "audit.ndjson");
   const pidFile = join(folder, "pid");
+  const configFile = join(folder, "querycop.yaml");
+  if (options.configYaml !== undefined) writeFileSync(configFile, options.configYaml, { mode: 0o600 });
   const env = cleanEnvironment({
-    GATEKEEPER_LISTEN_PORT: "0",
+    ...(options.configYaml === undefined ? { GATEKEEPER_LISTEN_PORT: "0" } : { GATEKEEPER_CONFIG: configFile }),
     GATEKEEPER_API_PORT: "0",
     GATEKEEPER_LOG_FORMAT: "json",
     GATEKEEPER_LOG_LEVEL: "debug",
@@ -132,7 +141,7 @@ export async function startQuerycop(settings: Settings, listeners = 1): Promise<
     }, START_TIMEOUT_MS);
     child.stderr?.on("data", (text: string) => {
       log += text;
-      const found = portsOf(parseLines(log), listeners);
+      const found = portsOf(parseLines(log), options.listeners ?? 1);
       if (found === undefined) return;
       clearTimeout(timer);
       resolve(found);
@@ -160,11 +169,4 @@ export async function startQuerycop(settings: Settings, listeners = 1): Promise<
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** A file of the given content in a folder of its own, for configuration files, user files and scripts. */
-export function temporaryFile(name: string, content: string, mode = 0o600): string {
-  const file = join(mkdtempSync(join(tmpdir(), "querycop-file-")), name);
-  writeFileSync(file, content, { mode });
-  return file;
 }
