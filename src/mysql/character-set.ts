@@ -94,3 +94,18 @@ export function isClientCharacterSet(collationId: number): boolean {
   const name = CHARACTER_SETS_BY_ID.get(collationId);
   return name !== undefined && Object.hasOwn(ALLOWED, name);
 }
+
+/**
+ * Whether names that we read as UTF-8 are the names a server reads in this character set: anything in utf8mb3 and
+ * utf8mb4, ASCII in all others that clients may use.
+ * SAFETY: servers convert the user name from the client's character set, so the same bytes are another user in latin1.
+ */
+export function isReadableInCharacterSet(collationId: number | undefined, ...names: readonly string[]): boolean {
+  const characterSet = collationId === undefined ? undefined : characterSetName(collationId);
+  return characterSet === "utf8mb3" || characterSet === "utf8mb4" || names.every(isAscii);
+}
+
+function isAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) > 0x7f) return false;
+  return true;
+}

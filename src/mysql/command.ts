@@ -1,6 +1,7 @@
 /** The commands of the command phase: the only place that knows what each byte means and what querycop does with it. */
 
 import { ByteReader, ByteWriter, concatBytes, decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
+import { isReadableInCharacterSet } from "./character-set.ts";
 import * as com from "./constants.ts";
 import {
   type Capabilities,
@@ -117,7 +118,10 @@ type PlainCommandName = Exclude<
   | "COM_STMT_FETCH"
 >;
 
-/** Byte fields are views of the packet. */
+/**
+ * Byte fields are views of the packet. Schema and table names are read as UTF-8, servers read them in the session's
+ * character_set_client: beyond ASCII they are right only where that is utf8mb3 or utf8mb4.
+ */
 export type Command =
   | { readonly name: PlainCommandName }
   | { readonly name: "COM_INIT_DB"; readonly schema: string }
@@ -153,8 +157,6 @@ const NO_ATTRIBUTES: readonly QueryAttribute[] = [];
  */
 export function decodeCommand(payload: Uint8Array, capabilities: Capabilities): Command {
   const byte = payload[0] ?? com.COM_SLEEP;
-  // Nearly all traffic.
-  if (byte === com.COM_QUERY) return decodeQuery(payload, capabilities.flags);
   const found = COMMANDS[byte];
   if (found === undefined) return { name: "unknown", byte };
   const reader = new ByteReader(payload, found.name);
@@ -251,8 +253,11 @@ function decodeChangeUser(reader: ByteReader, capabilities: Capabilities): Chang
     authPluginName: "",
   };
   if (schema !== "") changeUser.schema = schema;
-  if (reader.remaining === 0) return changeUser;
-  changeUser.characterSet = reader.uint16();
+  const characterSet = reader.remaining > 0 ? reader.uint16() : undefined;
+  if (!isReadableInCharacterSet(characterSet, user, schema)) {
+    reader.fail("a user or schema name beyond ASCII in a character set other than UTF-8");
+  }
+  if (characterSet !== undefined) changeUser.characterSet = characterSet;
   if (reader.remaining === 0) return changeUser;
   changeUser.authPluginName = decodePluginName(reader);
   if ((capabilities.flags & CLIENT_CONNECT_ATTRS) !== 0) changeUser.connectAttributes = decodeConnectAttributes(reader);

@@ -2,6 +2,7 @@
 
 import { ByteReader, ByteWriter, decodeUtf8, decodeUtf8Lossy, encodeUtf8 } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
+import { isReadableInCharacterSet } from "./character-set.ts";
 import {
   AUTH_MORE_DATA_HEADER,
   AUTH_NEXT_FACTOR_HEADER,
@@ -234,7 +235,8 @@ function encodeHead(writer: ByteWriter, flags: number, head: HandshakeResponseHe
  * Reads the client's answer. Trailing bytes are dropped, because the packet is never forwarded but encoded anew.
  * Throws QC_CLIENT_OLD_AUTH for the 3.20 layout and for clients without CLIENT_SECURE_CONNECTION or
  * CLIENT_PLUGIN_AUTH; MalformedPacketError for everything else that does not hold together, for a user or schema
- * name that is not UTF-8, and for a user name longer than servers keep (they would log in a shorter one).
+ * name that is not UTF-8 by its bytes and its character set, and for a user name longer than servers keep (they would
+ * log in a shorter one).
  */
 export function decodeHandshakeResponse41(payload: Uint8Array): HandshakeResponse41 {
   const reader = new ByteReader(payload, "HandshakeResponse41");
@@ -252,6 +254,9 @@ export function decodeHandshakeResponse41(payload: Uint8Array): HandshakeRespons
   if ((flags & CLIENT_CONNECT_WITH_DB) !== 0) {
     const schema = decodeName(reader, "schema name", reader.nulTerminatedBytes(), SCHEMA_BYTES_MAX);
     if (schema !== "") response.schema = schema;
+  }
+  if (!isReadableInCharacterSet(head.characterSet, user, response.schema ?? "")) {
+    reader.fail("a user or schema name beyond ASCII in a character set other than UTF-8");
   }
   response.authPluginName = decodePluginName(reader);
   if ((flags & CLIENT_CONNECT_ATTRS) !== 0) response.connectAttributes = decodeConnectAttributes(reader);

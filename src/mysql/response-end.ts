@@ -81,10 +81,10 @@ export class ResponseSummary {
     }
   }
 
-  endAt(progress: Progress): ResponseEnd {
-    const { outcome, err } = this;
+  endAs(outcome: ResponseEnd["outcome"], progress: Progress): ResponseEnd {
+    const { err } = this;
     return {
-      outcome: outcome ?? "ok",
+      outcome,
       statusFlags: this.statusFlags,
       errorNumber: err?.errorNumber,
       sqlState: err?.sqlState,

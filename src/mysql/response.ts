@@ -156,7 +156,8 @@ export class ResponseTracker {
       }
     }
     this.bytes += at;
-    if (this.#summary.outcome !== undefined) this.end ??= this.#summary.endAt(this);
+    const { outcome } = this.#summary;
+    if (outcome !== undefined) this.end ??= this.#summary.endAs(outcome, this);
     return at;
   }
 

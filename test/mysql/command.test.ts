@@ -348,6 +348,14 @@ describe("COM_CHANGE_USER", () => {
     }
   });
 
+  it("refuses names that a server would read as others", () => {
+    const josé = join(hex("11"), hex("6a6f73c3a9 00 00 00"));
+    assert.equal(decodeAs("COM_CHANGE_USER", join(josé, hex("2d00"))).changeUser.user, "josé");
+    for (const tail of ["", "0800", "1100"]) {
+      assert.throws(() => decodeCommand(join(josé, hex(tail)), PLAIN), /beyond ASCII/);
+    }
+  });
+
   it("round-trips", () => {
     const name = fc.string({ unit: fc.constantFrom(..."abcXYZ019_é"), maxLength: 20 });
     const changeUser: fc.Arbitrary<ChangeUser> = fc.record(
@@ -355,7 +363,7 @@ describe("COM_CHANGE_USER", () => {
         user: name,
         authResponse: fc.uint8Array({ maxLength: 255 }),
         schema: name.filter((text) => text !== ""),
-        characterSet: fc.nat(0xffff),
+        characterSet: fc.constantFrom(33, 255, 309, 2304),
         authPluginName: fc.constantFrom("", "caching_sha2_password"),
         connectAttributes: fc.array(fc.tuple(name, name), { maxLength: 3 }).map((entries) => new Map(entries)),
       },

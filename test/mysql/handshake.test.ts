@@ -348,6 +348,12 @@ describe("decodeHandshakeResponse41()", () => {
     assert.throws(() => decodeHandshakeResponse41(withUser(ascii("u".repeat(97)))), /user name has 97 bytes/);
     assert.throws(() => decodeHandshakeResponse41(withUser(hex("6a6f73e9"))), /user name is not valid UTF-8/);
     assert.equal(decodeHandshakeResponse41(withUser(hex("6a6f73c3a9"))).user, "josé");
+    // The same bytes are the user "josÃ©" to a server that is told latin1.
+    for (const characterSet of [8, 63, 0, 17]) {
+      const payload = rawResponse(MYSQL, hex("6a6f73c3a9 00 00 00"), characterSet);
+      assert.throws(() => decodeHandshakeResponse41(payload), /beyond ASCII/);
+      assert.equal(decodeHandshakeResponse41(rawResponse(MYSQL, ascii("jose\0\0\0"), characterSet)).user, "jose");
+    }
     const flags = MYSQL | flag.CLIENT_CONNECT_WITH_DB;
     const withSchema = (schema: Uint8Array) => rawResponse(flags, join(ascii("u\0\0"), schema, hex("00 00")));
     assert.throws(() => decodeHandshakeResponse41(withSchema(ascii("d".repeat(257)))), /schema name has 257 bytes/);
@@ -437,7 +443,7 @@ describe("encodeHandshakeResponse41()", () => {
           flags: fc.nat(0xffffffff),
           mariadb: fc.nat(0xffffffff),
           maxPacketSize: fc.nat(0xffffffff),
-          characterSet: fc.nat(255),
+          characterSet: fc.constantFrom(33, 45, 224, 255),
           user: name,
           authResponse: fc.uint8Array({ maxLength: 255 }),
           schema: name.filter((text) => text !== ""),

@@ -182,6 +182,16 @@ describe("ResponseTracker on a query", () => {
     }
   });
 
+  it("adds up counts beyond 2^53", () => {
+    const many = encodeOkPacket(
+      { header: 0, affectedRows: 2n ** 63n, lastInsertId: 0, statusFlags: MORE, warnings: 0, info: hex("") },
+      0,
+    );
+    assert.equal(endOf("query", CLASSIC, [many, okPacket(2, 5)]).affectedRows, 2n ** 63n + 5n);
+    const half = okPacket(MORE, Number.MAX_SAFE_INTEGER);
+    assert.equal(endOf("query", CLASSIC, [half, okPacket(2, 1)]).affectedRows, 2n ** 53n);
+  });
+
   it("reads the session state of every result, the later over the earlier", () => {
     const withState = (entries: string): Uint8Array => {
       const block = hex(entries);
