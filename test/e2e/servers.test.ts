@@ -11,6 +11,7 @@ import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
 import { type ClientName, type ClientTarget, runClient, runDump } from "../support/clients.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
+import { RawClient } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 
 const KINDS: readonly ServerKind[] = ["mariadb", "mariadb11", "mysql"];
@@ -40,6 +41,7 @@ function target(kind: ServerKind, purpose: string, changes: Partial<ClientTarget
   return { host, port, user: account.user, password: account.password, ...changes };
 }
 
+const trusting = { ca: readFileSync(certificates.caFile), servername: CLUSTER_HOST };
 const required = { mode: "required" } as const;
 const verified = (): ClientTarget["tls"] => ({ mode: "verify-full", caFile: certificates.caFile });
 
@@ -248,6 +250,29 @@ for (const kind of KINDS) {
         assert.deepEqual([attempt?.accepted, attempt?.tls, attempt?.reason], [false, false, "plaintext leg"]);
       }
     });
+
+    e2e("takes the token in the handshake response itself", async () => {
+      const token = signToken(endpoint());
+      const raw = await RawClient.connect("127.0.0.1", serverOf(kind).port);
+      const shortCut = { plugin: "mysql_clear_password", firstResponse: Buffer.from(`${token}\0`) };
+      await raw.login({ user: "iam_user", password: "not asked for", ...shortCut }, trusting);
+      assert.equal(serverOf(kind).iamAttempts().at(-1)?.tokenBytes, token.length);
+      raw.quit();
+    });
+
+    if (kind === "mysql") {
+      e2e("serves as a second factor", async () => {
+        const { user, password } = target(kind, "mfa");
+        const login = async (secondPassword: string): Promise<void> => {
+          const raw = await RawClient.connect("127.0.0.1", serverOf(kind).port);
+          await raw.login({ user, password: password ?? "", secondPassword }, trusting);
+          raw.quit();
+        };
+        await login(signToken({ ...endpoint(), user }));
+        await assert.rejects(login(signToken(endpoint())), { errorNumber: 1045 });
+        assert.equal(serverOf(kind).iamAttempts().at(-1)?.reason, "wrong user");
+      });
+    }
 
     e2e("is refused by Oracle's client without its cleartext switch, error 2059", async () => {
       const at = target(kind, "iam", { password: signToken(endpoint()), tls: verified(), cleartext: false });

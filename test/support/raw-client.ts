@@ -23,6 +23,8 @@ export interface RawGreeting {
 export interface RawLogin {
   readonly user: string;
   readonly password: string;
+  /** For a second factor. */
+  readonly secondPassword?: string;
   readonly database?: string;
   /** Named in the handshake response; defaults to the server's. */
   readonly plugin?: string;
@@ -49,6 +51,7 @@ export const CAPABILITY = {
   PLUGIN_AUTH_LENENC_CLIENT_DATA: 1 << 21,
   SESSION_TRACK: 1 << 23,
   DEPRECATE_EOF: 1 << 24,
+  MULTI_FACTOR_AUTHENTICATION: 1 << 28,
 } as const;
 
 const BASE_CAPABILITIES =
@@ -62,7 +65,8 @@ const BASE_CAPABILITIES =
   CAPABILITY.PS_MULTI_RESULTS |
   CAPABILITY.PLUGIN_AUTH |
   CAPABILITY.PLUGIN_AUTH_LENENC_CLIENT_DATA |
-  CAPABILITY.DEPRECATE_EOF;
+  CAPABILITY.DEPRECATE_EOF |
+  CAPABILITY.MULTI_FACTOR_AUTHENTICATION;
 
 const FRAGMENT_BYTES = 0xffffff;
 const UTF8MB4_GENERAL_CI = 45;
@@ -252,17 +256,20 @@ export class RawClient {
         ...[Buffer.from(plugin), nul],
       ]),
     );
-    await this.#finishLogin(plugin, login.password, greeting.nonce, tls !== undefined);
+    await this.#finishLogin(login, plugin, greeting.nonce, tls !== undefined);
   }
 
-  async #finishLogin(firstPlugin: string, password: string, firstNonce: Buffer, isTls: boolean): Promise<void> {
+  async #finishLogin(login: RawLogin, firstPlugin: string, firstNonce: Buffer, isTls: boolean): Promise<void> {
+    let { password } = login;
     let plugin = firstPlugin;
     let nonce = firstNonce;
     for (;;) {
       const { payload } = await this.readPacket();
       if (payload[0] === 0x00) return;
       if (payload[0] === 0xff) throw new RawError(payload);
-      if (payload[0] === 0xfe) {
+      // AuthNextFactor looks like AuthSwitchRequest, save for its first byte.
+      if (payload[0] === 0x02) password = login.secondPassword ?? "";
+      if (payload[0] === 0xfe || payload[0] === 0x02) {
         const end = payload.indexOf(0, 1);
         plugin = payload.toString("latin1", 1, end);
         nonce = payload.subarray(end + 1, end + 21);
