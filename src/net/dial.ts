@@ -1,7 +1,9 @@
 /** TCP connect to a backend: name lookup per connect, both address families raced, one deadline over all. */
 import { promises as dns } from "node:dns";
-import { connect, isIP, type Socket } from "node:net";
+import { isIP } from "node:net";
 import { QuerycopError } from "../base/errors.ts";
+import { network } from "./network.ts";
+import type { Transport } from "./transport.ts";
 
 export type AddressFamily = "auto" | "ipv4" | "ipv6";
 
@@ -17,22 +19,18 @@ export interface DialOptions {
 /** RFC 8305 section 5 recommends 250 ms between attempts. */
 const ATTEMPT_DELAY_MS = 250;
 const ADDRESSES_MAX = 16;
-const KEEP_ALIVE_MS = 30_000;
 
 /**
  * Connects to the first address that answers. The name is looked up at every call, because an Aurora failover is a DNS
  * change. Throws QC_BACKEND_DNS, QC_BACKEND_UNREACHABLE or QC_BACKEND_TIMEOUT.
  */
-export async function dialBackend(options: DialOptions): Promise<Socket> {
+export async function dialBackend(options: DialOptions): Promise<Transport> {
   const deadline = AbortSignal.timeout(options.timeoutMs);
   const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
   const addresses = await lookupAddresses(options, signal);
   const errors: string[] = [];
-  const sockets = new Set<Socket>();
   try {
-    const socket = await raceAddresses(addresses, options.port, signal, sockets, errors);
-    sockets.delete(socket);
-    return socket;
+    return await raceAddresses(addresses, options.port, signal, errors);
   } catch (cause) {
     if (signal.aborted && !deadline.aborted) {
       throw new QuerycopError("QC_CLIENT_CLOSED", "The client went away while the backend was dialled", { cause });
@@ -43,8 +41,6 @@ export async function dialBackend(options: DialOptions): Promise<Socket> {
       clientMessage: "querycop: cannot connect to the backend, run querycop doctor on the proxy host",
       cause,
     });
-  } finally {
-    for (const socket of sockets) socket.destroy();
   }
 }
 
@@ -91,48 +87,50 @@ function interleaveFamilies(addresses: readonly Address[]): Address[] {
   return result;
 }
 
+/** Resolves with the first connection; the other attempts are aborted. */
 function raceAddresses(
   addresses: readonly Address[],
   port: number,
   signal: AbortSignal,
-  sockets: Set<Socket>,
   errors: string[],
-): Promise<Socket> {
+): Promise<Transport> {
   return new Promise((resolve, reject) => {
+    const losers = new AbortController();
     let next = 0;
     let pending = 0;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const fail = (): void => {
+    const settle = (): void => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", fail);
+      losers.abort();
+    };
+    const fail = (): void => {
+      settle();
       reject(new Error("no address answered"));
     };
     const attempt = (): void => {
       clearTimeout(timer);
       const target = addresses[next++];
-      if (target === undefined || signal.aborted) return;
+      if (target === undefined || losers.signal.aborted) return;
       pending++;
       if (next < addresses.length) timer = setTimeout(attempt, ATTEMPT_DELAY_MS);
-      const socket = connect({
-        host: target.address,
-        port,
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEP_ALIVE_MS,
-        allowHalfOpen: true,
-      });
-      sockets.add(socket);
-      socket.once("error", (error: Error & { code?: string }) => {
-        errors.push(`${target.address} ${error.code ?? error.message}`);
-        pending--;
-        if (next < addresses.length) attempt();
-        else if (pending === 0) fail();
-      });
-      socket.once("connect", () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", fail);
-        socket.removeAllListeners("error");
-        resolve(socket);
-      });
+      network.connect(target.address, port, losers.signal).then(
+        (transport) => {
+          if (losers.signal.aborted) {
+            transport.destroy();
+            return;
+          }
+          settle();
+          resolve(transport);
+        },
+        (error: Error & { code?: string }) => {
+          pending--;
+          if (losers.signal.aborted) return;
+          errors.push(`${target.address} ${error.code ?? error.message}`);
+          if (next < addresses.length) attempt();
+          else if (pending === 0) fail();
+        },
+      );
     };
     signal.addEventListener("abort", fail, { once: true });
     if (signal.aborted) fail();

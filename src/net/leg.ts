@@ -4,10 +4,10 @@
  * There are no callbacks upward. A session asks for the next packet or chunk and is handed it; what arrives unasked
  * waits in a bounded queue, and past the bound the socket is paused.
  */
-import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
 import { type ErrorCode, QuerycopError } from "../base/errors.ts";
 import { type Packet, PacketReader } from "../mysql/packet.ts";
+import { type CodedError, explainBackendError, explainError } from "./tls-errors.ts";
+import type { TlsPeer, TlsUpgrade, Transport, TransportListener } from "./transport.ts";
 
 /** Which peer a leg talks to: decides who is blamed when it breaks. */
 export type LegSide = "client" | "backend";
@@ -29,9 +29,9 @@ const LEG_ERROR_CODES: Record<LegSide, LegErrorCodes> = {
  */
 const QUEUED_BYTES_MAX = 256 * 1024;
 
-export class Leg {
+export class Leg implements TransportListener {
   readonly side: LegSide;
-  #socket: Socket | TLSSocket;
+  readonly #transport: Transport;
   #chunks: Uint8Array[] = [];
   #queuedBytes = 0;
   #isPaused = false;
@@ -49,11 +49,16 @@ export class Leg {
   bytesRead = 0;
   bytesWritten = 0;
 
-  constructor(side: LegSide, socket: Socket | TLSSocket, payloadBytesMax: number) {
+  constructor(side: LegSide, transport: Transport, payloadBytesMax: number) {
     this.side = side;
-    this.#socket = socket;
+    this.#transport = transport;
     this.#reader = new PacketReader({ sender: side, payloadBytesMax });
-    this.#listen();
+    transport.attach(this);
+  }
+
+  /** The peer's IP address; undefined for a unix socket. */
+  get remoteAddress(): string | undefined {
+    return this.#transport.remoteAddress;
   }
 
   /** Raised from the pre-authentication cap to the operator's packet limit once a login has succeeded. */
@@ -168,8 +173,17 @@ export class Leg {
       const text = `The ${this.side} sent nothing within ${Math.round(timeoutMs)} ms while ${awaiting}`;
       throw new QuerycopError(LEG_ERROR_CODES[this.side].timeout, text);
     }
-    const reason = this.#socketError === undefined ? "closed the connection" : `failed (${this.#socketError.message})`;
-    throw new QuerycopError(LEG_ERROR_CODES[this.side].closed, `The ${this.side} ${reason} while ${awaiting}`);
+    throw new QuerycopError(
+      LEG_ERROR_CODES[this.side].closed,
+      `The ${this.side} ${this.#howItEnded()} while ${awaiting}`,
+    );
+  }
+
+  #howItEnded(): string {
+    const error: CodedError | undefined = this.#socketError;
+    if (error === undefined) return "closed the connection";
+    if (error.code === "ECONNRESET" || error.code === "EPIPE") return "reset the connection";
+    return `failed: ${this.side === "backend" ? explainBackendError(error) : explainError(error)}`;
   }
 
   /** Resolves when something can be read or the peer has closed. */
@@ -188,71 +202,61 @@ export class Leg {
   write(bytes: Uint8Array): boolean {
     if (this.#isDead) return true;
     this.bytesWritten += bytes.length;
-    return this.#socket.write(bytes);
+    return this.#transport.write(bytes);
   }
 
   /** Resolves when the socket has room again, or is dead. */
   drained(): Promise<void> {
-    if (this.#isDead || !this.#socket.writableNeedDrain) return Promise.resolve();
+    if (this.#isDead || !this.#transport.needsDrain) return Promise.resolve();
     return new Promise((resolve) => {
       this.#wakeWriter = resolve;
     });
   }
 
-  /** Gives up the socket so that TLS can take it over; `adopt` puts the leg onto the upgraded one. */
-  detach(): Socket {
-    const socket = this.#socket as Socket;
-    socket.pause();
-    for (const event of ["data", "end", "error", "close", "drain"]) socket.removeAllListeners(event);
-    return socket;
-  }
-
-  adopt(socket: TLSSocket): void {
-    this.#socket = socket;
-    this.#isPaused = false;
-    this.#listen();
-  }
-
-  get socket(): Socket | TLSSocket {
-    return this.#socket;
+  /** Starts TLS beneath this leg. Rejects when the handshake or what it was to verify fails; the leg is then dead. */
+  async startTls(upgrade: TlsUpgrade): Promise<TlsPeer> {
+    try {
+      return await this.#transport.startTls(upgrade);
+    } catch (thrown) {
+      this.#die();
+      throw thrown;
+    }
   }
 
   /** Sends FIN after everything written so far; the peer may still be read. */
   end(): void {
-    if (!this.#isDead) this.#socket.end();
+    if (!this.#isDead) this.#transport.end();
   }
 
   /** Ends the leg at once. Idempotent. */
   destroy(): void {
-    this.#socket.destroy();
+    this.#transport.destroy();
     this.#die();
   }
 
-  #listen(): void {
-    const socket = this.#socket;
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    socket.on("end", () => {
-      this.#isEnded = true;
-      this.#wakeReaderNow();
-    });
-    socket.on("error", (error: Error) => {
-      this.#socketError ??= error;
-      this.#die();
-    });
-    socket.on("close", () => this.#die());
-    socket.on("drain", () => this.#wakeWriterNow());
-    socket.resume();
-  }
-
-  #receive(chunk: Uint8Array): void {
+  receive(chunk: Uint8Array): void {
     this.bytesRead += chunk.length;
     this.#chunks.push(chunk);
     this.#queuedBytes += chunk.length;
     if (this.#queuedBytes > QUEUED_BYTES_MAX && !this.#isPaused) {
       this.#isPaused = true;
-      this.#socket.pause();
+      this.#transport.pause();
     }
     this.#wakeReaderNow();
+  }
+
+  receiveEnd(): void {
+    this.#isEnded = true;
+    this.#wakeReaderNow();
+  }
+
+  receiveDrain(): void {
+    this.#wakeWriterNow();
+  }
+
+  receiveClose(error: Error | undefined): void {
+    this.#socketError ??= error;
+    this.#die();
   }
 
   #shiftChunk(): Uint8Array | undefined {
@@ -261,7 +265,7 @@ export class Leg {
     this.#queuedBytes -= chunk.length;
     if (this.#isPaused && this.#queuedBytes <= QUEUED_BYTES_MAX / 2) {
       this.#isPaused = false;
-      this.#socket.resume();
+      this.#transport.resume();
     }
     return chunk;
   }

@@ -4,6 +4,7 @@ import type { AuditEvent } from "../audit/audit-event.ts";
 import { toQuerycopError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
+import type { ListenTarget } from "../net/transport.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
 import type { AuditTrail, SessionServices } from "../session/session-services.ts";
 import type { StatementJudge } from "../session/statement-judge.ts";
@@ -11,7 +12,7 @@ import type { TokenManager } from "../token/token-manager.ts";
 import { AllowAllJudge } from "./allow-all-judge.ts";
 import { openAudit } from "./audit-setup.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
-import { connectionsAllowedByDescriptors, type ListenTarget, ProxyServer } from "./proxy-server.ts";
+import { connectionsAllowedByDescriptors, ProxyServer } from "./proxy-server.ts";
 import { SessionRegistry } from "./session-registry.ts";
 
 export interface ServeOptions {

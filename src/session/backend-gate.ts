@@ -113,7 +113,7 @@ export class BackendGate {
   }
 
   get remoteAddress(): string {
-    return this.#leg.socket.remoteAddress ?? "";
+    return this.#leg.remoteAddress ?? "";
   }
 
   get bytesRead(): number {

@@ -1,10 +1,10 @@
 /** One client connection from start to end: owns both legs, says why it ended, and leaves exactly one disconnect record. */
-import type { Socket } from "node:net";
 import type { AuditEvent, AuditSession } from "../audit/audit-event.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { type CloseReason, type QuerycopError, toQuerycopError } from "../base/errors.ts";
 import type { ErrPacket } from "../mysql/generic-response.ts";
 import { Leg } from "../net/leg.ts";
+import type { Transport } from "../net/transport.ts";
 import { BackendRefusal } from "./authentication.ts";
 import { LOGIN_PACKET_BYTES_MAX } from "./backend-login.ts";
 import { ClientPeer } from "./client-peer.ts";
@@ -33,12 +33,12 @@ export class Session {
   #closeReason: CloseReason | undefined;
   #backendConnectionId: number | undefined;
 
-  constructor(id: number, socket: Socket, services: SessionServices) {
+  constructor(id: number, transport: Transport, services: SessionServices) {
     this.id = id;
     this.#services = services;
-    const remote = socket.remoteAddress;
+    const remote = transport.remoteAddress;
     this.clientAddress = remote === undefined ? "unix" : plainAddress(remote);
-    const leg = new Leg("client", socket, LOGIN_PACKET_BYTES_MAX);
+    const leg = new Leg("client", transport, LOGIN_PACKET_BYTES_MAX);
     this.#client = new ClientPeer(leg, remote === undefined, services.options.handshakeTimeoutMs);
     leg.onDead(() => this.#clientDied());
   }
@@ -158,7 +158,9 @@ export class Session {
   async #finish(failure: QuerycopError | undefined): Promise<void> {
     const wasLogin = this.#phase === "login";
     this.#phase = "ended";
-    const clientVanished = this.#client.leg.isDead && failure?.code !== "QC_INTERNAL";
+    // A handshake that failed leaves a dead leg too, and says more than that.
+    const hasOwnReason = failure?.code === "QC_INTERNAL" || failure?.code === "QC_CLIENT_TLS";
+    const clientVanished = this.#client.leg.isDead && !hasOwnReason;
     const reason = this.#closeReason ?? (clientVanished ? "client-closed" : (failure?.closeReason ?? "client-closed"));
     const told = failure !== undefined && !this.#client.leg.isDead ? this.#tellClient(failure) : undefined;
     this.#commands?.close();
