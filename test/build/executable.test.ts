@@ -15,10 +15,10 @@ import {
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
 import test, { after } from "node:test";
 import { fileURLToPath } from "node:url";
 import { environment, keepTrack, run, runChecked } from "../support/child.ts";
+import { eventually } from "../support/eventually.ts";
 import { pickPort } from "../support/servers.ts";
 
 const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
@@ -140,10 +140,13 @@ test("querycop starts in a chroot that holds what docs/deployment.md lists and n
 
 test("querycop serves from that chroot and finds its backend by name", { skip }, async () => {
   const root = makeChroot();
-  const backend = createServer((socket) => socket.end());
+  let dials = 0;
+  const backend = createServer((socket) => {
+    dials++;
+    socket.destroy();
+  });
   backend.listen(0, "127.0.0.1");
   await once(backend, "listening");
-  const dialled = once(backend, "connection");
   const listenPort = await pickPort();
   const [command, args] = inChroot(root, ["serve"]);
   const child = spawn(command, [...args], {
@@ -155,17 +158,18 @@ test("querycop serves from that chroot and finds its backend by name", { skip },
     stdio: ["ignore", "ignore", "pipe"],
   });
   keepTrack(child);
-  const printed: string[] = [];
+  let log = "";
+  child.stderr.on("data", (text) => {
+    log += text;
+  });
   try {
-    for await (const line of createInterface({ input: child.stderr })) {
-      printed.push(line);
-      if (line.includes("querycop listening")) break;
-    }
-    assert.match(printed.at(-1) ?? "", /querycop listening/, printed.join("\n"));
+    await eventually("querycop listens", () => log.includes("querycop listening"));
     const client = connect(listenPort, "127.0.0.1");
     client.on("error", () => {});
-    await dialled;
+    await eventually("the backend was dialled", () => dials > 0);
     client.destroy();
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${log}`, { cause: error });
   } finally {
     child.kill("SIGKILL");
     backend.close();
