@@ -132,15 +132,15 @@ export interface FakeBackend {
   close(): Promise<void>;
 }
 
-/** Runs `script` for each connection; a script that throws destroys its connection. */
-export async function startFakeBackend(script: (peer: PacketPeer) => Promise<void>): Promise<FakeBackend> {
+/** Runs `script` for each connection; a script that throws destroys its connection. Port 0 lets the system choose. */
+export async function startFakeBackend(script: (peer: PacketPeer) => Promise<void>, port = 0): Promise<FakeBackend> {
   const peers: PacketPeer[] = [];
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const peer = new PacketPeer(socket);
     peers.push(peer);
     script(peer).catch(() => socket.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
   return {

@@ -82,12 +82,9 @@ function cleanEnvironment(settings: Settings): Record<string, string | undefined
 }
 
 /** Runs a command that ends by itself, such as `check-config`, or a `serve` that is expected to refuse. */
-export async function runQuerycop(args: readonly string[], settings: Settings = {}): Promise<RunResult> {
-  return await run(await querycopBinary(), args, {
-    env: cleanEnvironment(settings),
-    cwd: "/",
-    timeoutMs: START_TIMEOUT_MS,
-  });
+export async function runQuerycop(args: readonly string[], settings: Settings = {}, input = ""): Promise<RunResult> {
+  const options = { env: cleanEnvironment(settings), cwd: "/", timeoutMs: START_TIMEOUT_MS, input };
+  return await run(await querycopBinary(), args, options);
 }
 
 function parseLines<T>(text: string): T[] {
@@ -108,6 +105,8 @@ export interface QuerycopOptions {
   readonly listeners?: number;
   /** Content of a configuration file. It names the listeners' ports; 0 lets the system choose. */
   readonly configYaml?: string;
+  /** A program that is to start querycop, whose command line is added to this one's. */
+  readonly launcher?: readonly string[];
 }
 
 /**
@@ -129,7 +128,8 @@ export async function startQuerycop(settings: Settings, options: QuerycopOptions
     GATEKEEPER_AUDIT_FILE: auditFile,
     ...settings,
   });
-  const child = spawnSupervised(program, ["serve"], { env, cwd: "/", pidFile, removeFolder: folder });
+  const [command = program, ...args] = [...(options.launcher ?? []), program, "serve"];
+  const child = spawnSupervised(command, args, { env, cwd: "/", pidFile, removeFolder: folder });
   let log = "";
   child.stderr?.setEncoding("utf8");
   const exited = new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? -1)));

@@ -285,6 +285,26 @@ export class RawClient {
     }
   }
 
+  /** COM_CHANGE_USER: a new login on the old connection. Throws RawError when refused. */
+  async changeUser(login: RawLogin): Promise<void> {
+    const { greeting } = this;
+    if (greeting === undefined) throw new Error("changeUser() before login()");
+    const plugin = login.plugin ?? greeting.plugin;
+    const answer = login.firstResponse ?? answerOf(plugin, login.password, greeting.nonce);
+    const text = (value: string): Buffer => Buffer.from(`${value}\0`);
+    const characterSet = Buffer.from([UTF8MB4_GENERAL_CI, 0]);
+    const fields = [
+      text(login.user),
+      encodeLength(answer.length),
+      answer,
+      text(login.database ?? ""),
+      characterSet,
+      text(plugin),
+    ];
+    this.writeCommand(0x11, Buffer.concat(fields));
+    await this.#finishLogin(login, plugin, greeting.nonce, (this.capabilities & CAPABILITY.SSL) !== 0);
+  }
+
   /** Starts a new exchange with a command. */
   writeCommand(command: number, body: Uint8Array | string = ""): void {
     this.#sequenceId = 0;
