@@ -1,0 +1,212 @@
+/**
+ * Queries per second through querycop beside no proxy, HAProxy in TCP mode and MySQL Router, in one run.
+ *
+ *   bun bench/proxy.ts [--rounds 5] [--seconds 5] [--threads 8,16] [--tls] [--workload oltp_point_select]
+ *
+ * Targets are measured in turn, in another order each round; quoted is the median over the rounds of the ratio to the
+ * direct connection of the same round. Absolute figures say more about the machine than about the programs.
+ */
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { makeCertificates } from "../test/support/certificates.ts";
+import { run, spawnSupervised } from "../test/support/child.ts";
+import type { DebianRoot } from "../test/support/debian-root.ts";
+import { eventually } from "../test/support/eventually.ts";
+import { installServerRoot } from "../test/support/install.ts";
+import { startQuerycop } from "../test/support/querycop.ts";
+import { pickPort, startServer } from "../test/support/servers.ts";
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "5" },
+    threads: { type: "string", default: "8,16" },
+    workload: { type: "string", default: "oltp_point_select" },
+    "ps-mode": { type: "string", default: "disable" },
+    tls: { type: "boolean", default: false },
+    audit: { type: "boolean", default: false },
+    policy: { type: "string", default: "" },
+  },
+});
+
+interface Target {
+  readonly name: string;
+  readonly port: number;
+}
+
+const certificates = await makeCertificates();
+const { goodEc } = certificates.leaves;
+const folder = mkdtempSync(join(tmpdir(), "querycop-bench-"));
+const bench = await installServerRoot("bench");
+const stops: (() => void | Promise<void>)[] = [];
+const user = "admin";
+
+function startProgram(root: DebianRoot, program: string, args: readonly string[]): void {
+  const { command, args: all } = root.command(program, args);
+  const child = spawnSupervised(command, all, {
+    cwd: folder,
+    pidFile: join(folder, `${program.replaceAll("/", "-")}.pid`),
+  });
+  child.stderr?.on("data", (text: Buffer) => process.env["BENCH_DEBUG"] && process.stderr.write(text));
+  stops.push(() => {
+    child.stdin?.end();
+  });
+}
+
+async function untilOpen(name: string, port: number): Promise<Target> {
+  await eventually(`${name} listens`, async () => {
+    const socket = connect({ host: "127.0.0.1", port });
+    const isOpen = await new Promise<boolean>((resolve) => {
+      socket.once("connect", () => resolve(true));
+      socket.once("error", () => resolve(false));
+    });
+    socket.destroy();
+    return isOpen;
+  });
+  return { name, port };
+}
+
+async function haproxy(backendPort: number): Promise<Target> {
+  const port = await pickPort();
+  const config = join(folder, "haproxy.cfg");
+  const lines = [
+    "global",
+    "  nbthread 1",
+    "defaults",
+    "  mode tcp",
+    "  timeout connect 5s",
+    "  timeout client 1h",
+    "  timeout server 1h",
+    "listen mysql",
+    `  bind 127.0.0.1:${port}`,
+    `  server backend 127.0.0.1:${backendPort}`,
+  ];
+  writeFileSync(config, `${lines.join("\n")}\n`);
+  startProgram(bench, "usr/sbin/haproxy", ["-f", config]);
+  return untilOpen(values.tls ? "haproxy (TLS passed through)" : "haproxy", port);
+}
+
+async function router(backendPort: number): Promise<Target> {
+  const root = await installServerRoot("mysql");
+  const port = await pickPort();
+  const config = join(folder, "router.conf");
+  const lines = [
+    "[DEFAULT]",
+    `logging_folder=${folder}`,
+    `plugin_folder=${root.path("usr/lib/mysqlrouter/plugin")}`,
+    `runtime_folder=${folder}`,
+    `data_folder=${folder}`,
+    "[logger]",
+    "level=ERROR",
+    "[routing:bench]",
+    `bind_address=127.0.0.1:${port}`,
+    `destinations=127.0.0.1:${backendPort}`,
+    "routing_strategy=first-available",
+    "protocol=classic",
+    `client_ssl_mode=${values.tls ? "REQUIRED" : "DISABLED"}`,
+    `server_ssl_mode=${values.tls ? "REQUIRED" : "DISABLED"}`,
+    `client_ssl_cert=${goodEc.certFile}`,
+    `client_ssl_key=${goodEc.keyFile}`,
+  ];
+  writeFileSync(config, `${lines.join("\n")}\n`);
+  startProgram(root, "usr/bin/mysqlrouter", ["-c", config]);
+  return untilOpen(values.tls ? "mysql router (TLS terminated)" : "mysql router", port);
+}
+
+async function querycop(backendPort: number): Promise<Target> {
+  const proxy = await startQuerycop({
+    GATEKEEPER_BACKEND_HOST: "127.0.0.1",
+    GATEKEEPER_BACKEND_PORT: String(backendPort),
+    GATEKEEPER_LOG_LEVEL: "info",
+    GATEKEEPER_BACKEND_TLS_MODE: values.tls ? "verify-ca" : "disable",
+    ...(values.audit ? {} : { GATEKEEPER_AUDIT_FILE: undefined }),
+    ...(values.policy === "" ? {} : { GATEKEEPER_POLICY_FILE: values.policy }),
+    ...(values.tls
+      ? {
+          GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
+          GATEKEEPER_PROXY_TLS_CERT: goodEc.certFile,
+          GATEKEEPER_PROXY_TLS_KEY: goodEc.keyFile,
+          GATEKEEPER_PROXY_TLS_MODE: "require",
+        }
+      : {}),
+  });
+  stops.push(() => proxy.stop());
+  return { name: values.tls ? "querycop (TLS terminated, both legs)" : "querycop", port: proxy.port };
+}
+
+async function sysbench(port: number, threads: number, seconds: number, command: string): Promise<number> {
+  const scripts = bench.path("usr/share/sysbench");
+  const { command: program, args } = bench.command("usr/bin/sysbench", [
+    join(scripts, `${values.workload}.lua`),
+    "--db-driver=mysql",
+    "--mysql-host=127.0.0.1",
+    `--mysql-port=${port}`,
+    `--mysql-user=${user}`,
+    `--mysql-password=${password}`,
+    "--mysql-db=otherdb",
+    `--mysql-ssl=${values.tls ? "on" : "off"}`,
+    "--tables=2",
+    "--table-size=10000",
+    `--threads=${threads}`,
+    `--time=${seconds}`,
+    `--db-ps-mode=${values["ps-mode"]}`,
+    command,
+  ]);
+  const result = await run(program, args, { cwd: folder, env: { LUA_PATH: `${scripts}/?.lua` } });
+  if (result.code !== 0) throw new Error(`sysbench ${command} on port ${port}: ${result.stdout}${result.stderr}`);
+  const line = result.stdout.split("\n").find((text) => text.includes("queries:"));
+  return Number(line?.slice(line.indexOf("(") + 1, line.indexOf(" per sec")) ?? Number.NaN);
+}
+
+const median = (numbers: readonly number[]): number => {
+  const sorted = [...numbers].sort((left, right) => left - right);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+};
+
+const server = await startServer({
+  kind: "mariadb",
+  certificate: { ...goodEc, clientCaFile: certificates.caFile },
+  options: ["--general-log=0", "--max-connections=500"],
+});
+stops.push(() => server.stop());
+const password = server.accounts["admin"]?.password ?? "";
+// sysbench 1.0 reads these names from its working directory.
+symlinkSync(certificates.caFile, join(folder, "cacert.pem"));
+symlinkSync(certificates.leaves.client.certFile, join(folder, "client-cert.pem"));
+symlinkSync(certificates.leaves.client.keyFile, join(folder, "client-key.pem"));
+
+try {
+  await sysbench(server.port, 1, 1, "prepare");
+  const direct: Target = { name: "direct", port: server.port };
+  const others = [await haproxy(server.port), await router(server.port), await querycop(server.port)];
+  for (const threads of values.threads.split(",").map(Number)) {
+    const ratios = new Map<string, number[]>();
+    const absolute: number[] = [];
+    for (let round = 0; round < Number(values.rounds); round++) {
+      const order = [...others.slice(round % others.length), ...others.slice(0, round % others.length)];
+      const base = await sysbench(direct.port, threads, Number(values.seconds), "run");
+      absolute.push(base);
+      for (const target of order) {
+        const rate = await sysbench(target.port, threads, Number(values.seconds), "run");
+        ratios.set(target.name, [...(ratios.get(target.name) ?? []), rate / base]);
+      }
+    }
+    const legs = values.tls ? "TLS" : "plaintext";
+    console.log(`\n${values.workload}, ${threads} threads, ${legs}, direct ${median(absolute).toFixed(0)} queries/s`);
+    for (const [name, list] of ratios) {
+      const [low, high] = [Math.min(...list), Math.max(...list)];
+      console.log(`  ${name.padEnd(38)} ${median(list).toFixed(2)} × direct   (${low.toFixed(2)}–${high.toFixed(2)})`);
+    }
+    const reference = [...ratios].find(([name]) => name.startsWith("haproxy"))?.[1] ?? [];
+    const ours = [...ratios].find(([name]) => name.startsWith("querycop"))?.[1] ?? [];
+    const perRound = ours.map((ratio, index) => ratio / (reference[index] ?? Number.NaN));
+    console.log(`  querycop ÷ haproxy, median of rounds: ${median(perRound).toFixed(2)}`);
+  }
+} finally {
+  for (const stop of stops.reverse()) await stop();
+  certificates.remove();
+  rmSync(folder, { recursive: true, force: true });
+}
