@@ -583,6 +583,8 @@ export const FINDING_NAMES = {
   "where-self-comparison": "the whole WHERE compares columns only with themselves, or is LIKE '%'",
   "string-operator":
     "a string literal joined by an arithmetic, bit or comparison operator to what was compared with it: name=''=''",
+  "adjacent-strings": "two string literals side by side outside of a select list: name = '' ''",
+  "constant-arithmetic": "a column compared with arithmetic over literals only: id = 1*56",
   "session-condition": "a condition about the session, not the row: AND current_user='x'",
   // Added queries
   "union-constants": "a UNION branch of constants only, without FROM; count = columns",
@@ -592,6 +594,7 @@ export const FINDING_NAMES = {
   "concat-hex-markers": "CONCAT with two or more hex or CHAR() literals; count = those",
   "stacked-statement": "a statement after the first one of the packet",
   "order-by-number": "ORDER BY or GROUP BY number; count = the number",
+  "order-by-constant": "ORDER BY or GROUP BY with a constant that is no column number",
   "order-by-subquery": "ORDER BY or GROUP BY with a subquery or a condition",
   // Time and errors as a channel
   sleep: "SLEEP() that is the whole select list; count = seconds",
@@ -609,6 +612,7 @@ export const FINDING_NAMES = {
   "blind-if": "IF, CASE, ELT, MAKE_SET, IFNULL of a condition over a subquery or constants",
   "regexp-subquery": "RLIKE or REGEXP with a subquery",
   "and-subquery": "AND or OR followed by a bare subquery or EXISTS over other tables",
+  "subquery-without-table": "a subquery in a condition or value that reads no table",
   "comparison-subquery": "a scalar subquery compared with a constant",
   // Disguise
   "trailing-comment": "a -- or # comment ends the text and so cuts off what followed",

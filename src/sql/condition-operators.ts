@@ -1,0 +1,233 @@
+/** Operators of the condition scan: what two values make, and what is odd about it. */
+
+import type { ConditionScan } from "./condition-scan.ts";
+import * as V from "./condition-values.ts";
+import * as K from "./keywords.ts";
+import * as T from "./token-kinds.ts";
+import { CLAUSE_HAVING, CLAUSE_ON, CLAUSE_SELECT, CLAUSE_WHERE } from "./tokens.ts";
+
+/** Replaces the value on top by what the prefix operator makes of it. */
+export function applyPrefix(scan: ConditionScan, operator: number, token: number): void {
+  const top = scan.valueCount - 1;
+  const value = scan.attributes[top] as number;
+  const isText = (value & (V.IS_STRING | V.IS_LITERAL)) === (V.IS_STRING | V.IS_LITERAL);
+  if (isText && operator !== V.OP_PREFIX && operator !== V.OP_NOT) {
+    scan.emit("string-operator", token, scan.lasts[top] as number, 1, undefined);
+  }
+  scan.firsts[top] = token;
+  if (operator === V.OP_SIGN || operator === V.OP_PREFIX) return;
+  const base = value & (V.INHERITED | V.IS_CONSTANT);
+  if (operator === V.OP_EXISTS) scan.attributes[top] = base | V.IS_PREDICATE;
+  else if (operator === V.OP_INVERT) scan.attributes[top] = base | V.IS_ARITHMETIC | V.HAS_INVERSION;
+  else scan.attributes[top] = base | V.IS_PREDICATE | (value & V.IS_SUBQUERY);
+}
+
+/** Replaces the two values on top by what the operator makes of them. */
+export function applyBinary(scan: ConditionScan, operator: number, token: number): void {
+  const right = scan.valueCount - 1;
+  const left = right - 1;
+  let result: number;
+  if (operator <= V.OP_AND && operator !== V.OP_ASSIGN) result = joinConditions(scan, operator, token, left, right);
+  else if (operator === V.OP_COMPARE || operator === V.OP_IS) result = compare(scan, operator, token, left, right);
+  else if (operator >= V.OP_LIKE && operator <= V.OP_BETWEEN_HIGH) result = predicate(scan, operator, left, right);
+  else result = calculate(scan, token, left, right);
+  scan.attributes[left] = result;
+  scan.lasts[left] = scan.lasts[right] as number;
+  scan.valueCount = right;
+}
+
+function joinConditions(scan: ConditionScan, operator: number, token: number, left: number, right: number): number {
+  const isAnd = operator === V.OP_AND;
+  const leftValue = scan.attributes[left] as number;
+  const rightValue = scan.attributes[right] as number;
+  // SELECT 1=1 OR 0=1 asks for a value, and `a || ', ' || b` there means to join texts: no row depends on it.
+  const isText = scan.kindAt(token) === T.OR_OR && scan.tokens.clauses[token] === CLAUSE_SELECT;
+  if (isText || scan.isPlainSelect(token)) return V.combined(leftValue, rightValue) | (isAnd ? V.IS_AND : V.IS_OR);
+  const isFirstTerm = (leftValue & (V.IS_AND | V.IS_OR)) === 0 || (leftValue & V.IS_PARENTHESISED) !== 0;
+  if (isFirstTerm) judgeFirstTerm(scan, isAnd, token, left);
+  if (!isEmptyListIdiom(scan, isAnd, left, right)) judgeTerm(scan, isAnd, token, right);
+  return V.combined(leftValue, rightValue) | (isAnd ? V.IS_AND : V.IS_OR);
+}
+
+/**
+ * SQLAlchemy writes `x IN (NULL) AND (1 != 1)` and `x NOT IN (NULL) OR (1 = 1)` for an empty list.
+ * SAFETY: only as a pair, so that a condition added behind a value is still seen.
+ */
+function isEmptyListIdiom(scan: ConditionScan, isAnd: boolean, left: number, right: number): boolean {
+  const first = scan.firsts[right] as number;
+  const last = scan.lasts[right] as number;
+  if (last - first !== 4 || scan.kindAt(first) !== T.LEFT_PAREN) return false;
+  if (scan.kindAt(first + 2) !== (isAnd ? T.NOT_EQUAL : T.EQUAL)) return false;
+  const before = scan.lasts[left] as number;
+  if (scan.kindAt(before) !== T.RIGHT_PAREN || scan.kindAt(before - 1) !== K.NULL) return false;
+  if (scan.kindAt(before - 2) !== T.LEFT_PAREN || scan.kindAt(before - 3) !== K.IN) return false;
+  return isAnd || scan.kindAt(before - 4) === K.NOT;
+}
+
+function judgeTerm(scan: ConditionScan, isAnd: boolean, token: number, index: number): void {
+  const value = scan.attributes[index] as number;
+  const last = scan.lasts[index] as number;
+  const emit = (what: Parameters<ConditionScan["emit"]>[0]): void => scan.emit(what, token, last, 1, undefined);
+  if ((value & V.IS_SELF) !== 0) emit(isAnd ? "and-self-comparison" : "or-self-comparison");
+  else if ((value & V.IS_ANYTHING) !== 0 && !isAnd) emit("or-self-comparison");
+  else if ((value & V.IS_CONSTANT) !== 0) judgeConstantTerm(scan, isAnd, token, last, value);
+  else if ((value & V.IS_SUBQUERY) !== 0) emit("and-subquery");
+  else if ((value & (V.HAS_SESSION | V.HAS_COLUMN | V.HAS_SUBQUERY)) === V.HAS_SESSION) emit("session-condition");
+}
+
+function judgeConstantTerm(scan: ConditionScan, isAnd: boolean, token: number, last: number, value: number): void {
+  if ((value & V.IS_COMPARISON) !== 0) {
+    scan.emit(isAnd ? "and-constant-comparison" : "or-constant-comparison", token, last, 1, undefined);
+  } else if ((value & (V.IS_PREDICATE | V.IS_FUNCTION | V.IS_AND | V.IS_OR)) !== 0) {
+    scan.emit(isAnd ? "and-constant-predicate" : "or-constant-predicate", token, last, 1, undefined);
+  } else scan.emit(isAnd ? "and-constant" : "or-constant", token, last, 1, undefined);
+}
+
+/** Query builders start conditions with a constant; values that are joined into something else do not start one. */
+function judgeFirstTerm(scan: ConditionScan, isAnd: boolean, token: number, index: number): void {
+  const value = scan.attributes[index] as number;
+  const first = scan.firsts[index] as number;
+  if ((value & V.IS_SELF) !== 0) {
+    scan.emit(isAnd ? "and-self-comparison" : "or-self-comparison", first, token, 1, undefined);
+    return;
+  }
+  if ((value & V.IS_ANYTHING) !== 0 && (!isAnd || isBehindOr(scan, first))) {
+    scan.emit("or-self-comparison", first, token, 1, undefined);
+    return;
+  }
+  if ((value & V.IS_CONSTANT) === 0) return;
+  if (!startsCondition(scan, first)) judgeConstantTerm(scan, isAnd && !isBehindOr(scan, first), first, token, value);
+  else if (!isAnd && (value & V.IS_TRUE_COMPARISON) !== 0) {
+    scan.emit("or-constant-comparison", first, token, 1, undefined);
+  } else scan.emit("where-first-constant", first, token, 1, undefined);
+}
+
+/** Whether the token is the first one of a condition: behind WHERE and the like, or the parenthesis of an AND term. */
+function startsCondition(scan: ConditionScan, first: number): boolean {
+  let before = first - 1;
+  while (scan.kindAt(before) === T.LEFT_PAREN) before--;
+  const kind = scan.kindAt(before);
+  if (kind === K.WHERE || kind === K.ON || kind === K.HAVING || kind === K.WHEN) return true;
+  return before < first - 1 && (kind === K.AND || kind === K.NOT || kind === T.AND_AND);
+}
+
+/** In `a OR 1=1 AND b` the constant makes the OR true for every row that has b. */
+function isBehindOr(scan: ConditionScan, first: number): boolean {
+  let before = first - 1;
+  while (scan.kindAt(before) === T.LEFT_PAREN) before--;
+  const kind = scan.kindAt(before);
+  return kind === K.OR || kind === T.OR_OR || kind === K.XOR;
+}
+
+function compare(scan: ConditionScan, operator: number, token: number, left: number, right: number): number {
+  const leftValue = scan.attributes[left] as number;
+  const rightValue = scan.attributes[right] as number;
+  const last = scan.lasts[right] as number;
+  const both = V.combined(leftValue, rightValue);
+  if (operator === V.OP_IS) return both | (leftValue & V.IS_CONSTANT) | V.IS_PREDICATE;
+  let result = both | V.IS_COMPARISON;
+  const isChain = (leftValue & (V.IS_COMPARISON | V.IS_PREDICATE)) !== 0 && (leftValue & V.IS_PARENTHESISED) === 0;
+  if (isChain && (rightValue & V.IS_LITERAL) !== 0) scan.emit("string-operator", token, last, 1, undefined);
+  if ((both & V.IS_CONSTANT) !== 0) {
+    if (isSameText(scan, left, right)) result |= V.IS_TRUE_COMPARISON;
+  } else if ((leftValue & rightValue & V.HAS_COLUMN) !== 0 && isSameText(scan, left, right)) result |= V.IS_SELF;
+  if ((leftValue & V.IS_LITERAL) !== 0 && (rightValue & V.IS_SUBQUERY) !== 0) {
+    scan.emit("comparison-subquery", scan.firsts[left] as number, last, 1, undefined);
+  }
+  if (isRowClause(scan, token)) judgeColumnOperand(scan, leftValue, rightValue, token, last);
+  return result;
+}
+
+const IS_CALCULATED = V.IS_CONSTANT | V.IS_ARITHMETIC;
+const DEPENDS = V.HAS_COLUMN | V.HAS_SUBQUERY | V.HAS_OPEN;
+
+/** Applications compare columns with values, not with conditions or sums of literals. */
+function judgeColumnOperand(scan: ConditionScan, left: number, right: number, token: number, last: number): void {
+  if ((left & V.HAS_COLUMN) === 0) return;
+  if ((right & V.IS_CONDITION) !== 0 && (right & DEPENDS) === 0) {
+    scan.emit("constant-comparison", token, last, 1, undefined);
+  } else if ((left & V.IS_COLUMN) !== 0 && (right & IS_CALCULATED) === IS_CALCULATED) {
+    scan.emit("constant-arithmetic", token, last, 1, undefined);
+  }
+}
+
+function isRowClause(scan: ConditionScan, token: number): boolean {
+  const clause = scan.tokens.clauses[token];
+  return clause === CLAUSE_WHERE || clause === CLAUSE_HAVING || clause === CLAUSE_ON;
+}
+
+function predicate(scan: ConditionScan, operator: number, left: number, right: number): number {
+  const leftValue = scan.attributes[left] as number;
+  const rightValue = scan.attributes[right] as number;
+  const first = scan.firsts[left] as number;
+  const last = scan.lasts[right] as number;
+  let result = V.combined(leftValue, rightValue) | V.IS_PREDICATE;
+  if (operator === V.OP_REGEXP && (rightValue & V.HAS_SUBQUERY) !== 0) {
+    scan.emit("regexp-subquery", first, last, 1, undefined);
+  }
+  if (operator === V.OP_IN) judgeColumnOperand(scan, leftValue, rightValue, first, last);
+  if (operator !== V.OP_LIKE) return result;
+  const pattern = scan.lasts[right] as number;
+  if ((rightValue & V.IS_STRING) === 0 || (leftValue & V.HAS_COLUMN) === 0) return result;
+  const firstByte = scan.tokens.sql[(scan.tokens.starts[pattern] as number) + 1];
+  if (firstByte === PERCENT || firstByte === UNDERSCORE) scan.emit("like-leading-wildcard", first, last, 1, undefined);
+  if (isOnlyPercent(scan, pattern)) result |= V.IS_ANYTHING;
+  return result;
+}
+
+const PERCENT = 0x25;
+const UNDERSCORE = 0x5f;
+
+function isOnlyPercent(scan: ConditionScan, token: number): boolean {
+  const start = (scan.tokens.starts[token] as number) + 1;
+  const end = (scan.tokens.ends[token] as number) - 1;
+  if (end - start > 8 || end <= start) return false;
+  for (let at = start; at < end; at++) if (scan.tokens.sql[at] !== PERCENT) return false;
+  return true;
+}
+
+/**
+ * Arithmetic and bits. Drivers that quote numbers write `stock - '1'`; a text in front, or one beside something that is
+ * no column, is never calculated with in earnest.
+ */
+function calculate(scan: ConditionScan, token: number, left: number, right: number): number {
+  const leftValue = scan.attributes[left] as number;
+  const rightValue = scan.attributes[right] as number;
+  const both = V.combined(leftValue, rightValue);
+  const isTime = ((leftValue | rightValue) & V.IS_INTERVAL) !== 0;
+  const isBehindText = (leftValue & V.IS_STRING) !== 0;
+  const isTextBehind = (rightValue & V.IS_STRING) !== 0 && (both & (V.HAS_COLUMN | V.HAS_OPEN)) === 0;
+  if (!isTime && (isBehindText || isTextBehind)) {
+    scan.emit("string-operator", scan.firsts[left] as number, scan.lasts[right] as number, 1, undefined);
+  }
+  void token;
+  return both | V.IS_ARITHMETIC;
+}
+
+const SAME_TEXT_TOKENS_MAX = 16;
+
+/** The same tokens on both sides, names without regard to case. */
+function isSameText(scan: ConditionScan, left: number, right: number): boolean {
+  const leftFirst = scan.firsts[left] as number;
+  const rightFirst = scan.firsts[right] as number;
+  const length = (scan.lasts[left] as number) - leftFirst;
+  if (length !== (scan.lasts[right] as number) - rightFirst || length > SAME_TEXT_TOKENS_MAX) return false;
+  for (let index = 0; index <= length; index++) {
+    if (!isSameToken(scan, leftFirst + index, rightFirst + index)) return false;
+  }
+  return true;
+}
+
+function isSameToken({ tokens }: ConditionScan, left: number, right: number): boolean {
+  const { sql, starts, ends, kinds } = tokens;
+  if (kinds[left] !== kinds[right]) return false;
+  const start = starts[left] as number;
+  const other = starts[right] as number;
+  const length = (ends[left] as number) - start;
+  if (length !== (ends[right] as number) - other) return false;
+  const fold = kinds[left] === T.STRING ? 0 : 0x20;
+  for (let index = 0; index < length; index++) {
+    if (((sql[start + index] as number) | fold) !== ((sql[other + index] as number) | fold)) return false;
+  }
+  return true;
+}
