@@ -166,7 +166,6 @@ const backend = v.strictObject({
   writeTimeoutMs: settingWithDefault(durationKind({ off: true }), "10m", {
     key: "write_timeout",
     env: "GATEKEEPER_BACKEND_WRITE_TIMEOUT",
-    isPlanned: true,
     title: "Time the database may refuse to take bytes",
     description: "A session ends when the server has not accepted what was sent to it for this long.",
     reloadable: true,
@@ -174,7 +173,6 @@ const backend = v.strictObject({
   responseTimeoutMs: settingWithDefault(durationKind({ off: true }), "off", {
     key: "response_timeout",
     env: "GATEKEEPER_BACKEND_RESPONSE_TIMEOUT",
-    isPlanned: true,
     title: "Time a statement may take to begin its answer",
     description:
       "off leaves it to the server's own limits, such as max_execution_time. Set it to free clients of a database that hangs.",

@@ -233,8 +233,8 @@ function encodeHead(writer: ByteWriter, flags: number, head: HandshakeResponseHe
 
 /**
  * Reads the client's answer. Trailing bytes are dropped, because the packet is never forwarded but encoded anew.
- * Throws QC_CLIENT_OLD_AUTH for the 3.20 layout and for clients without CLIENT_SECURE_CONNECTION or
- * CLIENT_PLUGIN_AUTH; MalformedPacketError for everything else that does not hold together, for a user or schema
+ * A client without CLIENT_PLUGIN_AUTH speaks mysql_native_password and names no plugin.
+ * Throws QC_CLIENT_OLD_AUTH for the 3.20 layout and for clients without CLIENT_SECURE_CONNECTION; MalformedPacketError for everything else that does not hold together, for a user or schema
  * name that is not UTF-8 by its bytes and its character set, and for a user name longer than servers keep (they would
  * log in a shorter one).
  */
@@ -273,7 +273,6 @@ function refuseOldClients(payload: Uint8Array): void {
   }
   const flags = new ByteReader(payload, "HandshakeResponse41").uint32();
   if ((flags & CLIENT_SECURE_CONNECTION) === 0) throw oldClient("CLIENT_SECURE_CONNECTION");
-  if ((flags & CLIENT_PLUGIN_AUTH) === 0) throw oldClient("CLIENT_PLUGIN_AUTH");
 }
 
 function oldClient(flag: string): QuerycopError {

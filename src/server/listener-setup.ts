@@ -1,6 +1,7 @@
 /** Turns a listener's configuration into what its sessions use: files read, TLS contexts built, token source made. */
 import { readFileSync } from "node:fs";
 import type { Logger } from "../base/log.ts";
+import { regionOfHost } from "../config/region.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import { loadUsersFile } from "../config/users-file.ts";
 import { BackendTls, ClientTls, type ClientTlsOptions } from "../net/tls.ts";
@@ -43,11 +44,13 @@ function backendOptions({ backend }: ListenerConfig): BackendOptions {
   return {
     host: backend.host,
     port: backend.port,
-    tokenHost: backend.host.endsWith(".rds.amazonaws.com") ? backend.host : backend.tlsServerName,
+    tokenHost: regionOfHost(backend.host) === undefined ? backend.tlsServerName : backend.host,
     family: backend.addressFamily,
     tls: backendTls(backend),
     connectTimeoutMs: backend.connectTimeoutMs,
     loginTimeoutMs: backend.loginTimeoutMs,
+    writeTimeoutMs: orForever(backend.writeTimeoutMs),
+    responseTimeoutMs: backend.responseTimeoutMs,
     region: backend.region,
     role: backend.role,
     pooler: backend.pooler,

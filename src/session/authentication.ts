@@ -10,6 +10,7 @@
  *            └─────────────────┴──────────────────────────────────────────────────────────────────────────┘
  */
 import { QuerycopError } from "../base/errors.ts";
+import { CLIENT_PLUGIN_AUTH } from "../mysql/constants.ts";
 import type { ErrPacket, OkPacket } from "../mysql/generic-response.ts";
 import { type AuthSwitchRequest, decodeAuthPacket, encodeAuthMoreData } from "../mysql/handshake.ts";
 import type { BackendGate, Permit } from "./backend-gate.ts";
@@ -208,13 +209,19 @@ class Exchange {
   }
 
   #requireClientAnswer(): void {
-    const { client, backendIsSecure, clientCanAnswer, user } = this.#context;
+    const { client, backendIsSecure, capabilityFlags, clientCanAnswer, user } = this.#context;
     if (!clientCanAnswer) {
       throw new QuerycopError(
         "QC_AUTH_PLUGIN_REFUSED",
         `The backend asks user "${user}" for ${this.authPluginName}: the account is not made for tokens. ` +
           "Create it with IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS', or use GATEKEEPER_CLIENT_AUTH=relay",
         { clientMessage: `querycop: the backend account is not IDENTIFIED WITH AWSAuthenticationPlugin` },
+      );
+    }
+    if ((capabilityFlags & CLIENT_PLUGIN_AUTH) === 0 && this.authPluginName !== "mysql_native_password") {
+      throw new QuerycopError(
+        "QC_CLIENT_OLD_AUTH",
+        `The account of "${user}" needs ${this.authPluginName}, which a client without CLIENT_PLUGIN_AUTH cannot do: upgrade its driver`,
       );
     }
     if (CLEAR_TEXT_PLUGINS.has(this.authPluginName) && !(client.isSecure && backendIsSecure)) {

@@ -210,13 +210,19 @@ const NO_BYTES = new Uint8Array(0);
 const NO_AUTH_RESPONSE: FirstAuthResponse = { authPluginName: "", authResponse: NO_BYTES, isToken: false };
 
 /** What goes into the HandshakeResponse41 itself; anything that is no safe first answer is left for the exchange. */
+/** Clients that know no plugins speak the one that was there before them. */
+function pluginOf({ authPluginName }: HandshakeResponse41): string {
+  return authPluginName === "" ? "mysql_native_password" : authPluginName;
+}
+
 export async function firstAuthResponse(
   context: Pick<LoginContext, "client" | "clientCanAnswer">,
   response: HandshakeResponse41,
   authentication: AuthenticationContext,
   greeting: HandshakeV10,
 ): Promise<FirstAuthResponse> {
-  const { authPluginName, authResponse } = response;
+  const { authResponse } = response;
+  const authPluginName = pluginOf(response);
   const isSecure = authentication.backendIsSecure;
   if (!context.clientCanAnswer) {
     const { tokens } = authentication;
@@ -245,7 +251,7 @@ export async function firstAuthResponse(
       }
       return { ...NO_AUTH_RESPONSE, authPluginName: greeting.authPluginName };
     default:
-      return { ...NO_AUTH_RESPONSE, authPluginName: authPluginName === "" ? greeting.authPluginName : authPluginName };
+      return { ...NO_AUTH_RESPONSE, authPluginName };
   }
 }
 

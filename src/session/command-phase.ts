@@ -146,5 +146,5 @@ function refuseStatementId(context: CommandContext, statementId: number): void {
 
 function sendWithoutResponse(context: CommandContext, name: string, packet: Packet): Promise<void> | undefined {
   if (context.backend.send({ kind: "command", name }, packet.wire)) return undefined;
-  return drainBackend(context.backend, context.services.options.writeTimeoutMs);
+  return drainBackend(context.backend, context.services.options.backend.writeTimeoutMs);
 }

@@ -13,6 +13,10 @@ export interface BackendOptions {
   readonly tls: BackendTls;
   readonly connectTimeoutMs: number;
   readonly loginTimeoutMs: number;
+  /** Milliseconds the backend may take to accept bytes we have for it. */
+  readonly writeTimeoutMs: number;
+  /** Milliseconds the backend may take to begin an answer; 0 leaves that to the backend's own limits. */
+  readonly responseTimeoutMs: number;
   /** AWS region tokens are minted for. */
   readonly region: string | undefined;
   /** Advisory labels: logged, audited and given to the policy, with no effect on the wire. */
@@ -44,7 +48,7 @@ export interface ListenerOptions {
   readonly handshakeTimeoutMs: number;
   /** Milliseconds a logged-in client may stay silent; 0 means for ever (the backend's wait_timeout rules). */
   readonly idleTimeoutMs: number;
-  /** Milliseconds a peer may take to accept bytes we have for it. */
+  /** Milliseconds the client may take to accept bytes we have for it. */
   readonly writeTimeoutMs: number;
   readonly packetBytesMax: number;
   readonly allowsLocalInfile: boolean;

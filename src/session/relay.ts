@@ -19,11 +19,13 @@ export async function relayResponse(
 ): Promise<ResponseEnd> {
   const { backend } = context;
   const client = context.client.leg;
+  const { responseTimeoutMs } = context.services.options.backend;
   for (;;) {
     const chunk = backend.takeChunk();
     if (chunk === undefined) {
       if (backend.isFinished) throw backendClosed();
-      await backend.nextEvent();
+      if (tracker.bytes === 0 && responseTimeoutMs > 0) await awaitAnswer(backend, responseTimeoutMs);
+      else await backend.nextEvent();
       continue;
     }
     const consumed = tracker.feed(chunk);
@@ -38,6 +40,21 @@ export async function relayResponse(
     if (!client.write(chunk)) await drainClient(client, context.services.options.writeTimeoutMs);
     if (end !== undefined) return end;
   }
+}
+
+/** The connection ends with the wait: the answer may still come, and must not be taken for the next one's. */
+async function awaitAnswer(backend: BackendGate, timeoutMs: number): Promise<void> {
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    backend.destroy();
+  }, timeoutMs);
+  await backend.nextEvent();
+  clearTimeout(timer);
+  if (!isLate) return;
+  throw new QuerycopError("QC_BACKEND_TIMEOUT", `The backend did not begin its answer within ${timeoutMs} ms`, {
+    clientMessage: "querycop: the backend did not answer in time (GATEKEEPER_BACKEND_RESPONSE_TIMEOUT)",
+  });
 }
 
 function backendClosed(): QuerycopError {

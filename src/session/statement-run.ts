@@ -64,7 +64,7 @@ async function sendAndRelay(
   const tracker = trackerFor(context, run.shape, run.rewritten === undefined ? packet.lastSequenceId : 0);
   try {
     if (!context.backend.send(permit, wire)) {
-      await drainBackend(context.backend, context.services.options.writeTimeoutMs);
+      await drainBackend(context.backend, context.services.options.backend.writeTimeoutMs);
     }
     let end = await relayResponse(context, tracker, judgement);
     if (end.outcome === "local-infile") end = await relayFiles(context, tracker, judgement, end);

@@ -75,8 +75,6 @@ test("only the key of the admin API is a secret, and it cannot be an option", ()
 test("planned settings are exactly those that nothing acts on yet", () => {
   const planned = SETTINGS.filter((setting) => setting.metadata.isPlanned).map((setting) => setting.key);
   assert.deepEqual(planned, [
-    "backend.write_timeout",
-    "backend.response_timeout",
     "max_response_mb",
     "max_window_mb",
     "api.host",

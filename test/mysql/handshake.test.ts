@@ -330,7 +330,7 @@ describe("decodeHandshakeResponse41()", () => {
 
   it("tells clients of old authentication apart from broken ones", () => {
     assert.throws(() => decodeHandshakeResponse41(hex("0d8500 000000 61707000")), isOldAuth);
-    for (const missing of [flag.CLIENT_PROTOCOL_41, flag.CLIENT_SECURE_CONNECTION, flag.CLIENT_PLUGIN_AUTH]) {
+    for (const missing of [flag.CLIENT_PROTOCOL_41, flag.CLIENT_SECURE_CONNECTION]) {
       assert.throws(() => decodeHandshakeResponse41(rawResponse(MYSQL & ~missing, tail("app\0\0\0"))), isOldAuth);
     }
     assert.throws(() => decodeHandshakeResponse41(hex("00")), MalformedPacketError);
@@ -340,6 +340,11 @@ describe("decodeHandshakeResponse41()", () => {
         return thrown instanceof MalformedPacketError || isOldAuth(thrown);
       },
     );
+  });
+
+  it("takes clients that know no plugins, as servers do", () => {
+    const flags = MYSQL & ~flag.CLIENT_PLUGIN_AUTH;
+    assert.equal(decodeHandshakeResponse41(rawResponse(flags, tail("app\0\0"))).authPluginName, "");
   });
 
   it("refuses names that servers would shorten or read differently", () => {

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
+import { decodeHandshakeV10 } from "../../src/mysql/handshake.ts";
 import {
+  acceptLogin,
   connectPeer,
   errPayload,
   type FakeBackend,
   GREETING,
   logIn,
+  loginPayload,
   OK_PAYLOAD,
   queryPayload,
   scriptedBackend,
@@ -112,5 +115,36 @@ describe("Session", () => {
     assert.ok(peer !== undefined);
     await peer.closed();
     assert.ok(Buffer.concat(peer.received).toString("latin1").includes("querycop_left_without_login"));
+  });
+
+  it("logs in a client that knows no authentication plugins", async () => {
+    const client = await connectPeer(proxy.port);
+    const greeting = decodeHandshakeV10((await client.expect()).payload);
+    const response = loginPayload(greeting, {
+      authPluginName: "mysql_native_password",
+      authResponse: Buffer.alloc(20),
+    });
+    const CLIENT_PLUGIN_AUTH_BYTE = 0x08;
+    response[2] = (response[2] ?? 0) & ~CLIENT_PLUGIN_AUTH_BYTE;
+    client.write(response, 1);
+    assert.equal((await client.expect()).payload[0], 0);
+    client.socket.destroy();
+  });
+
+  it("gives up a backend that does not begin its answer in time", async () => {
+    const silent = await startFakeBackend(async (peer) => {
+      await acceptLogin(peer);
+      await peer.read();
+      await peer.read();
+    });
+    const impatient = await startProxy({ backendPort: silent.port, backend: { responseTimeoutMs: 50 } });
+    const client = await logIn(impatient.port);
+    client.write(queryPayload("select sleep(100)"), 0);
+    const err = decodeErrPacket((await client.expect()).payload);
+    assert.equal(err.errorNumber, 1159);
+    const outcome = await impatient.untilEvent((event) => event.type === "statement-outcome");
+    assert.ok(outcome.type === "statement-outcome" && outcome.outcome === "unknown");
+    await impatient.close();
+    await silent.close();
   });
 });

@@ -104,6 +104,8 @@ function listenerOptions(options: HarnessOptions): ListenerOptions {
       tls: plaintextBackendTls(),
       connectTimeoutMs: 2_000,
       loginTimeoutMs: 2_000,
+      writeTimeoutMs: 5_000,
+      responseTimeoutMs: 0,
       region: undefined,
       role: undefined,
       pooler: undefined,
