@@ -137,8 +137,15 @@ async function runPymysql(target: ClientTarget, statements: readonly string[], t
   const { command, args } = root.command("usr/bin/python3", [script]);
   const { host, port, user, password = "", database, tls } = target;
   const request = { options: { host, port, user, password, database, tls }, statements };
-  // The interpreter looks for its library beside the loader, which is its executable as far as the kernel knows.
-  const env = { PYTHONHOME: root.path("usr"), PYTHONPATH: root.path("usr/lib/python3/dist-packages"), TZ: "UTC" };
+  const env = {
+    // The interpreter looks for its library beside the loader, which is its executable as far as the kernel knows.
+    PYTHONHOME: root.path("usr"),
+    PYTHONPATH: root.path("usr/lib/python3/dist-packages"),
+    // Unpacked packages are not compiled; without a place for it Python would do so at each start.
+    PYTHONDONTWRITEBYTECODE: undefined,
+    PYTHONPYCACHEPREFIX: root.path("pycache"),
+    TZ: "UTC",
+  };
   return await run(command, args, { input: JSON.stringify(request), env, timeoutMs });
 }
 
