@@ -12,6 +12,8 @@ export class Frame {
   /** The opening token; for a call, the name's token is the one before. */
   token = 0;
   functionClasses = 0;
+  /** Depth of the frame of the statement or subquery it belongs to, its own if it is one. */
+  blockDepth = 0;
   valueBase = 0;
   operatorBase = 0;
   /** The expression so far ends in an operand, so that an operator may follow. */

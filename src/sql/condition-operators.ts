@@ -104,8 +104,7 @@ function judgeFirstTerm(scan: ConditionScan, isAnd: boolean, token: number, inde
 
 /** Whether the token is the first one of a condition: behind WHERE and the like, or the parenthesis of an AND term. */
 function startsCondition(scan: ConditionScan, first: number): boolean {
-  let before = first - 1;
-  while (scan.kindAt(before) === T.LEFT_PAREN) before--;
+  const before = scan.beforeParentheses(first);
   const kind = scan.kindAt(before);
   if (kind === K.WHERE || kind === K.ON || kind === K.HAVING || kind === K.WHEN) return true;
   return before < first - 1 && (kind === K.AND || kind === K.NOT || kind === T.AND_AND);
@@ -113,8 +112,7 @@ function startsCondition(scan: ConditionScan, first: number): boolean {
 
 /** In `a OR 1=1 AND b` the constant makes the OR true for every row that has b. */
 function isBehindOr(scan: ConditionScan, first: number): boolean {
-  let before = first - 1;
-  while (scan.kindAt(before) === T.LEFT_PAREN) before--;
+  const before = scan.beforeParentheses(first);
   const kind = scan.kindAt(before);
   return kind === K.OR || kind === T.OR_OR || kind === K.XOR;
 }

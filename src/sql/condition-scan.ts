@@ -12,6 +12,7 @@ import {
   Frame,
 } from "./condition-frames.ts";
 import { judgeBranch, judgeCall, judgeItem, judgeSubquery } from "./condition-judge.ts";
+import { judgeHexLiteral, judgeTextLiteral } from "./condition-literals.ts";
 import { applyBinary, applyPrefix } from "./condition-operators.ts";
 import * as V from "./condition-values.ts";
 import {
@@ -54,6 +55,10 @@ export type EmitFinding = (
   detail: string | undefined,
 ) => void;
 
+const PARENTHESES_MAX = 200;
+const FRAMES_KEPT_MAX = 256;
+const VALUES_KEPT_MAX = 8192;
+
 /** One statement being scanned. The arrays grow and are kept for the next statement. */
 export class ConditionScan {
   tokens: Tokens = EMPTY_TOKENS;
@@ -91,6 +96,17 @@ export class ConditionScan {
     const frame = this.frame;
     judgeBranch(this, frame, frame, to - 1);
     this.tokens = EMPTY_TOKENS;
+    if (this.frames.length > FRAMES_KEPT_MAX) this.frames.length = FRAMES_KEPT_MAX;
+    if (this.attributes.length > VALUES_KEPT_MAX) this.#shrink();
+  }
+
+  /** One huge statement must not hold its memory for ever. */
+  #shrink(): void {
+    this.attributes = new Int32Array(256);
+    this.firsts = new Int32Array(256);
+    this.lasts = new Int32Array(256);
+    this.#operators = new Uint8Array(256);
+    this.#operatorTokens = new Int32Array(256);
   }
 
   get frame(): Frame {
@@ -118,6 +134,8 @@ export class ConditionScan {
 
   #literal(at: number, kind: number): void {
     const frame = this.frame;
+    if (kind === T.HEX_LITERAL) judgeHexLiteral(this, at);
+    else if (kind === T.STRING) judgeTextLiteral(this, at);
     if (frame.hasOperand) {
       this.#adjacent(at, kind);
       return;
@@ -377,9 +395,15 @@ export class ConditionScan {
 
   /** Whether the parenthesis, or those around it, hold a branch of a UNION. */
   #isUnionOperand(at: number): boolean {
-    let outer = at;
-    while (this.kindAt(outer - 1) === T.LEFT_PAREN) outer--;
-    return this.#isAfterUnion(outer);
+    return this.#isAfterUnion(this.beforeParentheses(at) + 1);
+  }
+
+  /** The token before `at` that is no opening parenthesis; looks past PARENTHESES_MAX of them, so that the cost is bounded. */
+  beforeParentheses(at: number): number {
+    let before = at - 1;
+    const stop = Math.max(-1, before - PARENTHESES_MAX);
+    while (before > stop && this.tokens.kinds[before] === T.LEFT_PAREN) before--;
+    return before;
   }
 
   #union(at: number): void {
@@ -405,7 +429,10 @@ export class ConditionScan {
   #push(kind: number, token: number, classes: number): void {
     this.depth++;
     if (this.depth === this.frames.length) this.frames.push(new Frame());
-    this.frame.open(kind, token, classes, this.valueCount, this.#operatorCount);
+    const frame = this.frame;
+    frame.open(kind, token, classes, this.valueCount, this.#operatorCount);
+    const isBlock = kind === FRAME_SUBQUERY || kind === FRAME_STATEMENT;
+    frame.blockDepth = isBlock ? this.depth : (this.frames[this.depth - 1] as Frame).blockDepth;
     if (kind === FRAME_SUBQUERY) this.subqueries++;
   }
 
@@ -466,11 +493,7 @@ export class ConditionScan {
 
   /** The statement or subquery that the current token belongs to. */
   #block(): Frame {
-    for (let depth = this.depth; depth > 0; depth--) {
-      const frame = this.frames[depth] as Frame;
-      if (frame.kind === FRAME_SUBQUERY) return frame;
-    }
-    return this.frames[0] as Frame;
+    return this.frames[this.frame.blockDepth] as Frame;
   }
 }
 
