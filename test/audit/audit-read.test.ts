@@ -103,20 +103,24 @@ test("readLines() and readLinesBackwards() agree for any content and line length
   });
 });
 
-test("followAudit() gives new records over rotations and restarts, each once", { timeout: 20_000 }, async () => {
+const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+test("followAudit() gives new records over rotations and restarts, each once", { timeout: 30_000 }, async () => {
   await withFolder(async (_folder, path) => {
     const stop = new AbortController();
     const first = openLog(path, { segmentBytesMax: 2000 });
-    first.append(intent(0));
-    const seen: unknown[] = [];
+    const seen: number[] = [];
+    let isFollowing = false;
     const following = (async () => {
-      for await (const record of followAudit(path, { types: ["statement-intent"] }, stop.signal)) {
-        seen.push(record["ordinal"]);
+      for await (const record of followAudit(path, { types: ["connect", "statement-intent"] }, stop.signal)) {
+        isFollowing = true;
+        if (record["type"] === "connect") continue;
+        seen.push(Number(record["ordinal"]));
         if (record["ordinal"] === 60) stop.abort();
       }
     })();
-    const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
-    await tick();
+    // "From now on" begins at a moment only the follower knows.
+    for (; !isFollowing; await tick()) first.append({ type: "connect", session: SESSION });
     for (let i = 1; i <= 40; i++) {
       first.append(intent(i));
       if (i % 10 === 0) await tick();
@@ -133,16 +137,21 @@ test("followAudit() gives new records over rotations and restarts, each once", {
   });
 });
 
-test("followAudit() waits for a log that does not exist yet", { timeout: 20_000 }, async () => {
+test("followAudit() waits for a log that does not exist yet", { timeout: 30_000 }, async () => {
   await withFolder(async (_folder, path) => {
     const stop = new AbortController();
-    const records = followAudit(path, { types: ["statement-intent"] }, stop.signal);
-    const next = records.next();
+    const records = followAudit(path, { types: ["connect"] }, stop.signal);
+    let isSeen = false;
+    const next = records.next().then((result) => {
+      isSeen = true;
+      return result;
+    });
+    await tick();
     const log = openLog(path);
-    log.append(intent(1));
-    assert.equal((await next).value?.["ordinal"], 1);
+    for (; !isSeen; await tick()) log.append({ type: "connect", session: SESSION });
+    assert.equal((await next).value?.["type"], "connect");
     stop.abort();
-    assert.equal((await records.next()).done, true);
+    while ((await records.next()).done !== true);
     await log.close();
   });
 });

@@ -180,6 +180,27 @@ test("a token that does not say when it ends is used for one login", async () =>
   assert.ok(tokens.every((token) => !token.reused));
 });
 
+test("logins with tokens for one use do not wait for each other", async () => {
+  const { manager, source } = setUp();
+  source.lifeSeconds = undefined;
+  await manager.mintToken(TARGET);
+  const held = gate();
+  source.gate = held.promise;
+  const logins = [1, 2, 3].map(() => manager.mintToken(TARGET));
+  await settle();
+  assert.equal(source.running, 3);
+  held.open();
+  await Promise.all(logins);
+});
+
+test("a token ends by the monotonic clock while the wall clock stands still", async () => {
+  const { manager, source, clock } = setUp();
+  await manager.mintToken(TARGET);
+  clock.monotonic += 14 * MINUTE;
+  assert.equal((await manager.mintToken(TARGET)).reused, false);
+  assert.equal(source.count, 2);
+});
+
 test("a token that ends within the margin is used for one login", async () => {
   const { manager, source } = setUp();
   source.lifeSeconds = 60;
