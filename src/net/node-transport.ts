@@ -1,6 +1,13 @@
 /** Transports on node:net and node:tls: for every runtime. */
 import { connect, createServer, isIP, type Socket } from "node:net";
-import { checkServerIdentity, connect as connectTls, type PeerCertificate, TLSSocket } from "node:tls";
+import {
+  checkServerIdentity,
+  connect as connectTls,
+  createServer as createTlsServer,
+  type PeerCertificate,
+  TLSSocket,
+  type TlsOptions,
+} from "node:tls";
 import { handshakeTimedOut, peerClosed, tlsError } from "./tls-errors.ts";
 import {
   ACCEPT_QUEUE_LENGTH,
@@ -47,7 +54,7 @@ class NodeTransport implements Transport {
   }
 
   write(bytes: Uint8Array): boolean {
-    return this.#socket.write(bytes);
+    return this.#socket.destroyed || this.#socket.write(bytes);
   }
 
   pause(): void {
@@ -74,17 +81,11 @@ class NodeTransport implements Transport {
     raw.pause();
     for (const event of SOCKET_EVENTS) raw.removeAllListeners(event);
     raw.on("error", () => {});
-    const secure = upgrade.role === "client" ? startAsClient(raw, upgrade) : startAsServer(raw, upgrade);
-    this.#socket = secure;
     try {
-      await handshakeDone(secure, raw, upgrade);
-      const certificate = secure.getPeerCertificate() as Partial<PeerCertificate> | null;
-      const peer: TlsPeer = {
-        protocol: secure.getProtocol() ?? "unknown",
-        cipher: secure.getCipher()?.name ?? "unknown",
-        certificate: certificate?.raw === undefined ? undefined : (certificate as PeerCertificate),
-      };
-      if (upgrade.role === "server") requireCertificate(secure, upgrade, peer);
+      const secure = await handshake(raw, upgrade);
+      this.#socket = secure;
+      const peer = peerOf(secure);
+      if (upgrade.role === "server" && upgrade.requestsCertificate) requireCertificate(secure, peer);
       if (this.#isDestroyed) throw peerClosed();
       this.#listen();
       return peer;
@@ -113,6 +114,34 @@ class NodeTransport implements Transport {
   }
 }
 
+/** Resolves with the TLS socket. Nothing times out by itself in an upgrade: the deadline is ours. */
+function handshake(raw: Socket, upgrade: TlsUpgrade): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      reject(error);
+    };
+    const succeed = (secure: TLSSocket): void => {
+      clearTimeout(timer);
+      resolve(secure);
+    };
+    const vanish = (): void => fail(peerClosed());
+    const timer = setTimeout(() => fail(handshakeTimedOut(upgrade.timeoutMs)), upgrade.timeoutMs);
+    raw.once("close", vanish);
+    raw.once("end", vanish);
+    if (upgrade.role === "server" && upgrade.requestsCertificate) {
+      startAsVerifyingServer(raw, upgrade, succeed, fail);
+      return;
+    }
+    const secure = upgrade.role === "client" ? startAsClient(raw, upgrade) : startAsServer(raw, upgrade);
+    // These stay: a late alert must not become an uncaught exception.
+    secure.on("error", fail);
+    secure.once("end", vanish);
+    secure.once("close", vanish);
+    secure.once(upgrade.role === "client" ? "secureConnect" : "secure", () => succeed(secure));
+  });
+}
+
 function startAsClient(raw: Socket, upgrade: TlsClientUpgrade): TLSSocket {
   const { context, serverName, verifies } = upgrade;
   return connectTls({
@@ -128,20 +157,39 @@ function startAsClient(raw: Socket, upgrade: TlsClientUpgrade): TLSSocket {
 
 function startAsServer(raw: Socket, upgrade: TlsServerUpgrade): TLSSocket {
   if (upgrade.initialData.length > 0) raw.unshift(upgrade.initialData);
-  return new TLSSocket(raw, {
-    isServer: true,
-    secureContext: upgrade.context,
-    requestCert: upgrade.requestsCertificate,
-    rejectUnauthorized: upgrade.requestsCertificate,
-  });
+  return new TLSSocket(raw, { isServer: true, secureContext: upgrade.context });
 }
 
 /**
- * SAFETY: Node and Deno finish the handshake of an upgraded socket even when the certificate is not trusted, and Deno
- * calls a client without any certificate authorized. Both must hold.
+ * A server of its own for one connection, which never listens.
+ *
+ * SAFETY: Node and Deno judge the certificate of a client only where a tls.Server received it; a bare TLSSocket finishes
+ * the handshake with any.
  */
-function requireCertificate(socket: TLSSocket, upgrade: TlsServerUpgrade, peer: TlsPeer): void {
-  if (!upgrade.requestsCertificate) return;
+function startAsVerifyingServer(
+  raw: Socket,
+  upgrade: TlsServerUpgrade,
+  succeed: (secure: TLSSocket) => void,
+  fail: (error: Error) => void,
+): void {
+  const options: TlsOptions & { readonly allowHalfOpen: boolean } = {
+    ...upgrade.contextOptions,
+    requestCert: true,
+    rejectUnauthorized: true,
+    allowHalfOpen: true,
+  };
+  const server = createTlsServer(options);
+  server.once("secureConnection", succeed);
+  server.on("tlsClientError", (error, secure) => {
+    secure.on("error", () => {});
+    fail(error);
+  });
+  if (upgrade.initialData.length > 0) raw.unshift(upgrade.initialData);
+  server.emit("connection", raw);
+}
+
+/** SAFETY: Deno calls a client without any certificate authorized. Both must hold. */
+function requireCertificate(socket: TLSSocket, peer: TlsPeer): void {
   if (peer.certificate === undefined) {
     throw tlsError("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE", "the peer showed no certificate");
   }
@@ -151,33 +199,13 @@ function requireCertificate(socket: TLSSocket, upgrade: TlsServerUpgrade, peer: 
   }
 }
 
-/** Nothing times out by itself in an upgrade: the deadline is ours. */
-function handshakeDone(secure: TLSSocket, raw: Socket, { role, timeoutMs }: TlsUpgrade): Promise<void> {
-  const event = role === "server" ? "secure" : "secureConnect";
-  return new Promise((resolve, reject) => {
-    const finish = (error?: Error): void => {
-      clearTimeout(timer);
-      secure.off(event, succeed);
-      secure.off("error", finish);
-      for (const socket of [secure, raw]) {
-        socket.off("close", vanish);
-        socket.off("end", vanish);
-      }
-      // A late alert must not become an uncaught exception; the transport's own listener takes over on success.
-      if (error !== undefined) secure.on("error", () => {});
-      if (error === undefined) resolve();
-      else reject(error);
-    };
-    const succeed = (): void => finish();
-    const vanish = (): void => finish(peerClosed());
-    const timer = setTimeout(() => finish(handshakeTimedOut(timeoutMs)), timeoutMs);
-    secure.once(event, succeed);
-    secure.once("error", finish);
-    for (const socket of [secure, raw]) {
-      socket.once("close", vanish);
-      socket.once("end", vanish);
-    }
-  });
+function peerOf(secure: TLSSocket): TlsPeer {
+  const certificate = secure.getPeerCertificate() as Partial<PeerCertificate> | null;
+  return {
+    protocol: secure.getProtocol() ?? "unknown",
+    cipher: secure.getCipher()?.name ?? "unknown",
+    certificate: certificate?.raw === undefined ? undefined : (certificate as PeerCertificate),
+  };
 }
 
 export class NodeNetwork implements Network {

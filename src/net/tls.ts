@@ -1,5 +1,5 @@
 /** The two TLS legs: what each mode verifies, and the upgrade of a leg in mid-connection. */
-import { createSecureContext, type SecureContext } from "node:tls";
+import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 import { QuerycopError } from "../base/errors.ts";
 import type { Leg } from "./leg.ts";
 import { explainBackendError, explainClientError } from "./tls-errors.ts";
@@ -113,18 +113,19 @@ function legacyCiphers(minVersion: TlsVersion): { ciphers?: string } {
 
 /** The certificate the proxy shows to its clients, replaceable while running. */
 export class ClientTls {
+  #contextOptions: SecureContextOptions;
   #context: SecureContext;
-  #asksForCertificate: boolean;
 
   constructor(options: ClientTlsOptions) {
-    this.#context = createClientContext(options);
-    this.#asksForCertificate = options.clientCa !== undefined;
+    this.#contextOptions = contextOptionsFrom(options);
+    this.#context = createSecureContext(this.#contextOptions);
   }
 
   /** New connections use the new material; running ones keep theirs. Throws and changes nothing if it does not load. */
   reload(options: ClientTlsOptions): void {
-    this.#context = createClientContext(options);
-    this.#asksForCertificate = options.clientCa !== undefined;
+    const contextOptions = contextOptionsFrom(options);
+    this.#context = createSecureContext(contextOptions);
+    this.#contextOptions = contextOptions;
   }
 
   /**
@@ -140,7 +141,8 @@ export class ClientTls {
       const upgrade = {
         role: "server",
         context: this.#context,
-        requestsCertificate: this.#asksForCertificate,
+        contextOptions: this.#contextOptions,
+        requestsCertificate: this.#contextOptions.ca !== undefined,
         initialData: rest,
         timeoutMs,
       } as const;
@@ -153,13 +155,13 @@ export class ClientTls {
   }
 }
 
-function createClientContext(options: ClientTlsOptions): SecureContext {
-  return createSecureContext({
+function contextOptionsFrom(options: ClientTlsOptions): SecureContextOptions {
+  return {
     cert: options.cert,
     key: options.key,
     minVersion: "TLSv1.2",
     ...(options.clientCa === undefined ? {} : { ca: options.clientCa }),
-  });
+  };
 }
 
 function identityOf({ protocol, cipher, certificate }: TlsPeer): TlsIdentity {

@@ -2,7 +2,7 @@
  * What a leg needs of a socket, and nothing else: bytes in both directions, half-close, and TLS started in
  * mid-connection. Two implementations exist, one on Bun's own sockets and one on node:net; network.ts picks one.
  */
-import type { PeerCertificate, SecureContext } from "node:tls";
+import type { PeerCertificate, SecureContext, SecureContextOptions } from "node:tls";
 
 /** Told what happens on a transport. Exactly one, from `attach` on; what arrives earlier is kept for it. */
 export interface TransportListener {
@@ -52,6 +52,8 @@ export interface TlsClientUpgrade {
 export interface TlsServerUpgrade {
   readonly role: "server";
   readonly context: SecureContext;
+  /** What the context was made of. */
+  readonly contextOptions: SecureContextOptions;
   /** A peer without a certificate that chains to the context's CA is refused. */
   readonly requestsCertificate: boolean;
   /** What was read behind the SSLRequest: the first bytes of the ClientHello, or empty. */
