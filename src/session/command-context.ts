@@ -1,6 +1,7 @@
 /** What the commands of one session share, and the few events that reach it from its legs. */
 import type { AuditEvent, AuditSession } from "../audit/audit-event.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
+import { CLIENT_MULTI_STATEMENTS } from "../mysql/constants.ts";
 import { decodeErrPacket, encodeErrPacket } from "../mysql/generic-response.ts";
 import type { HandshakeV10 } from "../mysql/handshake.ts";
 import { encodePacket, PacketReader } from "../mysql/packet.ts";
@@ -68,6 +69,7 @@ export class CommandContext {
     };
     this.subject = { ...subject, fixed: fixedSubject(subject) };
     this.state.capabilities = established.login.capabilities;
+    this.state.allowsMultiStatements = (established.login.capabilities.flags & CLIENT_MULTI_STATEMENTS) !== 0;
     const { dialect, version } = dialectOf(established.backendGreeting.serverVersion);
     this.state.dialect = dialect;
     this.state.serverVersionNumber = version;

@@ -38,7 +38,7 @@ export async function serveCommands(context: CommandContext): Promise<void> {
 }
 
 /** Carries out one command. Returns a promise where something has to be waited for. */
-function runCommand(context: CommandContext, packet: Packet): Promise<void> | undefined {
+function runCommand(context: CommandContext, packet: Packet): Promise<unknown> | undefined {
   context.lastActivityMs = context.clock.monotonicMs();
   context.client.leg.nextSequenceId = (packet.lastSequenceId + 1) & 0xff;
   if (packet.sequenceId !== 0) {
@@ -71,7 +71,7 @@ function decode(context: CommandContext, packet: Packet, row: CommandRow): Comma
   }
 }
 
-function dispatch(context: CommandContext, packet: Packet, command: Command): Promise<void> | undefined {
+function dispatch(context: CommandContext, packet: Packet, command: Command): Promise<unknown> | undefined {
   const { name } = command;
   switch (name) {
     case "COM_QUERY":
@@ -100,6 +100,8 @@ function dispatch(context: CommandContext, packet: Packet, command: Command): Pr
       if (context.state.prepared.has(command.statementId)) return forwardCommand(context, packet, name);
       refuseStatementId(context, command.statementId);
       return undefined;
+    case "COM_SET_OPTION":
+      return setOption(context, packet, command.option);
     case "COM_QUIT":
       context.backend.send({ kind: "command", name }, packet.wire);
       context.backend.end();
@@ -137,6 +139,16 @@ function runExecute(context: CommandContext, packet: Packet, sentId: number): Pr
   }
   refuseStatementId(context, sentId);
   return undefined;
+}
+
+/** MYSQL_OPTION_MULTI_STATEMENTS_ON of enum_mysql_set_option. */
+const MULTI_STATEMENTS_ON = 0;
+
+async function setOption(context: CommandContext, packet: Packet, option: number): Promise<void> {
+  const { outcome } = await forwardCommand(context, packet, "COM_SET_OPTION");
+  // SAFETY: switched off only on the server's word, switched on whatever it said: the stricter reading of a text.
+  if (option === MULTI_STATEMENTS_ON) context.state.allowsMultiStatements = true;
+  else if (outcome === "ok") context.state.allowsMultiStatements = false;
 }
 
 function refuseStatementId(context: CommandContext, statementId: number): void {

@@ -26,6 +26,8 @@ export interface SessionVariables {
 export class SessionState {
   user = "";
   capabilities: Capabilities = { flags: 0, mariadb: 0 };
+  /** Whether the server runs more than the first statement of a text: a capability, or COM_SET_OPTION later. */
+  allowsMultiStatements = false;
   dialect: Dialect = "mysql";
   /** 90704 for 9.7.4; undefined when the server's version text has no number. */
   serverVersionNumber: number | undefined;

@@ -1,9 +1,5 @@
 /** The session in the terms of SQL analysis and policy: how the server will read a text, and who asks. */
-import {
-  CLIENT_MULTI_STATEMENTS,
-  SERVER_STATUS_ANSI_QUOTES,
-  SERVER_STATUS_NO_BACKSLASH_ESCAPES,
-} from "../mysql/constants.ts";
+import { SERVER_STATUS_ANSI_QUOTES, SERVER_STATUS_NO_BACKSLASH_ESCAPES } from "../mysql/constants.ts";
 import { type Dialect, SQL_MODE, type SqlContext } from "../sql/facts.ts";
 import type { SessionState } from "./session-state.ts";
 import type { SessionSubject } from "./statement-judge.ts";
@@ -18,7 +14,7 @@ export function sqlContextOf(state: SessionState, command: string): SqlContext {
     charset: variables.characterSet,
     schema: variables.schema,
     // Servers refuse several statements in one PREPARE.
-    multiStatements: command !== "COM_STMT_PREPARE" && (state.capabilities.flags & CLIENT_MULTI_STATEMENTS) !== 0,
+    multiStatements: command !== "COM_STMT_PREPARE" && state.allowsMultiStatements,
   };
 }
 

@@ -79,7 +79,7 @@ async function sendAndRelay(
 }
 
 /** Sends a command that carries no statement and relays what comes back. */
-export async function forwardCommand(context: CommandContext, packet: Packet, name: CommandName): Promise<void> {
+export async function forwardCommand(context: CommandContext, packet: Packet, name: CommandName): Promise<ResponseEnd> {
   const shape = COMMANDS[packet.payload[0] ?? 0]?.response;
   if (shape === undefined || shape === "none" || shape === "login") throw new Error(`${name} cannot be forwarded`);
   context.backend.send({ kind: "command", name }, packet.wire);
@@ -87,6 +87,7 @@ export async function forwardCommand(context: CommandContext, packet: Packet, na
   context.isInsideResponse = false;
   if (name === "COM_RESET_CONNECTION" && end.outcome === "ok") context.state.reset();
   context.state.afterResponse(end);
+  return end;
 }
 
 function trackerFor(context: CommandContext, shape: ResponseShape, lastSequenceId: number): ResponseTracker {
