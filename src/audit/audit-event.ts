@@ -36,16 +36,16 @@ const oneOf = <W extends string>(words: readonly W[], doc: string): Field<"word"
   doc,
 });
 /** How a statement came to its end. `unknown`: the backend was lost before it answered, so it may have run. */
-export const STATEMENT_OUTCOMES = ["ok", "error", "unknown", "client-gone", "cut-off", "not-sent"] as const;
+const STATEMENT_OUTCOMES = ["ok", "error", "unknown", "client-gone", "cut-off", "not-sent"] as const;
 
 /** Which form of the statement's text the record holds. */
-export const TEXT_FORMS = ["digest", "redacted", "raw", "none"] as const;
+const TEXT_FORMS = ["digest", "redacted", "raw", "none"] as const;
 
 /** The words of a policy decision, as everywhere in querycop. */
-export const DECISION_ACTIONS = ["allow", "warn", "block", "require-approval"] as const;
+const DECISION_ACTIONS = ["allow", "warn", "block", "require-approval"] as const;
 
 /** What ended a hold. */
-export const APPROVAL_VERDICTS = ["approved", "denied", "expired", "cancelled"] as const;
+const APPROVAL_VERDICTS = ["approved", "denied", "expired", "cancelled"] as const;
 
 const statementFields = {
   session: must("session", "The session the statement came in on"),

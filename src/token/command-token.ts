@@ -20,8 +20,8 @@ export interface CommandTokenOptions {
 
 const STDOUT_BYTES_MAX = 16_384;
 const STDERR_BYTES_MAX = 4096;
-export const TOKEN_BYTES_MIN = 20;
-export const TOKEN_BYTES_MAX = 8192;
+const TOKEN_BYTES_MIN = 20;
+const TOKEN_BYTES_MAX = 8192;
 
 /** A shell that ended has written its output; what still holds the pipe open after this is a process it left behind. */
 const GRACE_MS = 100;
