@@ -93,6 +93,9 @@ interface TargetState {
   isSingleUse: boolean;
 }
 
+/** RDS wants fewer new IAM connections than this in a second. */
+const SERVER_LOGINS_PER_SECOND = 200;
+
 type Limits = { readonly [K in keyof typeof DEFAULTS]: number };
 
 const DEFAULTS = {
@@ -373,7 +376,11 @@ export class TokenManager {
 
   #newPace(server: string): LoginPace {
     const { loginsPerSecond, loginBurst, loginWaitMsMax } = this.#limits;
-    const pace = new LoginPace({ perSecond: loginsPerSecond, burst: loginBurst, waitMsMax: loginWaitMsMax });
+    // Whoever stays below the server's limit on average stays below it in the first second as well.
+    const room =
+      loginsPerSecond < SERVER_LOGINS_PER_SECOND ? SERVER_LOGINS_PER_SECOND - 1 - loginsPerSecond : loginBurst;
+    const burst = Math.max(1, Math.min(loginBurst, room));
+    const pace = new LoginPace({ perSecond: loginsPerSecond, burst, waitMsMax: loginWaitMsMax });
     this.#paces.set(server, pace);
     return pace;
   }
