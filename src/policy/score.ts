@@ -1,0 +1,195 @@
+/** Facts in, points out: which rules apply to a reading and what they add up to. */
+
+import { FINDING_NAMES, type Finding, type StatementFacts } from "../sql/facts.ts";
+import { isExecuted } from "./effects.ts";
+import type { DecisionAction, RuleCategory } from "./policy.ts";
+import type { Evidence, PointsOf, Rule, RuleHit, RuleInput } from "./rule.ts";
+import { RULES_BY_FINDING, RULES_BY_KIND, RULES_WITH_TEST, ruleOf } from "./rules.ts";
+import type { ResolvedSettings } from "./settings.ts";
+
+export type RiskLevel = "low" | "medium" | "high" | "critical";
+
+/** Lowest score of each level. */
+export const LEVEL_SCORES = { low: 0, medium: 25, high: 50, critical: 80 } as const;
+
+export function levelOf(score: number): RiskLevel {
+  if (score >= LEVEL_SCORES.critical) return "critical";
+  if (score >= LEVEL_SCORES.high) return "high";
+  return score >= LEVEL_SCORES.medium ? "medium" : "low";
+}
+
+/** What one category can add to a statement. Habits alone never make a statement more than low. */
+export const CATEGORY_POINTS_MAX: { readonly [Category in RuleCategory]?: number } = {
+  hygiene: 15,
+  recon: 45,
+  obfuscation: 60,
+};
+
+export interface ScoredReading {
+  readonly score: number;
+  /** The hits that make up the score, and those that decide by themselves; heaviest first. */
+  readonly hits: readonly RuleHit[];
+}
+
+/** Categories that matter even when the statement is only planned: parts of it may be evaluated while planning. */
+const PLANNED_CATEGORIES: ReadonlySet<RuleCategory> = new Set([
+  "injection",
+  "obfuscation",
+  "recon",
+  "file",
+  "cloud",
+  "access",
+  "policy",
+]);
+
+/** Every rule that applies to the reading, before caps and exceptions, one hit per rule and statement. */
+export function collectHits(input: RuleInput, resolved: ResolvedSettings): RuleHit[] {
+  const collector = new HitCollector(input, resolved);
+  for (const finding of input.reading.findings) collector.addFinding(finding);
+  const { statements } = input.reading;
+  for (let index = 0; index < statements.length; index++) {
+    const statement = statements[index];
+    if (statement !== undefined) collector.addStatement(statement, index);
+  }
+  if (!input.reading.understood) collector.addNotUnderstood();
+  return collector.hits;
+}
+
+class HitCollector {
+  readonly hits: RuleHit[] = [];
+  readonly #input: RuleInput;
+  readonly #resolved: ResolvedSettings;
+
+  constructor(input: RuleInput, resolved: ResolvedSettings) {
+    this.#input = input;
+    this.#resolved = resolved;
+  }
+
+  addFinding(finding: Finding): void {
+    const rules = RULES_BY_FINDING.get(finding.what);
+    if (rules === undefined) return;
+    for (const rule of rules) {
+      const points = pointsOf<Finding>(rule.findings?.[finding.what], finding, this.#input);
+      if (points === 0) continue;
+      const text = FINDING_NAMES[finding.what];
+      const reason = finding.detail === undefined ? text : `${text} (${finding.detail})`;
+      this.#add(rule, finding.statement, { points, start: finding.start, end: finding.end, reason });
+    }
+  }
+
+  addStatement(statement: StatementFacts, index: number): void {
+    for (const rule of RULES_BY_KIND.get(statement.kind) ?? []) {
+      const points = pointsOf<StatementFacts>(rule.kinds?.[statement.kind], statement, this.#input);
+      if (points !== 0) this.#add(rule, index, { points, start: statement.start, end: statement.end });
+    }
+    for (const rule of RULES_WITH_TEST) {
+      const evidence = rule.test?.(statement, this.#input);
+      if (evidence !== undefined) this.#add(rule, index, evidence);
+    }
+  }
+
+  addNotUnderstood(): void {
+    const { notUnderstood } = this.#input.reading;
+    const { start, end } = notUnderstood ?? { start: 0, end: this.#input.analysis.sql.length };
+    const reason = `the statement is not understood (${notUnderstood?.reason ?? "unknown-statement"})`;
+    const action = this.#input.settings.notUnderstood;
+    this.#add(ruleOf("dyn.unknown"), undefined, { points: 40, start, end, reason, action });
+  }
+
+  #add(rule: Rule, statement: number | undefined, evidence: Evidence): void {
+    const state = this.#resolved.ruleStates.get(rule.id);
+    if (state?.isOff === true) return;
+    const of = statement === undefined ? undefined : this.#input.reading.statements[statement];
+    if (of !== undefined && !isExecuted(of) && !PLANNED_CATEGORIES.has(rule.category)) return;
+    const action: DecisionAction | undefined = state?.action ?? evidence.action;
+    const points = action === "allow" ? 0 : (state?.points ?? evidence.points);
+    const hit: RuleHit = {
+      id: rule.id,
+      category: rule.category,
+      points,
+      statement,
+      start: evidence.start,
+      end: evidence.end,
+      reason: evidence.reason ?? rule.title,
+      ...(action === undefined ? {} : { action }),
+    };
+    this.#keepBest(rule, hit, state?.points === undefined);
+  }
+
+  /** One hit per rule and statement: the heaviest, or the sum where the rule adds up. */
+  #keepBest(rule: Rule, hit: RuleHit, mayAddUp: boolean): void {
+    const index = this.hits.findIndex(({ id, statement }) => id === hit.id && statement === hit.statement);
+    const known = this.hits[index];
+    if (known === undefined) {
+      this.hits.push(hit);
+    } else if (rule.sumMax !== undefined && mayAddUp && known.reason !== hit.reason) {
+      const heavier = hit.points > known.points ? hit : known;
+      this.hits[index] = { ...heavier, points: Math.min(rule.sumMax, known.points + hit.points) };
+    } else if (hit.points > known.points) {
+      this.hits[index] = hit;
+    }
+  }
+}
+
+function pointsOf<Fact>(points: PointsOf<Fact> | undefined, fact: Fact, input: RuleInput): number {
+  if (points === undefined) return 0;
+  return typeof points === "number" ? points : points(fact, input);
+}
+
+/**
+ * Adds up: within a statement every rule once, under the caps; a statement that carries another one counts with it,
+ * except stored code, which counts as much as its worst statement; the packet counts as its worst statement.
+ */
+export function addUp(hits: readonly RuleHit[], statements: readonly StatementFacts[]): ScoredReading {
+  const own = statements.map((_, index) => sumWithCaps(hits, index));
+  const totals = foldNested(own, statements);
+  let worst = -1;
+  for (let index = 0; index < statements.length; index++) {
+    if (statements[index]?.parent !== undefined) continue;
+    if (worst < 0 || (totals[index] ?? 0) > (totals[worst] ?? 0)) worst = index;
+  }
+  const packetIndex = statements[worst]?.packetIndex;
+  const score = Math.min(100, (totals[worst] ?? 0) + sumWithCaps(hits, undefined));
+  const counted = hits.filter(
+    (hit) =>
+      hit.action !== undefined || hit.statement === undefined || statements[hit.statement]?.packetIndex === packetIndex,
+  );
+  return { score, hits: counted.sort((left, right) => right.points - left.points) };
+}
+
+function sumWithCaps(hits: readonly RuleHit[], statement: number | undefined): number {
+  let sum = 0;
+  let capped: Partial<Record<RuleCategory, number>> | undefined;
+  for (const hit of hits) {
+    if (hit.statement !== statement) continue;
+    const max = CATEGORY_POINTS_MAX[hit.category];
+    if (max === undefined) {
+      sum += hit.points;
+      continue;
+    }
+    capped ??= {};
+    const before = capped[hit.category] ?? 0;
+    const after = Math.min(max, before + hit.points);
+    capped[hit.category] = after;
+    sum += after - before;
+  }
+  return sum;
+}
+
+const BODY_ORIGINS: ReadonlySet<StatementFacts["within"]> = new Set(["body", "event-body", "trigger-body"]);
+
+/** Children come after their parents, so one pass from the end folds every depth. */
+function foldNested(own: readonly number[], statements: readonly StatementFacts[]): number[] {
+  const added = new Array<number>(own.length).fill(0);
+  const body = new Array<number>(own.length).fill(0);
+  const totals = new Array<number>(own.length).fill(0);
+  for (let index = own.length - 1; index >= 0; index--) {
+    const total = Math.max((own[index] ?? 0) + (added[index] ?? 0), body[index] ?? 0);
+    totals[index] = total;
+    const statement = statements[index];
+    if (statement?.parent === undefined) continue;
+    const into = BODY_ORIGINS.has(statement.within) ? body : added;
+    into[statement.parent] = Math.max(into[statement.parent] ?? 0, total);
+  }
+  return totals;
+}

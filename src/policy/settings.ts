@@ -1,0 +1,98 @@
+/** The settings that hold for one subject now, ready to use: profiles applied, overrides looked up once per rule. */
+
+import {
+  applyFragment,
+  type DecisionAction,
+  matchesProfile,
+  type Policy,
+  type Settings,
+  type Subject,
+} from "./policy.ts";
+import { RULES } from "./rules.ts";
+
+/** What the policy makes of one rule. */
+export interface RuleState {
+  readonly isOff: boolean;
+  /** The rule set is in observe mode: the rule is reported and decides nothing. */
+  readonly isObserved: boolean;
+  readonly points: number | undefined;
+  readonly action: DecisionAction | undefined;
+}
+
+export interface ResolvedSettings {
+  /** Unique per resolved set within the process, so that caches can key on it. */
+  readonly serial: number;
+  readonly settings: Settings;
+  /** Names of the profiles that apply, in order. */
+  readonly profiles: readonly string[];
+  readonly ruleStates: ReadonlyMap<string, RuleState>;
+  readonly hasObservedRules: boolean;
+}
+
+/** SAFETY: these follow the profile alone; neither override, rule set nor exception reaches them. */
+export const UNBYPASSABLE_RULES: ReadonlySet<string> = new Set(["pol.readonly"]);
+
+const RESOLVED_COUNT_MAX = 2048;
+
+interface Resolver {
+  readonly bySubject: Map<string, ResolvedSettings>;
+  readonly byProfiles: Map<string, ResolvedSettings>;
+}
+
+const resolvers = new WeakMap<Policy, Resolver>();
+let nextSerial = 1;
+
+/**
+ * The settings for a subject at a moment. Remembered per policy, so that asking for every statement is cheap.
+ * The same set of matching profiles always gives the same object.
+ */
+export function resolveSettings(policy: Policy, subject: Subject, wallMs: number): ResolvedSettings {
+  let resolver = resolvers.get(policy);
+  if (resolver === undefined) {
+    resolver = { bySubject: new Map(), byProfiles: new Map() };
+    resolvers.set(policy, resolver);
+  }
+  const key = policy.profiles.length === 0 ? "" : subjectKey(policy, subject, wallMs);
+  const known = resolver.bySubject.get(key);
+  if (known !== undefined) return known;
+  const matching = policy.profiles.filter((profile) => matchesProfile(profile.match, subject, wallMs));
+  const profileKey = JSON.stringify(matching.map((profile) => profile.name));
+  let resolved = resolver.byProfiles.get(profileKey);
+  if (resolved === undefined) {
+    const settings = matching.reduce((base, profile) => applyFragment(base, profile.settings), policy.base);
+    resolved = compileSettings(
+      settings,
+      matching.map((profile) => profile.name),
+    );
+    resolver.byProfiles.set(profileKey, resolved);
+  }
+  if (resolver.bySubject.size >= RESOLVED_COUNT_MAX) resolver.bySubject.clear();
+  resolver.bySubject.set(key, resolved);
+  return resolved;
+}
+
+/** Everything a profile can match on. The parts are joined by a character that no name may hold. */
+function subjectKey(policy: Policy, subject: Subject, wallMs: number): string {
+  const minute = policy.dependsOnTime ? Math.floor(wallMs / 60_000) : 0;
+  return `${subject.user}\n${subject.role ?? ""}\n${subject.schema ?? ""}\n${subject.clientAddress}\n${subject.listener}\n${subject.isTls}\n${minute}`;
+}
+
+/** Looks up overrides and rule-set modes for every rule. */
+export function compileSettings(settings: Settings, profiles: readonly string[]): ResolvedSettings {
+  const ruleStates = new Map<string, RuleState>();
+  let hasObservedRules = false;
+  for (const { id, category } of RULES) {
+    const isFixed = UNBYPASSABLE_RULES.has(id);
+    const mode = isFixed ? "enforce" : (settings.categoryModes.get(category) ?? "enforce");
+    const override = isFixed ? undefined : settings.overrides.findLast(({ rule }) => rule.matches(id));
+    const isObserved = mode === "observe";
+    if (isObserved) hasObservedRules = true;
+    ruleStates.set(id, {
+      isOff: mode === "off" || override?.isOff === true,
+      isObserved,
+      points: override?.points,
+      action: override?.action,
+    });
+  }
+  return { serial: nextSerial++, settings, profiles, ruleStates, hasObservedRules };
+}
