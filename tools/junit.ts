@@ -49,10 +49,11 @@ export function judgeRun(
   exitCode: number,
 ): { totals: TestTotals; skippedNames: readonly string[]; problems: string[] } {
   const report = readReport(xml ?? "");
-  const problems = files
-    .filter((file) => !report.files.has(file))
-    .map((file) => `${file} reported no test: it crashed, ended the runner or is empty`);
+  const silent = files.filter((file) => !report.files.has(file));
+  const problems = silent.map((file) => `${file} reported no test: it crashed, ended the runner or is empty`);
   if (files.length === 0) problems.push("there is no test file");
+  // With Deno one file that cannot be loaded keeps all others from running.
+  else if (report.files.size === 0) problems.splice(0, problems.length, "the runner reported no test at all");
   if (exitCode !== 0 && report.failed === 0 && problems.length === 0) {
     problems.push(`the runner ended with ${exitCode} although no test failed`);
   }

@@ -60,7 +60,9 @@ test("judgeRun() fails a file that reported nothing, whatever the exit code", ()
 });
 
 test("judgeRun() fails a run without a report", () => {
-  assert.deepEqual(judgeRun(["test/a.test.ts"], undefined, 0).totals, { passed: 0, failed: 1, skipped: 0 });
+  const { totals, problems } = judgeRun(["test/a.test.ts", "test/b.test.ts"], undefined, 0);
+  assert.deepEqual(totals, { passed: 0, failed: 1, skipped: 0 });
+  assert.deepEqual(problems, ["the runner reported no test at all"]);
 });
 
 test("judgeRun() does not trust a report that was cut off", () => {
