@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { renderExample, renderReference } from "../src/config/reference.ts";
+import { renderRulesMarkdown } from "../src/policy/rules-doc.ts";
 import { renderAuditJsonSchema, renderAuditPage } from "./audit-documents.ts";
 import { renderJsonSchema } from "./json-schema.ts";
 import { renderProtocolCoverage } from "./protocol-coverage.ts";
@@ -16,6 +17,7 @@ interface GeneratedDocument {
 }
 
 const DOCUMENTS: readonly GeneratedDocument[] = [
+  { path: "docs/rules.md", render: renderRulesMarkdown },
   { path: "docs/configuration.md", render: renderReference },
   { path: "querycop.example.yaml", render: renderExample },
   { path: "docs/querycop.schema.json", render: renderJsonSchema },

@@ -370,14 +370,14 @@ const ADMINISTRATION: readonly Rule[] = [
   {
     id: "adm.setvar",
     category: "admin",
-    points: "5-70",
+    points: "3-80",
     title: "A variable that guards logging, files, checks or lexing is changed",
     rewrite: "Leave the variable as the server's administrator set it",
     example: { sql: "SET SESSION sql_log_bin = 0" },
     findings: {
       "set-guarded-variable": guardedVariablePoints,
       "set-lexing-mode": 20,
-      "set-charset": 40,
+      "set-charset": 80,
       "hint-set-var": 5,
     },
   },
