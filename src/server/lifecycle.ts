@@ -8,6 +8,7 @@ import type { ListenTarget } from "../net/transport.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
 import type { AuditTrail, SessionServices } from "../session/session-services.ts";
 import type { StatementJudge } from "../session/statement-judge.ts";
+import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import { AllowAllJudge } from "./allow-all-judge.ts";
 import { openAudit } from "./audit-setup.ts";
@@ -24,6 +25,8 @@ export interface ServeOptions {
 const SWEEP_MS = 1_000;
 /** Ids given to clients that are greeted before their backend is dialled: away from the ids servers count up. */
 const OWN_CONNECTION_ID_FIRST = 0x40000000;
+/** Logins that may wait for a place to mint; further ones are told to try again. */
+const WAITING_MINTS_MAX = 256;
 
 /** Runs until a signal ends it; resolves with the exit code. A listener that cannot be opened ends it with 1. */
 export async function serve(config: Config, options: ServeOptions): Promise<number> {
@@ -66,11 +69,14 @@ class ProxyProcess {
   readonly #judge: StatementJudge = new AllowAllJudge();
   readonly #servers: ProxyServer[] = [];
   readonly #tokens: TokenManager[] = [];
+  /** One cap on token commands for the whole process, however many listeners there are. */
+  readonly #mintSlots: MintSlots;
   #nextOwnId = OWN_CONNECTION_ID_FIRST;
 
   constructor(config: Config, logger: Logger, audit: AuditTrail) {
     this.#config = config;
     this.#logger = logger;
+    this.#mintSlots = new MintSlots(config.token.childrenMax, WAITING_MINTS_MAX);
     this.#audit = audit;
     const descriptorsAllow = connectionsAllowedByDescriptors();
     if (descriptorsAllow < config.maxConnections) {
@@ -119,7 +125,7 @@ class ProxyProcess {
 
   #servicesFor(listener: ListenerConfig, logger: Logger): SessionServices {
     const record = recorder(this.#audit);
-    const tokens = tokenManager(listener, this.#config.token, logger, (report) => {
+    const tokens = tokenManager(listener, this.#config.token, this.#mintSlots, logger, (report) => {
       record({
         type: "token-mint",
         host: report.target.host,

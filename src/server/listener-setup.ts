@@ -9,6 +9,7 @@ import type { BackendOptions, ListenerOptions } from "../session/listener-option
 import { parsePublicKey } from "../session/local-key.ts";
 import { UserDirectory } from "../session/user-directory.ts";
 import { CommandTokenSource } from "../token/command-token.ts";
+import type { MintSlots } from "../token/mint-slots.ts";
 import { RdsTokenSource } from "../token/rds-token.ts";
 import type { TokenSource } from "../token/token.ts";
 import { type MintReport, TokenManager } from "../token/token-manager.ts";
@@ -96,6 +97,7 @@ function userDirectory(config: ListenerConfig): UserDirectory | undefined {
 export function tokenManager(
   config: ListenerConfig,
   limits: Config["token"],
+  slots: MintSlots,
   logger: Logger,
   onMint: (report: MintReport) => void,
 ): TokenManager | undefined {
@@ -105,7 +107,7 @@ export function tokenManager(
     source,
     logger,
     users: config.iamUsers,
-    mintsMax: limits.childrenMax,
+    slots,
     targetsMax: limits.cacheEntriesMax,
     expiryMarginMs: limits.expiryMarginMs,
     failureMs: limits.failureCacheMs,
