@@ -12,7 +12,9 @@ import type { SessionRegistry } from "./session-registry.ts";
 
 /** How long a client that was turned away may take to read why. */
 const TURN_AWAY_MS = 1_000;
-/** Clients turned away that may linger at a time: each holds a descriptor, and there may be none to spare. */
+/** In a crowd: just enough for the words to leave this process. */
+const TURN_AWAY_HURRIED_MS = 10;
+/** Clients turned away that may take their time: each holds a descriptor, and there may be none to spare. */
 const TURNED_AWAY_MAX = 16;
 
 export class ProxyServer {
@@ -75,7 +77,7 @@ export class ProxyServer {
       this.#turnedAway--;
       transport.destroy();
     };
-    const timer = setTimeout(leave, this.#turnedAway < TURNED_AWAY_MAX ? TURN_AWAY_MS : 0);
+    const timer = setTimeout(leave, this.#turnedAway < TURNED_AWAY_MAX ? TURN_AWAY_MS : TURN_AWAY_HURRIED_MS);
     timer.unref();
     this.#turnedAway++;
     transport.attach({ receive: () => {}, receiveDrain: () => {}, receiveEnd: leave, receiveClose: leave });
@@ -90,15 +92,20 @@ function removeStaleSocket(path: string): void {
   if (existing?.isSocket() === true) unlinkSync(path);
 }
 
-/** Sessions take two descriptors each; past the limit Bun would spin on accept without serving anybody. */
+/**
+ * How many sessions the limit on open files allows: each takes two descriptors, and past the limit Bun would spin on
+ * accept without serving anybody. Some are kept for what comes and goes besides: attempts to connect, connections being
+ * left or turned away, token commands, files.
+ */
 export function connectionsAllowedByDescriptors(): number {
-  const RESERVE = 64;
   try {
     const line = readFileSync("/proc/self/limits", "latin1")
       .split("\n")
       .find((text) => text.startsWith("Max open files"));
     const soft = Number(line?.split(" ").filter((word) => word !== "")[3]);
-    return Number.isFinite(soft) ? Math.max(1, Math.floor((soft - RESERVE) / 2)) : Number.MAX_SAFE_INTEGER;
+    if (!Number.isFinite(soft)) return Number.MAX_SAFE_INTEGER;
+    const reserve = 64 + Math.floor(soft / 16);
+    return Math.max(1, Math.floor((soft - reserve) / 2));
   } catch {
     return Number.MAX_SAFE_INTEGER;
   }
