@@ -1,6 +1,7 @@
 /** What the commands of one session share, and the few events that reach it from its legs. */
 import type { AuditEvent, AuditSession } from "../audit/audit-event.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
+import type { CloseReason } from "../base/errors.ts";
 import { CLIENT_MULTI_STATEMENTS } from "../mysql/constants.ts";
 import { decodeErrPacket, encodeErrPacket } from "../mysql/generic-response.ts";
 import type { HandshakeV10 } from "../mysql/handshake.ts";
@@ -45,6 +46,8 @@ export class CommandContext {
   /** True from the first byte of a response to its last: nothing of ours may be written then. */
   isInsideResponse = false;
   lastActivityMs: number = SYSTEM_CLOCK.monotonicMs();
+  /** Why the session ends where no error says so. */
+  endReason: CloseReason | undefined;
 
   constructor(options: CommandContextOptions) {
     const { established, services } = options;
@@ -87,7 +90,9 @@ export class CommandContext {
 
   /** The backend is gone. A client that waits for nothing is told by the end of its connection, as by a server. */
   backendDied(): void {
-    if (this.isIdle) this.client.leg.destroy();
+    if (!this.isIdle || this.client.leg.isDead) return;
+    this.endReason ??= "backend-closed";
+    this.client.leg.destroy();
   }
 
   /**
@@ -98,6 +103,7 @@ export class CommandContext {
     if (!this.isIdle) return;
     const chunk = this.backend.takeChunk();
     const farewell = chunk === undefined ? undefined : readFarewell(chunk);
+    this.endReason ??= chunk === undefined || farewell !== undefined ? "backend-closed" : "backend-protocol";
     if (farewell !== undefined) this.client.leg.write(encodePacket(encodeErrPacket(farewell), 0));
     else if (chunk !== undefined) {
       this.services.logger.warn("backend spoke out of turn", { client: this.clientAddress, bytes: chunk.length });

@@ -161,7 +161,10 @@ export class Session {
     // A handshake that failed leaves a dead leg too, and says more than that.
     const hasOwnReason = failure?.code === "QC_INTERNAL" || failure?.code === "QC_CLIENT_TLS";
     const clientVanished = this.#client.leg.isDead && !hasOwnReason;
-    const reason = this.#closeReason ?? (clientVanished ? "client-closed" : (failure?.closeReason ?? "client-closed"));
+    const reason =
+      this.#closeReason ??
+      this.#commands?.endReason ??
+      (clientVanished ? "client-closed" : (failure?.closeReason ?? "client-closed"));
     const told = failure !== undefined && !this.#client.leg.isDead ? this.#tellClient(failure) : undefined;
     this.#commands?.close();
     this.#log(failure, reason);
@@ -211,7 +214,8 @@ export class Session {
     const timer = setTimeout(() => leg.destroy(), LINGER_MS);
     leg.end();
     while (!leg.isDead && !leg.isEnded) {
-      if (leg.takeChunk() === undefined) await leg.waitReadable();
+      // Not waitReadable(): after a timeout that returns at once, and this loop would never leave the processor.
+      if (leg.takeChunk() === undefined) await leg.nextEvent();
     }
     clearTimeout(timer);
     leg.destroy();
