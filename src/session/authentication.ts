@@ -13,6 +13,7 @@ import { QuerycopError } from "../base/errors.ts";
 import { CLIENT_PLUGIN_AUTH } from "../mysql/constants.ts";
 import type { ErrPacket, OkPacket } from "../mysql/generic-response.ts";
 import { type AuthSwitchRequest, decodeAuthPacket, encodeAuthMoreData } from "../mysql/handshake.ts";
+import type { Packet } from "../mysql/packet.ts";
 import type { BackendGate, Permit } from "./backend-gate.ts";
 import type { ClientPeer } from "./client-peer.ts";
 import { type LoginTokens, withNul } from "./login-tokens.ts";
@@ -174,17 +175,21 @@ class Exchange {
       );
     }
     this.#context.client.sendPayload(encodeAuthMoreData(pem));
-    const reply = await this.#context.client.expectLoginPacket("waiting for the encrypted password");
+    const reply = await this.#clientReply("waiting for the encrypted password");
     this.#context.backend.sendPayload(LOGIN_PERMIT, reply.payload);
   }
 
   async #relayReply(): Promise<void> {
-    const { client, backend } = this.#context;
-    const { payload } = await client.expectLoginPacket(`waiting for the answer to ${this.authPluginName}`);
+    const { backend } = this.#context;
+    const { payload } = await this.#clientReply(`waiting for the answer to ${this.authPluginName}`);
     const reply = this.#carriesPassword(payload)
       ? await translatePasswordReply(this.#context, this.authPluginName, payload, this.#request.authPluginData)
       : payload;
     backend.sendPayload(LOGIN_PERMIT, reply);
+  }
+
+  #clientReply(awaiting: string): Promise<Packet> {
+    return this.#context.backend.whileAlive(awaiting, this.#context.client.expectLoginPacket(awaiting));
   }
 
   /** caching_sha2_password begins with a scramble of 32 bytes; everything else these plugins send is the password. */

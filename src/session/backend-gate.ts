@@ -27,9 +27,37 @@ export type Permit =
 
 export class BackendGate {
   readonly #leg: Leg;
+  #lost: (() => void) | undefined;
+  #deadListener: (() => void) | undefined;
+  #unaskedListener: (() => void) | undefined;
 
   constructor(leg: Leg) {
     this.#leg = leg;
+    leg.onDead(() => {
+      this.#lost?.();
+      this.#deadListener?.();
+    });
+    leg.onUnasked(() => {
+      if (leg.isEnded) this.#lost?.();
+      this.#unaskedListener?.();
+    });
+  }
+
+  /**
+   * Waits for something of the client's, one wait at a time. Rejects with QC_BACKEND_CLOSED when the backend goes away
+   * first: who waits for a client reads nothing from the backend and would not notice.
+   */
+  async whileAlive<T>(awaiting: string, work: Promise<T>): Promise<T> {
+    const lost = new Promise<never>((_resolve, reject) => {
+      this.#lost = () =>
+        reject(new QuerycopError("QC_BACKEND_CLOSED", `The backend closed the connection while ${awaiting}`));
+    });
+    if (this.#leg.isEnded || this.#leg.isDead) this.#lost?.();
+    try {
+      return await Promise.race([work, lost]);
+    } finally {
+      this.#lost = undefined;
+    }
   }
 
   /** Sends bytes under a permit. False means: await `drained()` before sending more. */
@@ -46,6 +74,13 @@ export class BackendGate {
 
   drained(): Promise<void> {
     return this.#leg.drained();
+  }
+
+  /** As `drained()`, but a backend that takes nothing for so long is given up: its leg is then dead. */
+  async drainedWithin(timeoutMs: number): Promise<void> {
+    const timer = setTimeout(() => this.#leg.destroy(), timeoutMs);
+    await this.#leg.drained();
+    clearTimeout(timer);
   }
 
   expectPacket(awaiting: string, timeoutMs: number): Promise<Packet> {
@@ -85,11 +120,12 @@ export class BackendGate {
   }
 
   onDead(listener: () => void): void {
-    this.#leg.onDead(listener);
+    this.#deadListener = listener;
+    if (this.#leg.isDead) listener();
   }
 
   onUnasked(listener: () => void): void {
-    this.#leg.onUnasked(listener);
+    this.#unaskedListener = listener;
   }
 
   resetSequence(): void {

@@ -24,6 +24,12 @@ import { fieldListSql, initDbSql, PROCESS_INFO_SQL, processKillSql, retargetKill
 export async function serveCommands(context: CommandContext): Promise<void> {
   const { leg } = context.client;
   while (!context.hasQuit) {
+    if (context.backend.hasUnread) {
+      // SAFETY: it was said after the end of a response and before a question. It must not become the next answer.
+      context.isIdle = true;
+      context.backendSpokeUnasked();
+      return;
+    }
     const packet = leg.takePacket();
     if (packet !== undefined) {
       const running = runCommand(context, packet);
@@ -32,6 +38,11 @@ export async function serveCommands(context: CommandContext): Promise<void> {
     }
     if (leg.isFinished) return;
     context.isIdle = true;
+    // It may have closed right behind its last answer, when nobody listened.
+    if (context.backend.isFinished) {
+      context.backendSpokeUnasked();
+      return;
+    }
     await leg.nextEvent();
     context.isIdle = false;
   }

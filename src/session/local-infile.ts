@@ -34,14 +34,15 @@ export async function relayLocalInfile(
   let expected = (end.lastSequenceId + 1) & 0xff;
   let bytes = 0;
   for (;;) {
-    const packet = await leg.readPacket();
+    const packet =
+      leg.takePacket() ?? (await context.backend.whileAlive("the client sent it a file", leg.readPacket()));
     if (packet === undefined) throw new QuerycopError("QC_CLIENT_CLOSED", "The client closed while it sent a file");
     if (packet.sequenceId !== expected) {
       const text = `Packets out of order in a file: expected sequence id ${expected}, got ${packet.sequenceId}`;
       throw new QuerycopError("QC_CLIENT_SEQUENCE", text);
     }
     if (!context.backend.send(permit, packet.wire)) {
-      await context.backend.drained();
+      await context.backend.drainedWithin(context.services.options.backend.writeTimeoutMs);
     }
     if (packet.payload.length === 0) break;
     bytes += packet.payload.length;

@@ -1,7 +1,6 @@
 /** Carries one response from the backend to the client, as chunks. */
 import { QuerycopError } from "../base/errors.ts";
 import type { ResponseEnd, ResponseTracker } from "../mysql/response.ts";
-import type { Leg } from "../net/leg.ts";
 import type { BackendGate } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";
 import { requireJudgedFile } from "./local-infile.ts";
@@ -37,7 +36,7 @@ export async function relayResponse(
       const text = `The backend sent ${chunk.length - consumed} bytes behind the end of a response`;
       throw new QuerycopError("QC_BACKEND_PROTOCOL", text);
     }
-    if (!client.write(chunk)) await drainClient(client, context.services.options.writeTimeoutMs);
+    if (!client.write(chunk)) await drainClient(context);
     if (end !== undefined) return end;
   }
 }
@@ -64,15 +63,17 @@ function backendClosed(): QuerycopError {
 }
 
 /** A client that accepts nothing holds the backend's resources: after the write timeout its leg is ended. */
-async function drainClient(client: Leg, timeoutMs: number): Promise<void> {
-  const timer = setTimeout(() => client.destroy(), timeoutMs);
-  await client.drained();
+async function drainClient(context: CommandContext): Promise<void> {
+  const { leg } = context.client;
+  const timer = setTimeout(() => {
+    context.endReason ??= "timeout";
+    leg.destroy();
+  }, context.services.options.writeTimeoutMs);
+  await leg.drained();
   clearTimeout(timer);
 }
 
 /** As for the client, for a backend that does not take a large statement. */
-export async function drainBackend(backend: BackendGate, timeoutMs: number): Promise<void> {
-  const timer = setTimeout(() => backend.destroy(), timeoutMs);
-  await backend.drained();
-  clearTimeout(timer);
+export function drainBackend(backend: BackendGate, timeoutMs: number): Promise<void> {
+  return backend.drainedWithin(timeoutMs);
 }

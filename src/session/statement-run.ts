@@ -1,5 +1,5 @@
 /** One statement: judged, recorded, sent, its response relayed and recorded. The only place that does this. */
-import { QuerycopError } from "../base/errors.ts";
+import { type ErrorOrigin, QuerycopError } from "../base/errors.ts";
 import { COMMANDS, type CommandName, encodeQuery } from "../mysql/command.ts";
 import { encodePacket, type Packet } from "../mysql/packet.ts";
 import { type ResponseEnd, type ResponseShape, ResponseTracker } from "../mysql/response.ts";
@@ -73,7 +73,7 @@ async function sendAndRelay(
     const recorded = recordOutcome(context, tracker, end, beganMs);
     if (recorded !== undefined) await recorded;
   } catch (thrown) {
-    await recordOutcome(context, tracker, undefined, beganMs);
+    await recordOutcome(context, tracker, undefined, beganMs, thrown);
     throw thrown;
   }
 }
@@ -186,6 +186,10 @@ function refuseUnrecorded(context: CommandContext, thrown: unknown): false {
   return false;
 }
 
+function isFailureOf(failure: unknown, origin: ErrorOrigin): boolean {
+  return failure instanceof QuerycopError && failure.origin === origin;
+}
+
 /**
  * The statement has run, whether or not this can be recorded: its intent is on record, and the log itself notes that
  * an outcome is missing.
@@ -195,9 +199,10 @@ function recordOutcome(
   tracker: ResponseTracker,
   end: ResponseEnd | undefined,
   beganMs: number,
+  failure?: unknown,
 ): Promise<void> | undefined {
   if (!context.services.audit.isKept) return undefined;
-  const isGone = context.client.leg.isDead;
+  const isGone = isFailureOf(failure, "client") || context.client.leg.isDead;
   const ended = end === undefined ? "unknown" : end.outcome === "err" ? "error" : "ok";
   try {
     const pending = context.record({
