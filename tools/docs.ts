@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { renderExample, renderReference } from "../src/config/reference.ts";
+import { renderDoctorPage } from "../src/doctor/doctor-page.ts";
 import { renderRulesMarkdown } from "../src/policy/rules-doc.ts";
 import { renderAuditJsonSchema, renderAuditPage } from "./audit-documents.ts";
 import { renderJsonSchema } from "./json-schema.ts";
@@ -23,6 +24,7 @@ const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/querycop.schema.json", render: renderJsonSchema },
   { path: "docs/audit.md", render: renderAuditPage },
   { path: "docs/audit-event.schema.json", render: renderAuditJsonSchema },
+  { path: "docs/doctor.md", render: renderDoctorPage },
   { path: "docs/protocol-coverage.md", render: renderProtocolCoverage },
 ];
 

@@ -4,6 +4,7 @@ import { createLogger } from "../base/log.ts";
 import { closestWord, quote } from "../config/values.ts";
 import { checkArguments } from "./arguments.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
+import { doctor, doctorArguments, doctorHelp } from "./doctor-command.ts";
 import { hashPassword } from "./hash-password.ts";
 import { type CommandHelp, renderCommandHelp, renderHelp } from "./help.ts";
 import { loadFromArguments, reportFindings, settingArguments } from "./settings-command.ts";
@@ -69,6 +70,7 @@ const COMMANDS: readonly Command[] = [
     jsonArgument,
     checkConfig,
   ),
+  command(doctorHelp, doctorArguments, doctor),
   command(
     {
       name: "wait",

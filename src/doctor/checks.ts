@@ -1,0 +1,28 @@
+/** All checks, in the order in which they are shown. */
+import type { Check } from "./check.ts";
+import { clientCertificate, configFiles, configLoad } from "./configuration-checks.ts";
+import { auditDisk, limitsFiles, listenerPort, policyLint } from "./host-checks.ts";
+import { backendLogin, serverSettings } from "./login-checks.ts";
+import { backendDns, backendGreeting, backendTcp } from "./network-checks.ts";
+import { backendCaBundle, backendTls } from "./tls-checks.ts";
+import { tokenCommand, tokenPolicy, tokenSigner } from "./token-checks.ts";
+
+export const CHECKS: readonly Check[] = [
+  configLoad,
+  limitsFiles,
+  auditDisk,
+  policyLint,
+  configFiles,
+  listenerPort,
+  clientCertificate,
+  backendDns,
+  backendTcp,
+  backendGreeting,
+  backendTls,
+  backendCaBundle,
+  tokenCommand,
+  tokenSigner,
+  tokenPolicy,
+  backendLogin,
+  serverSettings,
+];

@@ -1,0 +1,189 @@
+/** The machine querycop runs on: its port, its open files, its disk; and the policy file. */
+import { accessSync, constants, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { decodeInitialPacket } from "../mysql/handshake.ts";
+import { Leg } from "../net/leg.ts";
+import { network } from "../net/network.ts";
+import type { ListenTarget } from "../net/transport.ts";
+import { BackendGate } from "../session/backend-gate.ts";
+import { LOGIN_PACKET_BYTES_MAX, takeLeave } from "../session/backend-login.ts";
+import { type Finding, fail, type ListenerCheck, ok, type ProcessCheck, remedy, skip, warn } from "./check.ts";
+import { messageOf } from "./messages.ts";
+
+const GREETING_MS = 5_000;
+const MIB = 1024 * 1024;
+const FREE_WARN_BYTES = 1024 * MIB;
+const FREE_FAIL_BYTES = 64 * MIB;
+
+export const listenerPort: ListenerCheck = {
+  id: "listener.port",
+  scope: "listener",
+  title: "The listener's address can be had",
+  about:
+    "Listens on the configured address for a moment. When it is taken, the check is content if a MySQL greeting comes from it, as from a running querycop, and fails otherwise. Warns about a port of the range the system gives to outgoing connections: any of those may hold it when querycop starts.",
+  needs: ["config.load"],
+  run: async ({ listener, host }, signal) => {
+    const { listen } = listener;
+    if (listen.socket !== undefined) return judgeSocketFolder(listen.socket);
+    if (listen.port === 0) return ok("port 0: the system chooses one at each start");
+    const address = `${listen.host}:${listen.port}`;
+    const range = host.ephemeralPorts;
+    try {
+      const target: ListenTarget = { kind: "tcp", host: listen.host, port: listen.port };
+      const opened = await network.listen(target, (transport) => transport.destroy());
+      opened.close();
+    } catch (error) {
+      return await explainTaken(error, listen.host, listen.port, signal);
+    }
+    if (range === undefined || listen.port < range[0] || listen.port > range[1]) return ok(`${address} is free`);
+    return warn(
+      `${address} is free now, but of the range ${range[0]} to ${range[1]} of outgoing connections`,
+      remedy(
+        "listener.port",
+        "Choose a port outside of the range, or reserve it.",
+        `sysctl -w net.ipv4.ip_local_reserved_ports=${listen.port}`,
+      ),
+    );
+  },
+};
+
+function judgeSocketFolder(path: string): Finding {
+  const folder = dirname(path);
+  if (mayWrite(folder)) return ok(`${path}: its directory can be written to`);
+  return fail(
+    `${path}: cannot create it in ${folder}`,
+    remedy("listener.port", "Let the user querycop runs as write to that directory.", `ls -ld ${folder}`),
+  );
+}
+
+async function explainTaken(error: unknown, host: string, port: number, signal: AbortSignal): Promise<Finding> {
+  const code = (error as { code?: string }).code ?? "";
+  const address = `${host}:${port}`;
+  if (code === "EADDRINUSE") {
+    const version = await greetingOf(host, port, signal);
+    if (version !== undefined) return ok(`${address} is in use and greets as ${version}: querycop seems to be running`);
+    return fail(
+      `${address} is in use by something that does not greet as MySQL`,
+      remedy("listener.port", "Stop it, or set listen.port.", `ss -ltnp 'sport = :${port}'`),
+    );
+  }
+  if (code === "EACCES") {
+    return fail(
+      `${address}: ports below 1024 need a privilege`,
+      remedy(
+        "listener.port",
+        "Set listen.port to 1024 or more, or let the service manager open it.",
+        "systemctl edit querycop.socket",
+      ),
+    );
+  }
+  const text = code === "EADDRNOTAVAIL" ? "no interface of this host has that address" : code || messageOf(error);
+  return fail(
+    `${address}: ${text}`,
+    remedy("listener.port", "Set listen.host to an address of this host.", "ip -brief address"),
+  );
+}
+
+/** The version in the greeting of whoever listens there, and a polite end. */
+async function greetingOf(host: string, port: number, signal: AbortSignal): Promise<string | undefined> {
+  const address = host === "0.0.0.0" || host === "localhost" ? "127.0.0.1" : host === "::" ? "::1" : host;
+  try {
+    const transport = await network.connect(address, port, AbortSignal.any([signal, AbortSignal.timeout(GREETING_MS)]));
+    const gate = new BackendGate(new Leg("backend", transport, LOGIN_PACKET_BYTES_MAX));
+    try {
+      const { payload } = await gate.expectPacket("waiting for its greeting", GREETING_MS);
+      const initial = decodeInitialPacket(payload);
+      if (initial.kind !== "HandshakeV10") return undefined;
+      await takeLeave({ gate, greeting: initial.handshake });
+      return initial.handshake.serverVersion;
+    } finally {
+      gate.destroy();
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+export const limitsFiles: ProcessCheck = {
+  id: "limits.files",
+  scope: "process",
+  title: "Enough files may be open",
+  about:
+    "A connection takes two file descriptors. Compares the limit of the process doctor itself runs in (RLIMIT_NOFILE) with `max_connections`: run it as the service runs, since a shell has a limit of its own.",
+  needs: ["config.load"],
+  run: async ({ config, host }) => {
+    const { maxConnections } = config;
+    const { connectionsAllowed } = host;
+    if (connectionsAllowed === Number.MAX_SAFE_INTEGER) return skip("this system does not tell the limit");
+    const detail = `the limit here allows ${connectionsAllowed} connections, max_connections is ${maxConnections}`;
+    if (connectionsAllowed >= maxConnections) return ok(detail);
+    return warn(
+      detail,
+      remedy(
+        "limits.files",
+        "Raise the limit: LimitNOFILE in the systemd unit, ulimit -n in a shell.",
+        `ulimit -n ${2 * maxConnections + 64}`,
+      ),
+    );
+  },
+};
+
+export const auditDisk: ProcessCheck = {
+  id: "audit.disk",
+  scope: "process",
+  title: "The audit log can be written",
+  about:
+    "The file of `audit.file`, or its directory, must be writable, and its file system have room: warns below 1 GiB, fails below 64 MiB. Without room querycop refuses statements rather than run them unrecorded.",
+  needs: ["config.load"],
+  run: async ({ config, host }) => {
+    const { file } = config.audit;
+    if (file === undefined) return skip("no audit.file");
+    const folder = dirname(file);
+    const existing = statSync(file, { throwIfNoEntry: false });
+    const target = existing === undefined ? folder : file;
+    if ((existing !== undefined && !existing.isFile()) || !mayWrite(target) || !mayWrite(folder)) {
+      return fail(
+        `cannot write ${file}`,
+        remedy(
+          "audit.disk",
+          "Let the user querycop runs as write the file and its directory.",
+          `ls -ld ${folder} ${file}`,
+        ),
+      );
+    }
+    return judgeSpace(file, host.freeBytes(folder));
+  },
+};
+
+function judgeSpace(file: string, bytes: number): Finding {
+  const detail = `${file}: ${Math.floor(bytes / MIB)} MiB free`;
+  const help = remedy("audit.disk", "Make room, or set audit.file to another file system.", `df -h ${dirname(file)}`);
+  if (bytes < FREE_FAIL_BYTES) return fail(detail, help);
+  return bytes < FREE_WARN_BYTES ? warn(detail, help) : ok(`${file} can be written`);
+}
+
+function mayWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export const policyLint: ProcessCheck = {
+  id: "policy.lint",
+  scope: "process",
+  title: "The policy loads and holds no surprises",
+  about: "Loads `policy.file` as the proxy does and reports what `querycop policy lint` would.",
+  needs: ["config.load"],
+  run: async ({ config, host }) => {
+    const { file } = config.policy;
+    if (file === undefined) return skip("no policy.file: the built-in policy");
+    if (host.lintPolicy === undefined) return skip("this build has no policy lint");
+    const { problems, findings } = host.lintPolicy(file);
+    const help = remedy("policy.lint", "Change the lines named above.", `querycop policy lint ${file}`);
+    if (problems.length > 0) return fail([`${file} is refused`, ...problems].join("\n"), help);
+    return findings.length === 0 ? ok(file) : warn([file, ...findings].join("\n"), help);
+  },
+};

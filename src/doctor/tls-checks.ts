@@ -1,0 +1,269 @@
+/** The TLS leg to the backend, made with the very objects a session uses; and what the certificate says besides. */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+import { QuerycopError } from "../base/errors.ts";
+import { isLoopbackHost } from "../config/rules.ts";
+import type { BackendConfig } from "../config/schema.ts";
+import { CLIENT_LONG_PASSWORD, CLIENT_SSL } from "../mysql/constants.ts";
+import { canonicalHandshakeResponse, encodeSslRequest } from "../mysql/handshake.ts";
+import type { Leg } from "../net/leg.ts";
+import { BackendTls, type TlsIdentity } from "../net/tls.ts";
+import { tlsErrorCode } from "../net/tls-errors.ts";
+import { LOGIN_PACKET_BYTES_MAX, openBackend, takeLeave } from "../session/backend-login.ts";
+import {
+  alternativeNames,
+  daysLeft,
+  describeDays,
+  LEAF_DAYS_MIN,
+  namesOf,
+  oneLine,
+  parseCertificates,
+} from "./certificates.ts";
+import {
+  type Finding,
+  fail,
+  type ListenerCheck,
+  type ListenerContext,
+  ok,
+  type Remedy,
+  remedy,
+  skip,
+  warn,
+} from "./check.ts";
+import { messageOf } from "./messages.ts";
+
+const RDS_BUNDLE_URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem";
+const SLACK_MS = 2_500;
+
+const timeoutMs = ({ listener }: ListenerContext): number =>
+  2 * (listener.backend.connectTimeoutMs + 2 * listener.backend.loginTimeoutMs + SLACK_MS);
+
+export const backendTls: ListenerCheck = {
+  id: "backend.tls",
+  scope: "listener",
+  title: "TLS with the backend holds",
+  about: `Upgrades a connection as a login does, in the configured \`backend.tls_mode\`, and names protocol, cipher, the names in the certificate, its issuer and its days left (warns below ${LEAF_DAYS_MIN}). When it fails, the remedy depends on why: unknown CA, expired, other name, no TLS, TLS version. Warns when the mode verifies nothing.`,
+  needs: ["backend.greeting"],
+  timeoutMs,
+  run: async (context, signal) => {
+    const { tlsMode, host } = context.listener.backend;
+    if (tlsMode === "disable") {
+      if (isLoopbackHost(host)) return ok("backend.tls_mode is disable, and the backend is on this host");
+      return warn("backend.tls_mode is disable: everything is sent in plaintext", VERIFY);
+    }
+    if (!offersTls(context)) return notOffered(tlsMode);
+    const inspecting = new InspectingTls(context.listener.backend);
+    // Fails only where there is no TLS at all, and then the verdict says so.
+    await upgradeOnce(context, inspecting, signal).catch(() => undefined);
+    context.probe.certificate = inspecting.certificate;
+    try {
+      const identity = await upgradeOnce(context, context.services.options.backend.tls, signal);
+      return judgeIdentity(context, identity);
+    } catch (error) {
+      return explainTlsFailure(context, error);
+    }
+  },
+};
+
+const VERIFY: Remedy = remedy("backend.tls", "Set backend.tls_mode to verify-full and backend.tls_ca_file.");
+
+function offersTls({ probe }: ListenerContext): boolean {
+  return ((probe.greeting?.capabilities.flags ?? 0) & CLIENT_SSL) !== 0;
+}
+
+function notOffered(mode: string): Finding {
+  if (mode === "prefer") return warn("the server offers no TLS, so everything is sent in plaintext", VERIFY);
+  return fail(
+    `the server offers no TLS and backend.tls_mode is ${mode}`,
+    remedy(
+      "backend.tls",
+      "Give the server a certificate and key (ssl_cert, ssl_key).",
+      "mysql -e \"SHOW VARIABLES LIKE '%ssl%'\"",
+    ),
+  );
+}
+
+/** Takes any certificate, and keeps it. */
+class InspectingTls extends BackendTls {
+  readonly #backend: BackendConfig;
+  certificate: X509Certificate | undefined;
+
+  constructor(backend: BackendConfig) {
+    super({ mode: "require", serverName: backend.tlsServerName, minVersion: backend.tlsMinVersion });
+    this.#backend = backend;
+  }
+
+  override async upgrade(leg: Leg, timeoutMs: number): Promise<TlsIdentity> {
+    const { tlsMinVersion, tlsClientCert, tlsClientKey, tlsServerName } = this.#backend;
+    const context = createSecureContext({
+      minVersion: tlsMinVersion,
+      ...(tlsClientCert === undefined || tlsClientKey === undefined
+        ? {}
+        : { cert: readFileSync(tlsClientCert), key: readFileSync(tlsClientKey) }),
+    });
+    const upgrade = { role: "client", context, serverName: tlsServerName, verifies: "nothing", timeoutMs } as const;
+    const { protocol, cipher, certificate } = await leg.startTls(upgrade);
+    if (certificate !== undefined) this.certificate = new X509Certificate(certificate.raw);
+    return { protocol, cipher, alternativeNames: [] };
+  }
+}
+
+/** One connection that is greeted, upgraded and left again. */
+async function upgradeOnce(context: ListenerContext, tls: BackendTls, signal: AbortSignal): Promise<TlsIdentity> {
+  const connection = await openBackend(context.services, signal);
+  const { gate, greeting } = connection;
+  try {
+    const head = canonicalHandshakeResponse({
+      capabilities: { flags: (greeting.capabilities.flags & CLIENT_LONG_PASSWORD) | CLIENT_SSL, mariadb: 0 },
+      maxPacketSize: LOGIN_PACKET_BYTES_MAX,
+      characterSet: greeting.characterSet,
+      user: "",
+      authResponse: new Uint8Array(0),
+      authPluginName: "",
+    });
+    gate.sendPayload({ kind: "login", packet: "SSLRequest" }, encodeSslRequest(head));
+    const identity = await gate.upgrade(tls, context.listener.backend.loginTimeoutMs);
+    await takeLeave(connection);
+    return identity;
+  } finally {
+    gate.destroy();
+  }
+}
+
+function judgeIdentity({ listener, probe, host }: ListenerContext, { protocol, cipher }: TlsIdentity): Finding {
+  const { certificate } = probe;
+  const { tlsMode } = listener.backend;
+  const parts = [`${protocol} ${cipher}`];
+  if (certificate === undefined) return ok(parts.join(", "));
+  const days = daysLeft(certificate, host.nowMs());
+  parts.push(`certificate ${namesOf(certificate)}`, `issued by ${oneLine(certificate.issuer)}`, describeDays(days));
+  const detail = parts.join(", ");
+  if (days < LEAF_DAYS_MIN) return warn(detail, RENEW);
+  if (tlsMode === "verify-ca") {
+    return warn(`${detail}: verify-ca takes any name`, remedy("backend.tls", "Set backend.tls_mode to verify-full."));
+  }
+  if (tlsMode !== "verify-full") return warn(`${detail}: ${tlsMode} verifies nothing of it`, VERIFY);
+  return ok(detail);
+}
+
+const RENEW = remedy(
+  "backend.tls",
+  "Renew the server's certificate; RDS does it with a new CA identifier.",
+  "aws rds modify-db-instance --db-instance-identifier INSTANCE --ca-certificate-identifier rds-ca-rsa2048-g1",
+);
+
+const VERSION_CODES = new Set(["ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION", "ERR_SSL_UNSUPPORTED_PROTOCOL"]);
+
+function explainTlsFailure(context: ListenerContext, error: unknown): Finding {
+  const code = error instanceof QuerycopError ? tlsErrorCode(error.cause) : "";
+  const { certificate } = context.probe;
+  const shown =
+    certificate === undefined
+      ? ""
+      : `\nthe server shows a certificate ${namesOf(certificate)}, issued by ${oneLine(certificate.issuer)}, ${describeDays(daysLeft(certificate, context.host.nowMs()))}`;
+  return fail(`${messageOf(error)}${shown}`, remedyFor(code, context));
+}
+
+function remedyFor(code: string, context: ListenerContext): Remedy {
+  const { certificate } = context.probe;
+  const look = lookCommand(context.listener.backend);
+  if (code === "CERT_HAS_EXPIRED") return RENEW;
+  if (code === "CERT_NOT_YET_VALID") return remedy("backend.tls", "Set the clock of this host.", "timedatectl status");
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    const name = certificate === undefined ? undefined : alternativeNames(certificate)[0];
+    return remedy(
+      "backend.tls",
+      "Connect by a name in the certificate, or say which of them to expect: only if that server is yours.",
+      `export GATEKEEPER_BACKEND_TLS_SERVER_NAME=${isHostName(name) ? name : "NAME"}`,
+    );
+  }
+  if (VERSION_CODES.has(code)) {
+    return remedy("backend.tls", "Update the server; until then lower backend.tls_min_version.", look);
+  }
+  if (
+    code.includes("ISSUER") ||
+    code.includes("SELF_SIGNED") ||
+    code.includes("VERIFY") ||
+    code.includes("SIGNATURE")
+  ) {
+    return caRemedy(context, "backend.tls");
+  }
+  return remedy("backend.tls", "See what the server answers to a TLS client.", look);
+}
+
+function lookCommand({ host, port }: BackendConfig): string {
+  return `openssl s_client -starttls mysql -connect ${host}:${port} -showcerts </dev/null`;
+}
+
+/** The name comes from the peer and goes into a command. */
+function isHostName(name: string | undefined): name is string {
+  return name !== undefined && /^[A-Za-z0-9.:-]+$/.test(name);
+}
+
+function caRemedy({ listener }: ListenerContext, id = "backend.ca-bundle"): Remedy {
+  const { host } = listener.backend;
+  if (host.includes(".rds.amazonaws.com")) {
+    return remedy(
+      id,
+      "Put Amazon's bundle in place and name it in backend.tls_ca_file.",
+      `curl -fsSo /etc/ssl/certs/rds-global-bundle.pem ${RDS_BUNDLE_URL}`,
+    );
+  }
+  const text = "Name the PEM file of the CA that signed the server's certificate in backend.tls_ca_file.";
+  return remedy(id, text, lookCommand(listener.backend));
+}
+
+export const backendCaBundle: ListenerCheck = {
+  id: "backend.ca-bundle",
+  scope: "listener",
+  title: "The CA bundle covers the backend's certificate",
+  about:
+    "Counts the certificates of `backend.tls_ca_file`, how many have expired and which of the others ends first, and verifies the chain the server sends against it, whatever `backend.tls_mode` says. Fails when the bundle does not cover it; warns when it will all have expired soon.",
+  needs: ["config.files", "backend.greeting"],
+  timeoutMs,
+  run: async (context, signal) => {
+    const { tlsCaFile } = context.listener.backend;
+    if (tlsCaFile === undefined) return skip("no backend.tls_ca_file");
+    const pem = readFileSync(tlsCaFile, "latin1");
+    const bundle = describeBundle(pem, context.host.nowMs());
+    if (!offersTls(context)) return skip(`${bundle.text}; the server offers no TLS`);
+    const { tlsServerName: serverName, tlsMinVersion: minVersion } = context.listener.backend;
+    const { tlsClientCert, tlsClientKey } = context.listener.backend;
+    const client =
+      tlsClientCert === undefined || tlsClientKey === undefined
+        ? {}
+        : { cert: readFileSync(tlsClientCert, "latin1"), key: readFileSync(tlsClientKey, "latin1") };
+    try {
+      await upgradeOnce(
+        context,
+        new BackendTls({ mode: "verify-ca", ca: pem, serverName, minVersion, ...client }),
+        signal,
+      );
+    } catch (error) {
+      return fail(`${bundle.text}; it does not cover the server: ${messageOf(error)}`, caRemedy(context));
+    }
+    if (bundle.daysLeftMax >= LEAF_DAYS_MIN) return ok(`${bundle.text}; it covers the server`);
+    return warn(`${bundle.text}; it covers the server`, caRemedy(context));
+  },
+};
+
+interface BundleFacts {
+  readonly text: string;
+  /** Of the certificate that lasts longest. */
+  readonly daysLeftMax: number;
+}
+
+function describeBundle(pem: string, nowMs: number): BundleFacts {
+  const certificates = parseCertificates(pem);
+  const days = certificates.map((certificate) => daysLeft(certificate, nowMs));
+  const expired = days.filter((left) => left < 0).length;
+  const valid = certificates.filter((_, index) => (days[index] ?? 0) >= 0);
+  const first = valid.sort((left, right) => daysLeft(left, nowMs) - daysLeft(right, nowMs))[0];
+  const count = `${certificates.length} ${certificates.length === 1 ? "certificate" : "certificates"}`;
+  const end =
+    first === undefined
+      ? "none valid"
+      : `the first to end is ${oneLine(first.subject)}, ${describeDays(daysLeft(first, nowMs))}`;
+  return { text: `${count}, ${expired} expired, ${end}`, daysLeftMax: Math.max(0, ...days) };
+}
