@@ -95,6 +95,15 @@ struct config {
   long clock_offset_s;
 };
 
+/* What atol() does for decimal numbers. With a newer compiler atol() needs a newer libc than an older server has. */
+static long to_long(const char *text) {
+  int negative = *text == '-';
+  long number = 0;
+  if (negative) text++;
+  for (; *text >= '0' && *text <= '9' && number < 1000000000000000L; text++) number = number * 10 + (*text - '0');
+  return negative ? -number : number;
+}
+
 static int set_text(char *to, size_t size, const char *from) {
   if (strlen(from) >= size) return 0;
   strcpy(to, from);
@@ -118,7 +127,7 @@ static int read_config(struct config *c) {
     else if (!strcmp(line, "access_key_id")) ok &= set_text(c->access_key_id, sizeof c->access_key_id, value);
     else if (!strcmp(line, "secret_access_key")) ok &= set_text(c->secret_access_key, sizeof c->secret_access_key, value);
     else if (!strcmp(line, "session_token")) ok &= set_text(c->session_token, sizeof c->session_token, value);
-    else if (!strcmp(line, "clock_offset_s")) c->clock_offset_s = atol(value);
+    else if (!strcmp(line, "clock_offset_s")) c->clock_offset_s = to_long(value);
     else ok = 0;
   }
   fclose(f);
@@ -266,7 +275,7 @@ static const char *judge(const struct token *t, const struct config *c, const ch
   char credential[512], signature[65];
   const char *date = parameter(t, "X-Amz-Date"), *given = parameter(t, "X-Amz-Signature");
   time_t signed_at = parse_date(date), now = time(NULL) + c->clock_offset_s;
-  long expires_s = atol(parameter(t, "X-Amz-Expires"));
+  long expires_s = to_long(parameter(t, "X-Amz-Expires"));
   if (!list_has(c->endpoints, t->host)) return "wrong endpoint";
   if (strcmp(parameter(t, "Action"), "connect") != 0) return "wrong action";
   if (!equals_decoded(parameter(t, "DBUser"), user)) return "wrong user";
