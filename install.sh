@@ -196,8 +196,8 @@ main() {
   fi
 
   case :${PATH:-}: in
-    *:"$install_dir":*) say "next: querycop --help" ;;
-    *) say "next: $install_dir/querycop --help  ($install_dir is not on your PATH)" ;;
+    *:"$install_dir":*) say "next: querycop doctor" ;;
+    *) say "next: $install_dir/querycop doctor  ($install_dir is not on your PATH)" ;;
   esac
 }
 
