@@ -148,7 +148,10 @@ const outcomes = (events: readonly AuditEvent[]) =>
   events.filter((event) => event.type === "statement-outcome").map(({ outcome }) => outcome);
 
 /** What holds after any fault: nothing is left behind, every intent has at most one outcome, one record of the end. */
-async function assertGone({ proxy, backend }: Scene, peers: number): Promise<void> {
+async function assertGone({ proxy, backend, client }: Scene, peers: number): Promise<void> {
+  // A client that was told something is given a while to read it.
+  await client.closed();
+  client.socket.end();
   await backend.closed();
   await proxy.registry.whenEmpty();
   assert.equal(proxy.registry.size, 0);
@@ -238,13 +241,14 @@ describe("a backend that vanishes", () => {
         else scene.backend.socket.end();
         const last = await readAll(scene.client);
         for (const payload of last) assert.equal(payload[0], 0xff, "anything but an error is made up");
-        scene.client.socket.end();
-        await scene.proxy.registry.whenEmpty();
         await assertGone(scene, 1);
         if (RUNNING.includes(state)) assert.deepEqual(outcomes(scene.proxy.events), ["unknown"]);
         // Inside a result an error would be read as a part of it, at rest as the answer to the next command.
         const isTold = state === "before the answer" || state === "in auth";
         assert.equal(last.length, isTold ? 1 : 0);
+        const end = scene.proxy.events.find(({ type }) => type === "disconnect");
+        assert.ok(end?.type === "disconnect");
+        assert.equal(end.reason, "backend-closed");
       });
     }
   }
@@ -298,6 +302,7 @@ describe("a backend that cannot be had", () => {
     const err = decodeErrPacket((await client.expect()).payload);
     assert.equal(err.sqlState, undefined);
     await client.closed();
+    client.socket.end();
     await proxy.registry.whenEmpty();
   });
 
@@ -306,6 +311,7 @@ describe("a backend that cannot be had", () => {
     const client = await connectPeer(proxy.port);
     assert.equal(decodeErrPacket((await client.expect()).payload).errorNumber, 1159);
     await client.closed();
+    client.socket.end();
     await proxy.registry.whenEmpty();
   });
 
@@ -317,6 +323,7 @@ describe("a backend that cannot be had", () => {
     client.write(loginPayload(decodeHandshakeV10((await client.expect()).payload)), 1);
     assert.equal(decodeErrPacket((await client.expect()).payload).errorNumber, 1159);
     await client.closed();
+    client.socket.end();
     await backends.peers[0]?.closed();
     await proxy.registry.whenEmpty();
   });
@@ -358,6 +365,7 @@ describe("a peer that stalls", () => {
     const dribble = setInterval(() => client.socket.write(wire.subarray(sent, ++sent)), 5);
     await client.closed();
     clearInterval(dribble);
+    client.socket.end();
     assert.ok(sent < wire.length, "the deadline did not move with the bytes");
     await proxy.registry.whenEmpty();
   });
@@ -381,11 +389,13 @@ describe("a peer that stalls", () => {
       }
     }
     scene.backend.write(rowsEnd(), sequenceId & 0xff);
-    await assertGone(scene, 1);
+    await scene.proxy.registry.whenEmpty();
+    const end = scene.proxy.events.find(({ type }) => type === "disconnect");
+    assert.ok(end?.type === "disconnect" && end.reason === "timeout");
   });
 
   it("backend that does not take a file is cut after the write timeout", { timeout: 15_000 }, async () => {
-    const scene = await loggedIn({ listener: { writeTimeoutMs: 50 } });
+    const scene = await loggedIn({ backend: { writeTimeoutMs: 50 } });
     scene.client.write(queryPayload("load data local infile 'f' into table t"), 0);
     await scene.backend.expect();
     scene.backend.socket.write(wireOf([fileRequest("f")]));
@@ -408,7 +418,6 @@ describe("an end by the operator", () => {
       const scene = await reach();
       for (const session of scene.proxy.registry) session.close("shutdown");
       for (const payload of await readAll(scene.client)) assert.equal(payload[0], 0xff);
-      scene.client.socket.end();
       await assertGone(scene, 1);
       const end = scene.proxy.events.find(({ type }) => type === "disconnect");
       assert.ok(end?.type === "disconnect" && end.reason === "shutdown");
@@ -479,8 +488,8 @@ describe("churn", () => {
       (peer) => peer.socket.destroy(),
       (peer) => peer.socket.resetAndDestroy(),
       (peer) => peer.socket.end(),
-      (peer) => peer.write(Uint8Array.of(1), 0),
-      (peer) => peer.write(Uint8Array.of(0x19, 1), 0),
+      (peer) => peer.socket.end(encodePacket(Uint8Array.of(1), 0)),
+      (peer) => peer.socket.end(encodePacket(Uint8Array.of(0x19, 1), 0)),
     ];
     for (let count = 0; count < 300; count++) {
       const client = await logIn(proxy.port);

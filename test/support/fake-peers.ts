@@ -161,14 +161,14 @@ export async function acceptLogin(peer: PacketPeer, greeting: HandshakeV10 = GRE
   return response;
 }
 
-/** Answers every command with what `answer` gives for its payload: whole packets' payloads, numbered from 1. */
+/** Answers every command with what `answer` gives for its payload: whole packets' payloads, numbered on. */
 export async function serveCommands(
   peer: PacketPeer,
   answer: (payload: Uint8Array) => readonly Uint8Array[],
 ): Promise<void> {
   for (let packet = await peer.read(); packet !== undefined; packet = await peer.read()) {
     answer(packet.payload).forEach((payload, index) => {
-      peer.write(payload, (index + 1) & 0xff);
+      peer.write(payload, (packet.lastSequenceId + 1 + index) & 0xff);
     });
   }
 }
