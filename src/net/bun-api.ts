@@ -13,6 +13,8 @@ export interface BunSocket<Data> {
   terminate(): void;
   pause(): void;
   resume(): void;
+  /** Replaces the handlers: of one socket when it was dialled, of the listener when it was accepted. */
+  reload(options: { readonly socket: Partial<BunSocketHandlers<Data>> }): void;
   setNoDelay(enable: boolean): void;
   setKeepAlive(enable: boolean, initialDelayMs: number): void;
   /** The old socket, which from now on shows the ciphertext, and the new one. Undefined when the socket is closed. */

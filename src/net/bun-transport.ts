@@ -1,21 +1,12 @@
 /** Transports on Bun's own sockets: about half the processor time per query of node:net on the same runtime. */
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import { widenAcceptQueue } from "./accept-queue.ts";
-import type { BunApi, BunListenOptions, BunSocket, BunSocketHandlers, BunTlsSocket } from "./bun-api.ts";
+import type { BunSocket, BunSocketHandlers, BunTlsSocket } from "./bun-api.ts";
 import { handshakeTimedOut, peerClosed, tlsError, tlsErrorCode } from "./tls-errors.ts";
-import {
-  KEEP_ALIVE_MS,
-  type Listener,
-  type ListenTarget,
-  type Network,
-  type TlsPeer,
-  type TlsUpgrade,
-  type Transport,
-  type TransportListener,
-} from "./transport.ts";
+import { KEEP_ALIVE_MS, type TlsPeer, type TlsUpgrade, type Transport, type TransportListener } from "./transport.ts";
 
-interface PendingConnect {
+/** Told how an attempt to connect ended. */
+export interface PendingConnect {
   succeed(transport: BunTransport): void;
   fail(error: Error): void;
 }
@@ -27,7 +18,7 @@ interface PendingHandshake {
   fail(error: Error): void;
 }
 
-class BunTransport implements Transport {
+export class BunTransport implements Transport {
   /**
    * One object for all sockets; which one is meant stands in `socket.data`. A socket that TLS has taken over goes on
    * reporting, with ciphertext: everything that is not from the socket in use is ignored.
@@ -65,6 +56,14 @@ class BunTransport implements Transport {
       const transport = socket.data;
       if (socket === transport.#socket) transport.#handshakeDone(socket, success, verifyError ?? undefined);
     },
+  };
+
+  /** For a socket that TLS has taken over. Without a data handler Bun does not copy the ciphertext for it. */
+  static readonly #deafHandlers: Omit<BunSocketHandlers<BunTransport>, "data"> = {
+    drain: () => {},
+    end: () => {},
+    close: () => {},
+    error: () => {},
   };
 
   #socket: BunSocket<BunTransport> | undefined;
@@ -192,8 +191,13 @@ class BunTransport implements Transport {
         },
         socket: BunTransport.handlers,
       });
-      if (pair === undefined) pending.fail(peerClosed());
-      else this.#socket = pair[1];
+      if (pair === undefined) {
+        pending.fail(peerClosed());
+        return;
+      }
+      this.#socket = pair[1];
+      // Of an accepted socket this would replace the handlers of its listener, for all connections.
+      if (!isServer) pair[0].reload({ socket: BunTransport.#deafHandlers });
     } catch (thrown) {
       pending.fail(thrown instanceof Error ? thrown : new Error(String(thrown)));
     }
@@ -325,76 +329,4 @@ function handshakeProblem(
 
 function missingCertificate(): Error {
   return tlsError("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE", "the peer showed no certificate");
-}
-
-/**
- * Attempts to connect that were given up and that Bun cannot abort: each holds a descriptor until the system gives up
- * too, after two minutes. Past this many the attempts are made with node:net, which can.
- */
-const ABANDONED_CONNECTS_MAX = 16;
-
-export class BunNetwork implements Network {
-  readonly name = "bun";
-  readonly #bun: BunApi;
-  readonly #fallback: Network;
-  #abandoned = 0;
-
-  constructor(bun: BunApi, fallback: Network) {
-    this.#bun = bun;
-    this.#fallback = fallback;
-  }
-
-  async listen(target: ListenTarget, onConnection: (transport: Transport) => void): Promise<Listener> {
-    const socket: BunSocketHandlers<BunTransport> = {
-      ...BunTransport.handlers,
-      open: (accepted) => onConnection(BunTransport.accepted(accepted)),
-    };
-    const listener = this.#bun.listen(listenOptions(target, socket));
-    widenAcceptQueue(listener.fd);
-    return { port: listener.port ?? 0, close: () => listener.stop() };
-  }
-
-  connect(address: string, port: number, signal: AbortSignal): Promise<Transport> {
-    if (this.#abandoned >= ABANDONED_CONNECTS_MAX) return this.#fallback.connect(address, port, signal);
-    return new Promise((resolve, reject) => {
-      let isSettled = false;
-      let isAbandoned = false;
-      const settle = (): void => {
-        isSettled = true;
-        signal.removeEventListener("abort", abandon);
-        if (isAbandoned) this.#abandoned--;
-      };
-      const abandon = (): void => {
-        isAbandoned = true;
-        this.#abandoned++;
-        reject(new Error("aborted"));
-      };
-      const fail = (error: Error): void => {
-        if (isSettled) return;
-        settle();
-        reject(error);
-      };
-      const succeed = (transport: BunTransport): void => {
-        settle();
-        if (isAbandoned) transport.destroy();
-        else resolve(transport);
-      };
-      if (signal.aborted) {
-        reject(new Error("aborted"));
-        return;
-      }
-      signal.addEventListener("abort", abandon, { once: true });
-      const data = new BunTransport({ succeed, fail });
-      this.#bun
-        .connect({ hostname: address, port, allowHalfOpen: true, socket: BunTransport.handlers, data })
-        .catch(fail);
-    });
-  }
-}
-
-function listenOptions(target: ListenTarget, socket: BunSocketHandlers<BunTransport>): BunListenOptions<BunTransport> {
-  const common = { allowHalfOpen: true, socket };
-  if (target.kind === "tcp") return { ...common, hostname: target.host, port: target.port };
-  if (target.kind === "unix") return { ...common, unix: target.path };
-  return { ...common, fd: target.fd };
 }

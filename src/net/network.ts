@@ -1,7 +1,7 @@
 /** Which sockets are used, decided once at start. */
 import process from "node:process";
 import { bunApi } from "./bun-api.ts";
-import { BunNetwork } from "./bun-transport.ts";
+import { BunNetwork } from "./bun-network.ts";
 import { NodeNetwork } from "./node-transport.ts";
 import type { Network } from "./transport.ts";
 

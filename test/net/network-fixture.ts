@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { test as nodeTest } from "node:test";
 import { bunApi } from "../../src/net/bun-api.ts";
-import { BunNetwork } from "../../src/net/bun-transport.ts";
+import { BunNetwork } from "../../src/net/bun-network.ts";
 import { NodeNetwork } from "../../src/net/node-transport.ts";
 import type { Listener, Network, Transport, TransportListener } from "../../src/net/transport.ts";
 import type { Certificate } from "../support/certificates.ts";

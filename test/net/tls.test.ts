@@ -616,6 +616,34 @@ testOverEach("a backend that never answers is given up in time", async (network)
   );
 });
 
+testOverEach("TLS on one connection changes nothing about the others", async (network) => {
+  await withListener(network, async ({ port, next }) => {
+    const plain = await peerSocket(port);
+    const plainLeg = new Leg("client", await next(), PACKET_BYTES_MAX);
+    const [secure] = await Promise.all([
+      secureClient(port),
+      next().then((transport) => upgradeClientLeg(transport, clientTls())),
+    ]);
+    plain.write("plain");
+    assert.equal(await readText(plainLeg, 5), "plain");
+    plain.destroy();
+    secure.destroy();
+  });
+  await withPeer(
+    (socket) => socket.once("data", (chunk) => socket.end(chunk)),
+    async (plainPort) => {
+      const plainLeg = new Leg("backend", await network.connect("127.0.0.1", plainPort, NEVER), PACKET_BYTES_MAX);
+      await withTlsServer({ leaf: "goodEc" }, async (port) => {
+        const { leg } = await upgradeBackendLeg(network, port, {});
+        leg.destroy();
+      });
+      plainLeg.write(Buffer.from("plain"));
+      assert.equal(await readText(plainLeg, 5), "plain");
+      plainLeg.destroy();
+    },
+  );
+});
+
 testOverEach("bytes that came before the handshake are not taken for encrypted ones", async (network) => {
   await withPeer(
     (socket) => socket.write("injected"),
