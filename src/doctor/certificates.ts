@@ -14,7 +14,10 @@ export function daysLeft(certificate: X509Certificate, nowMs: number): number {
   return (Date.parse(certificate.validTo) - nowMs) / DAY_MS;
 }
 
-export function describeDays(days: number): string {
+/** "12 days left", "expired 3 days ago" or "not yet valid". */
+export function describeTime(certificate: X509Certificate, nowMs: number): string {
+  if (Date.parse(certificate.validFrom) > nowMs) return "not yet valid";
+  const days = daysLeft(certificate, nowMs);
   const whole = Math.floor(Math.abs(days));
   const count = `${whole} ${whole === 1 ? "day" : "days"}`;
   return days < 0 ? `expired ${count} ago` : `${count} left`;

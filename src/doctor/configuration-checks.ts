@@ -1,7 +1,7 @@
 /** Checks of what was configured: the settings themselves, and the files they name. */
 import { X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
-import { daysLeft, describeDays, LEAF_DAYS_MIN, namesOf } from "./certificates.ts";
+import { daysLeft, describeTime, LEAF_DAYS_MIN, namesOf } from "./certificates.ts";
 import { type Finding, fail, type ListenerCheck, ok, type ProcessCheck, remedy, skip, warn } from "./check.ts";
 import type { CheckResult } from "./report.ts";
 
@@ -100,7 +100,7 @@ export const clientCertificate: ListenerCheck = {
 
 function judgeClientCertificate(certificate: X509Certificate, path: string, nowMs: number): Finding {
   const days = daysLeft(certificate, nowMs);
-  const about = `${namesOf(certificate)}, ${describeDays(days)}`;
+  const about = `${namesOf(certificate)}, ${describeTime(certificate, nowMs)}`;
   const renew = remedy(
     "client.certificate",
     `Put a renewed certificate and its key in place of ${path}.`,

@@ -164,15 +164,24 @@ export const serverSettings: ListenerCheck = {
     const { queries } = context.probe;
     if (queries === undefined) return skip("needs a login: querycop doctor --user NAME");
     const answer = await queries.firstRow(
-      "SELECT @@sql_mode, @@init_connect, @@local_infile, @@max_connections, @@read_only, @@version",
+      "SELECT @@sql_mode, @@init_connect, @@local_infile, @@max_connections, @@read_only, @@innodb_read_only, @@version",
     );
     if ("errorNumber" in answer) return fail(`error ${answer.errorNumber}: ${answer.message}`);
-    const [sqlMode = "", initConnect = "", localInfile = "", connections = "", readOnly = "", version = ""] =
-      answer.row ?? [];
+    const [
+      sqlMode = "",
+      initConnect = "",
+      localInfile = "",
+      connections = "",
+      readOnly = "",
+      innodbReadOnly = "",
+      version = "",
+    ] = answer.row ?? [];
     const used = await numberOf(queries, "SHOW GLOBAL STATUS LIKE 'Threads_connected'");
     const plugin = await accountPlugin(queries);
-    const facts = { sqlMode, initConnect, localInfile, readOnly, connections: Number(connections), used, plugin };
-    const detail = `${version}, sql_mode ${sqlMode || "empty"}, local_infile ${localInfile}, ${used ?? "?"} of ${connections} connections used, read_only ${readOnly}, plugin ${plugin ?? "unknown"}`;
+    // Aurora's readers have the second one, and MariaDB writes words.
+    const isReadOnly = [readOnly, innodbReadOnly].some((value) => value !== "0" && value !== "OFF");
+    const facts = { sqlMode, initConnect, localInfile, isReadOnly, connections: Number(connections), used, plugin };
+    const detail = `${version}, sql_mode ${sqlMode || "empty"}, local_infile ${localInfile}, ${used ?? "?"} of ${connections} connections used, ${isReadOnly ? "read-only" : "takes writes"}, plugin ${plugin ?? "unknown"}`;
     const remarks = remarksOn(facts, context);
     if (remarks.length === 0) return ok(detail);
     return warn(
@@ -186,7 +195,7 @@ interface ServerFacts {
   readonly sqlMode: string;
   readonly initConnect: string;
   readonly localInfile: string;
-  readonly readOnly: string;
+  readonly isReadOnly: boolean;
   readonly connections: number;
   readonly used: number | undefined;
   readonly plugin: string | undefined;
@@ -211,10 +220,10 @@ function remarksOn(facts: ServerFacts, { listener, config }: ListenerContext): s
     remarks.push(`querycop may open ${config.maxConnections} connections, the server has ${free} left`);
   }
   const role = (listener.backend.role ?? "").toLowerCase();
-  if (facts.readOnly !== "0" && ["writer", "primary"].includes(role)) {
+  if (facts.isReadOnly && ["writer", "primary"].includes(role)) {
     remarks.push(`backend.role is ${role}, but the server is read-only`);
   }
-  if (facts.readOnly === "0" && ["reader", "replica"].includes(role)) {
+  if (!facts.isReadOnly && ["reader", "replica"].includes(role)) {
     remarks.push(`backend.role is ${role}, but the server takes writes`);
   }
   if (facts.plugin !== undefined && !TOKEN_PLUGINS.has(facts.plugin)) {

@@ -26,7 +26,7 @@ function renderCheck({ id, status, detail, remedy }: CheckResult, width: number)
   let text = `${WORDS[status].padEnd(WORD_WIDTH)}${id.padEnd(width)}${first}\n`;
   for (const line of more) text += `${INDENT}${line}\n`;
   if (remedy === undefined) return text;
-  text += `${INDENT}fix: ${remedy.text}\n`;
+  text += `${INDENT}${status === "ok" ? "next" : "fix"}: ${remedy.text}\n`;
   for (const command of remedy.commands) text += `${INDENT}  $ ${command}\n`;
   return `${text}${INDENT}see: ${remedy.docs}\n`;
 }

@@ -14,7 +14,7 @@ import { LOGIN_PACKET_BYTES_MAX, openBackend, takeLeave } from "../session/backe
 import {
   alternativeNames,
   daysLeft,
-  describeDays,
+  describeTime,
   LEAF_DAYS_MIN,
   namesOf,
   oneLine,
@@ -53,10 +53,7 @@ export const backendTls: ListenerCheck = {
       return warn("backend.tls_mode is disable: everything is sent in plaintext", VERIFY);
     }
     if (!offersTls(context)) return notOffered(tlsMode);
-    const inspecting = new InspectingTls(context.listener.backend);
-    // Fails only where there is no TLS at all, and then the verdict says so.
-    await upgradeOnce(context, inspecting, signal).catch(() => undefined);
-    context.probe.certificate = inspecting.certificate;
+    context.probe.certificate = await inspectCertificate(context, signal);
     try {
       const identity = await upgradeOnce(context, context.services.options.backend.tls, signal);
       return judgeIdentity(context, identity);
@@ -109,6 +106,17 @@ class InspectingTls extends BackendTls {
   }
 }
 
+/** What the server shows, verified or not; undefined where there is no TLS at all. */
+async function inspectCertificate(context: ListenerContext, signal: AbortSignal): Promise<X509Certificate | undefined> {
+  const inspecting = new InspectingTls(context.listener.backend);
+  await upgradeOnce(context, inspecting, signal).catch(() => undefined);
+  return inspecting.certificate;
+}
+
+function isInItsTime(certificate: X509Certificate, nowMs: number): boolean {
+  return daysLeft(certificate, nowMs) >= 0 && Date.parse(certificate.validFrom) <= nowMs;
+}
+
 /** One connection that is greeted, upgraded and left again. */
 async function upgradeOnce(context: ListenerContext, tls: BackendTls, signal: AbortSignal): Promise<TlsIdentity> {
   const connection = await openBackend(context.services, signal);
@@ -137,7 +145,11 @@ function judgeIdentity({ listener, probe, host }: ListenerContext, { protocol, c
   const parts = [`${protocol} ${cipher}`];
   if (certificate === undefined) return ok(parts.join(", "));
   const days = daysLeft(certificate, host.nowMs());
-  parts.push(`certificate ${namesOf(certificate)}`, `issued by ${oneLine(certificate.issuer)}`, describeDays(days));
+  parts.push(
+    `certificate ${namesOf(certificate)}`,
+    `issued by ${oneLine(certificate.issuer)}`,
+    describeTime(certificate, host.nowMs()),
+  );
   const detail = parts.join(", ");
   if (days < LEAF_DAYS_MIN) return warn(detail, RENEW);
   if (tlsMode === "verify-ca") {
@@ -161,15 +173,18 @@ function explainTlsFailure(context: ListenerContext, error: unknown): Finding {
   const shown =
     certificate === undefined
       ? ""
-      : `\nthe server shows a certificate ${namesOf(certificate)}, issued by ${oneLine(certificate.issuer)}, ${describeDays(daysLeft(certificate, context.host.nowMs()))}`;
+      : `\nthe server shows a certificate ${namesOf(certificate)}, issued by ${oneLine(certificate.issuer)}, ${describeTime(certificate, context.host.nowMs())}`;
   return fail(`${messageOf(error)}${shown}`, remedyFor(code, context));
 }
 
 function remedyFor(code: string, context: ListenerContext): Remedy {
   const { certificate } = context.probe;
   const look = lookCommand(context.listener.backend);
-  if (code === "CERT_HAS_EXPIRED") return RENEW;
-  if (code === "CERT_NOT_YET_VALID") return remedy("backend.tls", "Set the clock of this host.", "timedatectl status");
+  const nowMs = context.host.nowMs();
+  // The certificate itself says more than the error: Deno's names an untrusted issuer for all of these.
+  if (certificate !== undefined && daysLeft(certificate, nowMs) < 0) return RENEW;
+  if (certificate !== undefined && !isInItsTime(certificate, nowMs))
+    return remedy("backend.tls", "Set the clock of this host.", "timedatectl status");
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
     const name = certificate === undefined ? undefined : alternativeNames(certificate)[0];
     return remedy(
@@ -234,19 +249,34 @@ export const backendCaBundle: ListenerCheck = {
       tlsClientCert === undefined || tlsClientKey === undefined
         ? {}
         : { cert: readFileSync(tlsClientCert, "latin1"), key: readFileSync(tlsClientKey, "latin1") };
+    const tls = new BackendTls({ mode: "verify-ca", ca: pem, serverName, minVersion, ...client });
     try {
-      await upgradeOnce(
-        context,
-        new BackendTls({ mode: "verify-ca", ca: pem, serverName, minVersion, ...client }),
-        signal,
-      );
+      await upgradeOnce(context, tls, signal);
     } catch (error) {
-      return fail(`${bundle.text}; it does not cover the server: ${messageOf(error)}`, caRemedy(context));
+      return await explainUncovered(context, bundle.text, error, signal);
     }
     if (bundle.daysLeftMax >= LEAF_DAYS_MIN) return ok(`${bundle.text}; it covers the server`);
     return warn(`${bundle.text}; it covers the server`, caRemedy(context));
   },
 };
+
+/** Nothing depends on the bundle in a mode that verifies nothing. A certificate out of its time is backend.tls's matter. */
+async function explainUncovered(
+  context: ListenerContext,
+  bundle: string,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<Finding> {
+  const certificate = await inspectCertificate(context, signal);
+  if (certificate === undefined) return skip(`${bundle}; no TLS with the server, see backend.tls`);
+  if (!isInItsTime(certificate, context.host.nowMs())) {
+    return skip(`${bundle}; the server's certificate is not valid now, see backend.tls`);
+  }
+  const detail = `${bundle}; it does not cover the server's certificate, issued by ${oneLine(certificate.issuer)} (${messageOf(error)})`;
+  return context.services.options.backend.tls.isVerifying
+    ? fail(detail, caRemedy(context))
+    : warn(detail, caRemedy(context));
+}
 
 interface BundleFacts {
   readonly text: string;
@@ -262,8 +292,6 @@ function describeBundle(pem: string, nowMs: number): BundleFacts {
   const first = valid.sort((left, right) => daysLeft(left, nowMs) - daysLeft(right, nowMs))[0];
   const count = `${certificates.length} ${certificates.length === 1 ? "certificate" : "certificates"}`;
   const end =
-    first === undefined
-      ? "none valid"
-      : `the first to end is ${oneLine(first.subject)}, ${describeDays(daysLeft(first, nowMs))}`;
+    first === undefined ? "none valid" : `the first to end is ${oneLine(first.subject)}, ${describeTime(first, nowMs)}`;
   return { text: `${count}, ${expired} expired, ${end}`, daysLeftMax: Math.max(0, ...days) };
 }

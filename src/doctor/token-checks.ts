@@ -129,11 +129,15 @@ const MINT_ADVICE: Readonly<Record<string, string>> = {
   "no-region": "Set backend.region.",
 };
 
+/** Failures that may come from missing AWS credentials. */
+const CREDENTIAL_FAILURES: ReadonlySet<string> = new Set(["exit-status", "timeout", "no-credentials", "signer"]);
+
 function explainMintFailure(id: string, error: unknown, what: string): Finding {
   if (!(error instanceof TokenMintError)) return fail(messageOf(error));
   const detail = error.detail === "" ? "" : `\n${error.detail}`;
   const advice = MINT_ADVICE[error.reason] ?? "Run the command by hand, as the user querycop runs as.";
-  return fail(`${error.message} (${what})${detail}`, remedy(id, advice, "aws sts get-caller-identity"));
+  const commands = CREDENTIAL_FAILURES.has(error.reason) ? ["aws sts get-caller-identity"] : [];
+  return fail(`${error.message} (${what})${detail}`, remedy(id, advice, ...commands));
 }
 
 interface TokenCase {
@@ -225,8 +229,8 @@ export const tokenPolicy: ListenerCheck = {
     "Prints the ARN of `rds-db:connect` and an IAM policy for this server and user. It checks nothing: only AWS knows whether the permission is there. The resource id is the server's (`DbiResourceId` or `DbClusterResourceId`), not its name.",
   needs: ["config.load"],
   run: async (context) => {
-    const { region } = context.services.options.backend;
-    const { host, tokenSource } = context.listener.backend;
+    const { region, tokenHost } = context.services.options.backend;
+    const { tokenSource } = context.listener.backend;
     if (tokenSource === "none") return skip("no token source");
     const user = userOf(context) ?? "USER";
     const place = region ?? "REGION";
@@ -235,8 +239,8 @@ export const tokenPolicy: ListenerCheck = {
       Version: "2012-10-17",
       Statement: [{ Effect: "Allow", Action: "rds-db:connect", Resource: arn }],
     };
-    const isCluster = host.includes(".cluster-");
-    const [name = ""] = host.split(".");
+    const isCluster = tokenHost.includes(".cluster-");
+    const name = tokenHost.includes(".rds.amazonaws.com") ? tokenHost.split(".", 1)[0] : "NAME";
     const query = isCluster
       ? `aws rds describe-db-clusters --region ${place} --db-cluster-identifier ${name} --query 'DBClusters[0].DbClusterResourceId'`
       : `aws rds describe-db-instances --region ${place} --db-instance-identifier ${name} --query 'DBInstances[0].DbiResourceId'`;

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { type Finding, ok, type ProcessCheck, type ProcessContext } from "../../src/doctor/check.ts";
+import { matchesPattern, runChecks } from "../../src/doctor/run-checks.ts";
+
+const PROCESS = {} as ProcessContext;
+
+function check(id: string, needs: readonly string[], run: ProcessCheck["run"]): ProcessCheck {
+  return { id, scope: "process", title: id, about: "", needs, run };
+}
+
+const runAll = (checks: readonly ProcessCheck[], extra: { only?: string; timeoutMs?: number } = {}) =>
+  runChecks({ checks, process: PROCESS, listeners: [], ...extra });
+
+it("runChecks() skips what needs a failed check, however far, and names the one that failed", async () => {
+  const results = await runAll([
+    check("a", [], async () => ({ status: "fail", detail: "broken" })),
+    check("b", ["a"], async () => ok("never")),
+    check("c", ["b"], async () => ok("never")),
+    check("d", [], async () => ({ status: "skip", detail: "does not apply" })),
+    check("e", ["d"], async () => ok("runs")),
+  ]);
+  assert.deepEqual(
+    results.map(({ id, status, detail }) => `${id} ${status} ${detail}`),
+    ["a fail broken", "b skip needs a", "c skip needs a", "d skip does not apply", "e ok runs"],
+  );
+});
+
+it("runChecks() runs independent checks at the same time and keeps their order", async () => {
+  let release: (finding: Finding) => void = () => undefined;
+  const first = new Promise<Finding>((resolve) => {
+    release = resolve;
+  });
+  const results = await runAll([
+    check("slow", [], () => first),
+    check("fast", [], async () => {
+      release(ok("released by the second"));
+      return ok("second");
+    }),
+  ]);
+  assert.deepEqual(
+    results.map(({ detail }) => detail),
+    ["released by the second", "second"],
+  );
+});
+
+it("runChecks() takes a check that throws for a bug of its own, and one that hangs for a failure", async () => {
+  let wasAborted = false;
+  const results = await runAll(
+    [
+      check("throws", [], async () => {
+        throw new Error("password=hunter2hunter2");
+      }),
+      check("hangs", [], (_, signal) => {
+        signal.addEventListener("abort", () => {
+          wasAborted = true;
+        });
+        return new Promise(() => undefined);
+      }),
+      check("after", ["hangs"], async () => ok("never")),
+    ],
+    { timeoutMs: 20 },
+  );
+  assert.match(results[0]?.detail ?? "", /^this is a bug in doctor: /);
+  assert.equal(results[0]?.detail.includes("hunter2"), false);
+  assert.equal(results[1]?.detail, "no result within 20 ms");
+  assert.equal(wasAborted, true);
+  assert.equal(results[2]?.detail, "needs hangs");
+});
+
+it("runChecks() runs each check once, whoever needs it", async () => {
+  let runs = 0;
+  const counted = check("a", [], async () => {
+    runs++;
+    return ok("");
+  });
+  await runAll([counted, check("b", ["a"], async () => ok("")), check("c", ["a", "b"], async () => ok(""))]);
+  assert.equal(runs, 1);
+});
+
+it("runChecks() with a pattern shows what fits, and what it needs only when that failed", async () => {
+  const checks = (status: "ok" | "fail") => [
+    check("a", [], async () => ({ status, detail: "" })),
+    check("b", ["a"], async () => ok("")),
+    check("c", [], async () => ok("")),
+  ];
+  const ids = async (status: "ok" | "fail") => (await runAll(checks(status), { only: "b" })).map(({ id }) => id);
+  assert.deepEqual(await ids("ok"), ["b"]);
+  assert.deepEqual(await ids("fail"), ["a", "b"]);
+});
+
+it("runChecks() lets nothing in a detail steer the terminal", async () => {
+  const [result] = await runAll([check("a", [], async () => ok("\u001b[31mred\u202e\r\nnext\u009b"))]);
+  assert.equal(result?.detail, "?[31mred??\nnext?");
+});
+
+it("matchesPattern() takes * for any text and everything else as it is", () => {
+  for (const [pattern, id, expected] of [
+    ["backend.*", "backend.tls", true],
+    ["*.tls", "backend.tls", true],
+    ["*", "backend.tls", true],
+    ["b*d.t*s", "backend.tls", true],
+    ["backend.tls", "backend.tls", true],
+    ["backend", "backend.tls", false],
+    ["backend?tls", "backend.tls", false],
+    ["tls*", "backend.tls", false],
+    ["backend.tls*ls", "backend.tls", false],
+  ] as const) {
+    assert.equal(matchesPattern(pattern, id), expected, `${pattern} ${id}`);
+  }
+});
