@@ -32,6 +32,7 @@ export interface Querycop {
   logs(): LogLine[];
   auditText(): string;
   audit(): AuditLine[];
+  pid(): number;
   signal(name: NodeJS.Signals): void;
   /** The exit code, once it has ended. */
   readonly exited: Promise<number>;
@@ -151,6 +152,7 @@ export async function startQuerycop(settings: Settings, options: QuerycopOptions
       fail(`it ended with exit code ${code}`);
     });
   });
+  const pid = (): number => Number(readFileSync(pidFile, "utf8"));
   const auditText = (): string => (existsSync(auditFile) ? readFileSync(auditFile, "utf8") : "");
   return {
     host: "127.0.0.1",
@@ -161,7 +163,8 @@ export async function startQuerycop(settings: Settings, options: QuerycopOptions
     logs: () => parseLines(log),
     auditText,
     audit: () => parseLines(auditText()),
-    signal: (name) => process.kill(Number(readFileSync(pidFile, "utf8")), name),
+    pid,
+    signal: (name) => process.kill(pid(), name),
     exited,
     async stop() {
       child.stdin?.end();

@@ -2,6 +2,7 @@
  * A MySQL client reduced to the wire, written without querycop's own codec: sends any bytes, shows every packet that
  * comes back, and so can tell whether a proxy changes, adds, drops or reorders anything.
  */
+import assert from "node:assert/strict";
 import { constants, createHash, publicEncrypt } from "node:crypto";
 import { connect as connectTcp, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
@@ -68,6 +69,12 @@ const BASE_CAPABILITIES =
   CAPABILITY.DEPRECATE_EOF |
   CAPABILITY.MULTI_FACTOR_AUTHENTICATION;
 
+export interface RawCommand {
+  readonly command: number;
+  readonly body?: Uint8Array | string;
+}
+
+const END_MARK = "end of the pipeline";
 const FRAGMENT_BYTES = 0xffffff;
 const UTF8MB4_GENERAL_CI = 45;
 const MORE_RESULTS_EXIST = 8;
@@ -308,7 +315,8 @@ export class RawClient {
   /** Starts a new exchange with a command. */
   writeCommand(command: number, body: Uint8Array | string = ""): void {
     this.#sequenceId = 0;
-    this.writePayload(Buffer.concat([Buffer.from([command]), Buffer.from(body as string)]));
+    const bytes = typeof body === "string" ? Buffer.from(body) : body;
+    this.writePayload(Buffer.concat([Buffer.from([command]), bytes]));
   }
 
   /** COM_QUERY and every packet of its answer, result sets and all. Needs DEPRECATE_EOF. */
@@ -316,6 +324,24 @@ export class RawClient {
     this.writeCommand(0x03, sql);
     const packets: WirePacket[] = [];
     while (await this.#readResult(packets));
+    return packets;
+  }
+
+  /**
+   * Sends commands without waiting for answers, then a query for `END_MARK`, and reads everything up to its end. Works
+   * for answers of any shape and for commands that have none. Needs DEPRECATE_EOF for the mark's own answer.
+   */
+  async pipeline(commands: readonly RawCommand[]): Promise<WirePacket[]> {
+    for (const { command, body } of commands) this.writeCommand(command, body ?? "");
+    this.writeCommand(0x03, `SELECT '${END_MARK}'`);
+    const packets: WirePacket[] = [];
+    for (let seen = 0; seen < 2; ) {
+      const packet = await this.readPacket();
+      packets.push(packet);
+      // Once as the column's name, once as its value.
+      if (packet.payload.includes(END_MARK)) seen += 1;
+    }
+    packets.push(await this.readPacket());
     return packets;
   }
 
@@ -391,10 +417,25 @@ function hasMoreResults(payload: Buffer): boolean {
   return (payload.readUInt16LE(lastInsertId.next) & MORE_RESULTS_EXIST) !== 0;
 }
 
-/** A short text for each packet, for comparing two recordings and reading the difference. */
-export function describePackets(packets: readonly WirePacket[]): string[] {
-  return packets.map(({ sequenceId, payload }) => {
-    const digest = createHash("sha256").update(payload).digest("hex").slice(0, 16);
-    return `#${sequenceId} ${payload.length} bytes ${digest}`;
-  });
+function describePacket(packet: WirePacket | undefined): string {
+  if (packet === undefined) return "no packet";
+  const { sequenceId, payload } = packet;
+  const start = payload.subarray(0, 120).toString("latin1");
+  const readable = start.replace(
+    /[^ -~]/g,
+    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+  return `#${sequenceId}, ${payload.length} bytes: ${readable}`;
+}
+
+/** Fails with the first packet that differs in its number or in any byte. */
+export function assertSamePackets(through: readonly WirePacket[], direct: readonly WirePacket[], what = ""): void {
+  for (let index = 0; index < Math.max(through.length, direct.length); index += 1) {
+    const [got, wanted] = [through[index], direct[index]];
+    if (got !== undefined && wanted !== undefined) {
+      if (got.sequenceId === wanted.sequenceId && got.payload.equals(wanted.payload)) continue;
+    }
+    assert.equal(describePacket(got), describePacket(wanted), `${what} packet ${index}`);
+    assert.fail(`${what} packet ${index} differs behind its start: ${describePacket(got)}`);
+  }
 }
