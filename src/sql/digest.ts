@@ -3,7 +3,7 @@
  * synonyms take one name. Made from tokens, so it is right exactly when the lexer is.
  */
 import { createHash } from "node:crypto";
-import { KEYWORD_COUNT, keywordPrinted } from "./keyword-table.ts";
+import { KEYWORD_COUNT, keywordPrinted, kindSet } from "./keyword-table.ts";
 import * as K from "./keywords.ts";
 import { FLAG_ESCAPED, type Lexer } from "./lexer.ts";
 import * as T from "./token-kinds.ts";
@@ -37,6 +37,10 @@ ROLES[K.NULL] = ROLE_NULL;
 ROLES[T.RIGHT_PAREN] = ROLE_CLOSE;
 ROLES[K.BY] = ROLE_BY;
 
+const OPERATOR_WORDS =
+  "AND OR XOR NOT DIV MOD LIKE REGEXP RLIKE BETWEEN CASE WHEN THEN ELSE INTERVAL SELECT RETURN IF ELSEIF WHILE UNTIL EVERY " +
+  "AT STARTS ENDS DEFAULT";
+
 const OPERATORS = [
   T.COMMA,
   T.LEFT_PAREN,
@@ -59,107 +63,28 @@ const OPERATORS = [
   T.LESS_OR_EQUAL,
   T.GREATER,
   T.GREATER_OR_EQUAL,
-  K.AND,
-  K.OR,
-  K.XOR,
-  K.NOT,
-  K.DIV,
-  K.MOD,
-  K.LIKE,
-  K.REGEXP,
-  K.RLIKE,
-  K.BETWEEN,
-  K.CASE,
-  K.WHEN,
-  K.THEN,
-  K.ELSE,
-  K.INTERVAL,
-  K.SELECT,
-  K.RETURN,
-  K.IF,
-  K.ELSEIF,
-  K.WHILE,
-  K.UNTIL,
-  K.EVERY,
-  K.AT,
-  K.STARTS,
-  K.ENDS,
-  K.DEFAULT,
 ];
 
 /** After these a sign belongs to the number that follows it. Others, such as WHERE, leave it a token: so does the server. */
-const SIGNS = kindSet(OPERATORS);
+const SIGNS = kindSet(OPERATORS, OPERATOR_WORDS, ALL_KINDS);
 
 /** After these NULL is a literal. */
-const NULL_LITERALS = kindSet([
-  ...OPERATORS,
-  T.TILDE,
-  T.BANG,
-  T.ASSIGN,
-  K.ALL,
-  K.BY,
-  K.DISTINCT,
-  K.DISTINCTROW,
-  K.DO,
-  K.ESCAPE,
-  K.FROM,
-  K.FOR,
-  K.BOTH,
-  K.LEADING,
-  K.TRAILING,
-  K.HAVING,
-  K.HIGH_PRIORITY,
-  K.ON,
-  K.SQL_BIG_RESULT,
-  K.SQL_BUFFER_RESULT,
-  K.SQL_CALC_FOUND_ROWS,
-  K.SQL_NO_CACHE,
-  K.SQL_SMALL_RESULT,
-  K.STRAIGHT_JOIN,
-  K.WHERE,
-]);
+const NULL_LITERALS = kindSet(
+  [...OPERATORS, T.TILDE, T.BANG, T.ASSIGN],
+  `${OPERATOR_WORDS} ALL BY DISTINCT DISTINCTROW DO ESCAPE FROM FOR BOTH LEADING TRAILING HAVING HIGH_PRIORITY ON ` +
+    "SQL_BIG_RESULT SQL_BUFFER_RESULT SQL_CALC_FOUND_ROWS SQL_NO_CACHE SQL_SMALL_RESULT STRAIGHT_JOIN WHERE",
+  ALL_KINDS,
+);
+
+const LIST_END_WORDS =
+  "LIMIT HAVING FOR LOCK UNION EXCEPT INTERSECT INTO WINDOW ROWS RANGE GROUPS SEPARATOR PROCEDURE QUALIFY ON ORDER WITH " +
+  "SELECT DO THEN";
 
 /** At the depth of a GROUP BY, ORDER BY or PARTITION BY list these end it. */
-const LIST_ENDS = kindSet([
-  T.RIGHT_PAREN,
-  T.SEMICOLON,
-  K.LIMIT,
-  K.HAVING,
-  K.FOR,
-  K.LOCK,
-  K.UNION,
-  K.EXCEPT,
-  K.INTERSECT,
-  K.INTO,
-  K.WINDOW,
-  K.ROWS,
-  K.RANGE,
-  K.GROUPS,
-  K.SEPARATOR,
-  K.PROCEDURE,
-  K.QUALIFY,
-  K.ON,
-  K.ORDER,
-  K.WITH,
-  K.SELECT,
-  K.DO,
-  K.THEN,
-]);
+const LIST_ENDS = kindSet([T.RIGHT_PAREN, T.SEMICOLON], LIST_END_WORDS, ALL_KINDS);
 
 /** A lone number in such a list is a column's position only when one of these follows. */
-const POSITION_ENDS = kindSet([
-  ...[...LIST_ENDS.keys()].filter((kind) => LIST_ENDS[kind] === 1),
-  T.COMMA,
-  K.ASC,
-  K.DESC,
-  0,
-]);
-
-function kindSet(kinds: readonly number[]): Uint8Array {
-  const set = new Uint8Array(ALL_KINDS);
-  for (const kind of kinds) set[kind] = 1;
-  return set;
-}
+const POSITION_ENDS = kindSet([0, T.RIGHT_PAREN, T.SEMICOLON, T.COMMA], `${LIST_END_WORDS} ASC DESC`, ALL_KINDS);
 
 /** Printed names of all kinds in one array, each with the blank that follows it. */
 const SPELLING_OFFSETS = new Int32Array(ALL_KINDS + 1);

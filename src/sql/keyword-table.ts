@@ -104,4 +104,22 @@ export function keywordPrinted(kind: number): string {
   return TABLE.printed[kind - KEYWORD_FIRST] ?? "";
 }
 
+const KINDS_BY_WORD = new Map(TABLE.words.map((word, index) => [word, index + KEYWORD_FIRST]));
+
+/** A byte table over all kinds below `size`, with 1 for the given kinds and for the keywords in `words`. */
+export function kindSet(
+  kinds: readonly number[],
+  words: string,
+  size = KEYWORD_FIRST + TABLE.words.length,
+): Uint8Array {
+  const set = new Uint8Array(size);
+  for (const kind of kinds) set[kind] = 1;
+  for (const word of words.split(" ").filter((text) => text !== "")) {
+    const kind = KINDS_BY_WORD.get(word);
+    if (kind === undefined) throw new Error(`No keyword ${word}`);
+    set[kind] = 1;
+  }
+  return set;
+}
+
 export const KEYWORD_COUNT = TABLE.words.length;

@@ -34,6 +34,8 @@ export interface LexRules {
   readonly ansiQuotes: boolean;
   readonly backslashEscapes: boolean;
   readonly ignoreSpace: boolean;
+  /** Does not change tokens, only what `||` means. */
+  readonly pipesAsConcat: boolean;
   readonly charset: CharsetRules;
   /** Executable comments of this version or lower are code, the others are comments. */
   readonly versionMax: number;
@@ -1026,6 +1028,7 @@ export const DEFAULT_RULES: LexRules = {
   ansiQuotes: false,
   backslashEscapes: true,
   ignoreSpace: false,
+  pipesAsConcat: false,
   charset: { multiByte: "none", highSpace: -1 },
   versionMax: 90704,
   sixDigitVersions: true,

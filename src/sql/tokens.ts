@@ -1,4 +1,5 @@
 /** The token table of one reading, with what the walker found out about each token. */
+import type { Clause } from "./facts.ts";
 
 /** Columns of equal length; entries from `count` on are garbage. Kinds are those of token-kinds.ts and keywords.ts. */
 export interface Tokens {
@@ -57,3 +58,24 @@ export const CLAUSE_INSERT_COLUMNS = 13;
 export const CLAUSE_ON_DUPLICATE = 14;
 export const CLAUSE_RETURNING = 15;
 export const CLAUSE_DEFINITION = 16;
+
+/** Names of CLAUSE_* in their order. */
+export const CLAUSE_NAMES: readonly Clause[] = [
+  "other",
+  "select",
+  "from",
+  "on",
+  "where",
+  "group",
+  "having",
+  "window",
+  "order",
+  "limit",
+  "into",
+  "values",
+  "set",
+  "insert-columns",
+  "on-duplicate",
+  "returning",
+  "definition",
+];

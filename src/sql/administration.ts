@@ -1,0 +1,379 @@
+/** Statements that steer the session, the server or its files. */
+
+import { beginCondition } from "./conditions.ts";
+import type { StatementKind } from "./facts.ts";
+import { finishQuery } from "./finish.ts";
+import { kindSet } from "./keyword-table.ts";
+import * as K from "./keywords.ts";
+import { walkQuery } from "./query.ts";
+import {
+  addObject,
+  readName,
+  readObject,
+  readTable,
+  readTables,
+  skipRest,
+  walkExpression,
+  walkParenthesis,
+  wordsAhead,
+} from "./reading-on.ts";
+import * as T from "./token-kinds.ts";
+import { CLAUSE_OTHER, CLAUSE_SET, CLAUSE_WHERE, ROLE_DEFINITION } from "./tokens.ts";
+import { MODE_COLUMNS, MODE_EXPRESSION, type Walker } from "./walker.ts";
+
+const DETAIL_WORDS_MAX = 4;
+const READ_ENDS = kindSet([], "WHERE LIMIT");
+
+/** LOAD DATA, XML or INDEX at the walk's position. */
+export function loadStatement(w: Walker) {
+  const { statement } = w;
+  const first = w.at;
+  w.at++;
+  if (w.accept(K.INDEX)) {
+    statement.kind = "load-index";
+    w.accept(K.INTO);
+    w.accept(K.CACHE);
+    readTable(w, "read");
+    return skipRest(w);
+  }
+  const isXml = w.kind(w.at) === K.XML;
+  statement.kind = isXml ? "load-xml" : "load-data";
+  w.at++;
+  loadSource(w, first, isXml);
+  while (w.at < w.count && w.kind(w.at) !== K.TABLE && w.kind(w.at) !== T.SEMICOLON) {
+    if (w.kind(w.at) === K.IGNORE) statement.modify("ignore");
+    w.at++;
+  }
+  w.beginBlock(w.at, "main", -1);
+  w.frame().blockIndex = 0;
+  if (!w.accept(K.TABLE) || !readTable(w, "write")) w.fail("unexpected-token", w.at);
+  loadTail(w);
+  finishQuery(w);
+}
+
+function loadSource(w: Walker, first: number, isXml: boolean) {
+  const { statement } = w;
+  let isLocal = false;
+  let isS3 = false;
+  while (w.at < w.count && w.kind(w.at) !== T.STRING && w.kind(w.at) !== T.SEMICOLON && w.kind(w.at) !== K.INTO) {
+    if (w.kind(w.at) === K.LOCAL) isLocal = true;
+    if (w.text.isWord(w.at, "S3") || w.kind(w.at) === K.URL) isS3 = true;
+    w.at++;
+  }
+  const target = w.kind(w.at) === T.STRING ? w.text.string(w.at) : undefined;
+  if (isLocal) statement.modify("local");
+  if (isS3) {
+    w.reach("s3-read", first, w.at, target);
+    w.find("load-from-s3", first, w.at);
+  } else if (isLocal) {
+    w.reach(isXml ? "load-xml-local" : "load-data-local", first, w.at, target);
+    w.find("load-data-local", first, w.at);
+  } else {
+    w.reach(isXml ? "load-xml" : "load-data", first, w.at, target);
+    w.find("load-data", first, w.at);
+  }
+}
+
+/** Options, the columns, and SET. */
+function loadTail(w: Walker) {
+  while (w.at < w.count && w.kind(w.at) !== T.SEMICOLON) {
+    const kind = w.kind(w.at);
+    if (kind === T.LEFT_PAREN) {
+      w.mode = MODE_COLUMNS;
+      w.isSingleLevel = true;
+      walkQuery(w);
+      w.isSingleLevel = false;
+    } else if (kind === K.SET && w.kind(w.at - 1) !== K.CHARACTER && w.kind(w.at - 1) !== K.CHAR) {
+      w.clause = CLAUSE_SET;
+      w.mode = MODE_EXPRESSION;
+      w.isOperandExpected = true;
+      w.at++;
+      walkQuery(w);
+    } else w.at++;
+  }
+}
+
+/** HANDLER t OPEN | READ … | CLOSE. */
+export function handlerStatement(w: Walker) {
+  const { statement } = w;
+  w.at++;
+  const block = w.beginBlock(w.at, "main", -1);
+  block.hasFrom = true;
+  w.frame().hasQuery = true;
+  w.frame().firstBlock = 0;
+  readTable(w, "read");
+  const kind = w.kind(w.at);
+  statement.kind = kind === K.OPEN ? "handler-open" : kind === K.CLOSE ? "handler-close" : "handler-read";
+  if (kind === K.OPEN) return skipRest(w);
+  if (kind !== K.CLOSE && kind !== K.READ) w.fail("unexpected-token", w.at);
+  w.at++;
+  w.clause = CLAUSE_OTHER;
+  while (w.at < w.count && w.kind(w.at) !== T.SEMICOLON && READ_ENDS[w.kind(w.at)] !== 1) w.at++;
+  w.mode = MODE_EXPRESSION;
+  walkQuery(w);
+  finishQuery(w);
+}
+
+/** LOCK TABLES t [AS a] READ | WRITE, …; LOCK INSTANCE FOR BACKUP. */
+export function lockStatement(w: Walker) {
+  w.at++;
+  if (w.accept(K.INSTANCE)) {
+    w.statement.kind = "lock-instance";
+    return skipRest(w);
+  }
+  w.statement.kind = "lock-tables";
+  w.at++;
+  do {
+    if (!readTable(w, "read")) return skipRest(w);
+    lockedTable(w);
+  } while (w.accept(T.COMMA));
+}
+
+function lockedTable(w: Walker) {
+  const { tablesRead, tablesWritten } = w.statement;
+  while (w.at < w.count && w.kind(w.at) !== T.COMMA && w.kind(w.at) !== T.SEMICOLON) {
+    const kind = w.kind(w.at);
+    if (kind === K.WRITE) {
+      const table = tablesRead.pop();
+      if (table !== undefined) tablesWritten.push(table);
+    } else if (w.isName(w.at) && kind !== K.LOCAL) w.role(w.at, ROLE_DEFINITION);
+    w.at++;
+  }
+}
+
+/** FLUSH, with its options in `detail` and the tables it names. */
+export function flushStatement(w: Walker) {
+  const { statement } = w;
+  statement.kind = "flush";
+  w.at++;
+  if (w.accept(K.NO_WRITE_TO_BINLOG) || w.accept(K.LOCAL)) statement.modify("local");
+  statement.detail = wordsAhead(w, DETAIL_WORDS_MAX);
+  if (w.accept(K.TABLES) || w.accept(K.TABLE)) {
+    if (w.isName(w.at)) readTables(w, "read");
+  }
+  for (; w.at < w.count && w.kind(w.at) !== T.SEMICOLON; w.at++) {
+    if (w.kind(w.at) === K.READ && w.kind(w.at + 1) === K.LOCK) statement.modify("with-read-lock");
+    if (w.kind(w.at) === K.EXPORT) statement.modify("for-export");
+  }
+}
+
+/** ANALYZE, CHECK, CHECKSUM, OPTIMIZE, REPAIR TABLE. */
+export function tableMaintenance(w: Walker, kind: StatementKind) {
+  w.statement.kind = kind;
+  w.at++;
+  if (w.accept(K.NO_WRITE_TO_BINLOG) || w.accept(K.LOCAL)) w.statement.modify("local");
+  if (w.accept(K.TABLE) || w.accept(K.TABLES))
+    readTables(w, kind === "repair-table" || kind === "optimize-table" ? "write" : "read");
+  else if (!w.accept(K.VIEW)) w.fail("unexpected-token", w.at);
+  skipRest(w);
+}
+
+/** CACHE INDEX t INDEX (…) IN cache. */
+export function cacheIndex(w: Walker) {
+  w.statement.kind = "cache-index";
+  w.at++;
+  w.accept(K.INDEX);
+  readTable(w, "read");
+  skipRest(w);
+}
+
+/** SHOW: its words in `detail`, the table or schema it asks about, and its condition. */
+export function showStatement(w: Walker) {
+  const { statement } = w;
+  statement.kind = "show";
+  w.at++;
+  statement.detail = wordsAhead(w, DETAIL_WORDS_MAX);
+  const block = w.beginBlock(w.at, "main", -1);
+  block.hasFrom = true;
+  w.frame().hasQuery = true;
+  w.frame().firstBlock = 0;
+  const isCreate = w.accept(K.CREATE);
+  if (isCreate) showCreate(w);
+  else showObject(w);
+  showTail(w);
+  finishQuery(w);
+}
+
+function showCreate(w: Walker) {
+  const kind = w.kind(w.at);
+  w.at++;
+  if (kind === K.TABLE || kind === K.VIEW) {
+    readTable(w, "read");
+    return;
+  }
+  const type = SHOW_CREATE_TYPES.get(kind);
+  if (kind === K.DATABASE || kind === K.SCHEMA) {
+    skipIfNotExists(w);
+    readObject(w, "schema");
+  } else if (type !== undefined) readObject(w, type);
+}
+
+function skipIfNotExists(w: Walker) {
+  if (w.kind(w.at) === K.IF) w.at += 3;
+}
+
+const SHOW_CREATE_TYPES: ReadonlyMap<number, "procedure" | "function" | "trigger" | "event" | "library"> = new Map([
+  [K.PROCEDURE, "procedure"],
+  [K.FUNCTION, "function"],
+  [K.TRIGGER, "trigger"],
+  [K.EVENT, "event"],
+  [K.LIBRARY, "library"],
+] as const);
+
+const ASKS_TABLE = kindSet([], "COLUMNS FIELDS INDEX INDEXES KEYS");
+const SHOW_ENDS = kindSet([T.SEMICOLON], "LIKE WHERE LIMIT");
+
+/** SHOW COLUMNS FROM t FROM db, SHOW INDEX IN t, SHOW TABLES FROM db. */
+function showObject(w: Walker) {
+  let asksTable = false;
+  while (w.at < w.count && SHOW_ENDS[w.kind(w.at)] !== 1) {
+    const kind = w.kind(w.at);
+    if (ASKS_TABLE[kind] === 1) asksTable = true;
+    w.at++;
+    if ((kind !== K.FROM && kind !== K.IN) || !w.isName(w.at)) continue;
+    if (asksTable) shownTable(w);
+    else {
+      const read = readName(w);
+      if (read !== undefined) addObject(w, "schema", read);
+    }
+    asksTable = false;
+  }
+}
+
+function shownTable(w: Walker) {
+  readTable(w, "read");
+  const table = w.statement.tablesRead[0];
+  if ((w.accept(K.FROM) || w.accept(K.IN)) && w.isName(w.at) && table !== undefined) {
+    table.schema = readName(w)?.name;
+    table.isQualified = true;
+  }
+}
+
+/** LIKE 'pattern', WHERE condition, LIMIT. */
+function showTail(w: Walker) {
+  if (w.at >= w.count || w.kind(w.at) === T.SEMICOLON) return;
+  if (w.kind(w.at) === K.WHERE) {
+    w.at++;
+    w.clause = CLAUSE_WHERE;
+    w.mode = MODE_EXPRESSION;
+    w.isOperandExpected = true;
+    beginCondition(w, w.at);
+    walkQuery(w);
+    return;
+  }
+  skipRest(w);
+}
+
+/** CALL routine [(arguments)]. */
+export function callStatement(w: Walker) {
+  w.statement.kind = "call";
+  w.at++;
+  const first = w.at;
+  const read = readObject(w, "procedure");
+  if (w.kind(w.at) === T.LEFT_PAREN) walkParenthesis(w, CLAUSE_OTHER);
+  if (read !== undefined) findRoutine(w, first, (read.schema ?? w.schema ?? "").toLowerCase(), read.name.toLowerCase());
+}
+
+/** Procedures of RDS and Aurora that reach other services, replication or the server's settings. */
+const AWS_PROCEDURES: ReadonlySet<string> = new Set(
+  (
+    "lambda_async rds_set_external_source rds_set_external_source_with_delay rds_set_external_source_with_auto_position " +
+    "rds_set_external_master rds_set_external_master_with_delay rds_set_external_master_with_auto_position " +
+    "rds_set_external_source_gtid_purged rds_reset_external_source rds_reset_external_master rds_start_replication " +
+    "rds_start_replication_until rds_start_replication_until_gtid rds_stop_replication rds_skip_repl_error rds_set_configuration " +
+    "rds_kill rds_kill_query rds_set_read_only rds_import_binlog_ssl_material rds_remove_binlog_ssl_material rds_next_master_log " +
+    "rds_next_source_log rds_set_master_auto_position rds_set_source_auto_position rds_set_source_delay rds_rotate_slow_log " +
+    "rds_rotate_general_log rds_assign_gtids_to_anonymous_transactions rds_skip_transaction_with_gtid rds_gtid_purged"
+  ).split(" "),
+);
+
+function findRoutine(w: Walker, first: number, schema: string, name: string) {
+  const last = w.at - 1;
+  const detail = schema === "" ? name : `${schema}.${name}`;
+  const isRds = name.startsWith("rds_") || name === "lambda_async";
+  if (isRds && (schema === "mysql" || schema === "")) {
+    w.find(AWS_PROCEDURES.has(name) ? "aws-procedure" : "rds-procedure", first, last, 1, detail);
+    if (name === "lambda_async") w.reach("lambda", first, last, undefined);
+  } else if (schema === "sys") {
+    w.find("sys-procedure", first, last, 1, detail);
+    if (name === "execute_prepared_stmt") executedText(w, first, last);
+  } else w.find("unknown-routine", first, last, 1, detail);
+}
+
+/** sys.execute_prepared_stmt('text') runs its argument. */
+function executedText(w: Walker, first: number, last: number) {
+  const literal = first + 4;
+  const isLiteral = w.kind(literal) === T.STRING && w.kind(literal + 1) === T.RIGHT_PAREN;
+  noteDynamic(w, "executor-procedure", "execute_prepared_stmt", isLiteral ? literal : -1, first, last);
+}
+
+/** Notes SQL text that the statement hands to the server; `literal` is its token, or -1 when it is no literal. */
+export function noteDynamic(
+  w: Walker,
+  type: "prepare" | "execute-immediate" | "executor-procedure",
+  name: string | undefined,
+  literal: number,
+  first: number,
+  last: number,
+) {
+  const range = { start: w.start(first), end: w.endBefore(last + 1) };
+  if (literal < 0) {
+    const isVariable = w.kind(last - 1) === T.AT;
+    const text = isVariable ? w.text.name(last) : undefined;
+    w.statement.dynamic = { type, name, source: isVariable ? "user-variable" : "expression", text, ...range };
+    w.find("prepare-variable", first, last);
+    return;
+  }
+  w.statement.dynamic = { type, name, source: "literal", text: w.text.string(literal), ...range };
+  w.find("prepare-literal", first, last);
+  w.inner.push({
+    sql: w.text.stringBytes(literal),
+    within: type === "executor-procedure" ? "executor-argument" : "prepared-literal",
+    parent: w.statementIndex(),
+    start: w.start(literal),
+    end: w.endBefore(literal + 1),
+  });
+}
+
+/** PREPARE name FROM 'text' | @variable. */
+export function prepareStatement(w: Walker) {
+  w.statement.kind = "prepare";
+  const first = w.at;
+  w.at++;
+  const read = readObject(w, "prepared-statement");
+  if (!w.accept(K.FROM)) w.fail("unexpected-token", w.at);
+  dynamicText(w, "prepare", read?.name, first);
+}
+
+/** The text after PREPARE … FROM or EXECUTE IMMEDIATE. */
+function dynamicText(w: Walker, type: "prepare" | "execute-immediate", name: string | undefined, first: number) {
+  const start = w.at;
+  walkExpression(w, USING_ENDS);
+  const isLiteral = w.at === start + 1 && w.kind(start) === T.STRING;
+  noteDynamic(w, type, name, isLiteral ? start : -1, first, w.at - 1);
+  skipRest(w);
+}
+
+const USING_ENDS = kindSet([], "USING");
+
+/** EXECUTE name USING @a, or EXECUTE IMMEDIATE text. */
+export function executeStatement(w: Walker) {
+  const first = w.at;
+  w.at++;
+  if (w.text.isWord(w.at, "IMMEDIATE") && w.kind(w.at + 1) !== K.USING && w.kind(w.at + 1) !== 0) {
+    w.statement.kind = "execute-immediate";
+    w.at++;
+    return dynamicText(w, "execute-immediate", undefined, first);
+  }
+  w.statement.kind = "execute";
+  const read = readObject(w, "prepared-statement");
+  const range = { start: w.start(first), end: w.endBefore(w.at) };
+  w.statement.dynamic = { type: "execute", name: read?.name, source: "named", text: undefined, ...range };
+  skipRest(w);
+}
+
+/** DEALLOCATE or DROP PREPARE, after PREPARE. */
+export function dropPrepare(w: Walker) {
+  w.statement.kind = "drop-prepare";
+  readObject(w, "prepared-statement");
+}

@@ -1,0 +1,307 @@
+/** CREATE, ALTER, DROP and RENAME of everything but accounts. */
+import type { ObjectReference, StatementKind } from "./facts.ts";
+import { finishQuery } from "./finish.ts";
+import * as K from "./keywords.ts";
+import {
+  addObject,
+  leadsToQuery,
+  readIfExists,
+  readName,
+  readObject,
+  readTable,
+  readTables,
+  skipRest,
+  walkParenthesis,
+  walkSelect,
+} from "./reading-on.ts";
+import * as T from "./token-kinds.ts";
+import { CLAUSE_DEFINITION, ROLE_COLUMN, ROLE_DEFINITION, ROLE_NAME } from "./tokens.ts";
+import type { Walker } from "./walker.ts";
+
+/** Engines and wrappers that keep their rows in another server or in files of one's choosing. */
+const REMOTE_ENGINES = ["FEDERATED", "FEDERATEDX", "CONNECT", "SPIDER", "S3", "CSV"];
+
+/** CREATE TABLE, after that word. */
+export function createTable(w: Walker) {
+  w.statement.kind = "create-table";
+  readIfExists(w);
+  if (!readTable(w, "write")) return skipRest(w);
+  walkDefinition(w);
+}
+
+/** From behind the table's name to the end: columns, options, and perhaps a query. */
+export function walkDefinition(w: Walker) {
+  let parens = 0;
+  while (w.at < w.count && w.kind(w.at) !== T.SEMICOLON) {
+    const kind = w.kind(w.at);
+    if (beginsQuery(w, kind, parens)) {
+      w.accept(K.AS);
+      w.statement.modify("as-select");
+      return walkSelect(w);
+    }
+    if (kind === T.LEFT_PAREN) parens += definitionParen(w);
+    else if (kind === T.RIGHT_PAREN) {
+      parens--;
+      w.at++;
+    } else definitionWord(w, kind);
+    if (parens < 0) w.fail("unbalanced-parentheses", w.at - 1);
+  }
+  if (parens > 0) w.fail("unbalanced-parentheses", w.at);
+  finishQuery(w);
+}
+
+function beginsQuery(w: Walker, kind: number, parens: number): boolean {
+  if (kind === K.SELECT) return true;
+  if (kind === K.AS) return leadsToQuery(w, w.at + 1);
+  return startsQuery(w, kind, parens);
+}
+
+/** A parenthesis of a definition; how many levels it leaves open. */
+function definitionParen(w: Walker): number {
+  if (isExpressionBefore(w, w.at)) {
+    walkParenthesis(w, CLAUSE_DEFINITION);
+    return 0;
+  }
+  w.at++;
+  if (isColumnStart(w, w.at - 1)) columnName(w);
+  return 1;
+}
+
+/** WITH, TABLE, VALUES or a parenthesis after a complete definition. */
+function startsQuery(w: Walker, kind: number, parens: number): boolean {
+  if (parens > 0) return false;
+  if (kind === T.LEFT_PAREN || kind === K.TABLE || kind === K.VALUES) return leadsToQuery(w, w.at);
+  return kind === K.WITH && w.isName(w.at + 1) && w.kind(w.at + 1) !== K.PARSER && w.kind(w.at + 2) !== K.VALIDATION;
+}
+
+function isColumnStart(w: Walker, open: number): boolean {
+  return w.kind(open - 1) !== K.ENUM && w.kind(open - 1) !== K.SET && w.isName(open + 1);
+}
+
+function columnName(w: Walker) {
+  w.role(w.at, ROLE_COLUMN);
+  w.statement.columns.push({
+    name: w.text.name(w.at),
+    qualifier: undefined,
+    table: undefined,
+    clause: "definition",
+    block: -1,
+    start: w.start(w.at),
+    end: w.endBefore(w.at + 1),
+  });
+  w.at++;
+}
+
+/** DEFAULT (…), CHECK (…), AS (…) and partition functions hold expressions. */
+function isExpressionBefore(w: Walker, open: number): boolean {
+  switch (w.kind(open - 1)) {
+    case K.DEFAULT:
+    case K.CHECK:
+    case K.HASH:
+    case K.RANGE:
+    case K.THAN:
+      return true;
+    case K.AS:
+      return true;
+    case T.LEFT_PAREN:
+    case T.COMMA:
+      // A functional key part: KEY k ((a + b)).
+      return w.kind(open + 1) !== T.LEFT_PAREN && w.kind(open - 1) === T.LEFT_PAREN;
+    default:
+      return false;
+  }
+}
+
+function definitionWord(w: Walker, kind: number) {
+  w.at++;
+  switch (kind) {
+    case K.REFERENCES:
+      readTable(w, "read");
+      return;
+    case K.LIKE:
+      w.statement.modify("like-table");
+      readTable(w, "read");
+      return;
+    case K.UNION:
+      if (w.accept(T.EQUAL) && w.accept(T.LEFT_PAREN)) {
+        if (w.kind(w.at) !== T.RIGHT_PAREN) readTables(w, "read");
+        w.accept(T.RIGHT_PAREN);
+      }
+      return;
+    case K.DIRECTORY:
+      w.accept(T.EQUAL);
+      w.reach("data-directory", w.at - 1, w.at, w.kind(w.at) === T.STRING ? w.text.string(w.at) : undefined);
+      return;
+    case K.ENGINE:
+      noteEngine(w);
+      return;
+    case K.CONNECTION:
+      noteConnection(w);
+      return;
+    case T.COMMA:
+      if (w.isName(w.at) && w.kind(w.at + 1) !== T.EQUAL && w.kind(w.at + 1) !== T.LEFT_PAREN) columnName(w);
+      return;
+    default:
+      if (w.names[kind] === 1) w.role(w.at - 1, ROLE_NAME);
+  }
+}
+
+function noteEngine(w: Walker) {
+  w.accept(T.EQUAL);
+  for (const engine of REMOTE_ENGINES) {
+    if (!w.text.isWord(w.at, engine) && w.text.name(Math.min(w.at, w.count - 1)).toUpperCase() !== engine) continue;
+    w.statement.modify("foreign-engine");
+    if (engine === "CSV") return;
+    w.reach("remote-server", w.at - 1, w.at, undefined);
+    w.find("remote-server", w.at - 1, w.at, 1, engine);
+  }
+}
+
+function noteConnection(w: Walker) {
+  w.accept(T.EQUAL);
+  if (w.kind(w.at) !== T.STRING) return;
+  // The string may hold a password: only that there is one is told.
+  w.reach("remote-server", w.at - 1, w.at, undefined);
+  w.find("remote-server", w.at - 1, w.at, 1, "CONNECTION");
+}
+
+/** ALTER TABLE, after that word. */
+export function alterTable(w: Walker) {
+  const { statement } = w;
+  statement.kind = "alter-table";
+  readIfExists(w);
+  if (!readTable(w, "write")) return skipRest(w);
+  const from = w.at;
+  noteAlterations(w, from);
+  walkDefinition(w);
+}
+
+/** What the top-level words of ALTER TABLE do. */
+function noteAlterations(w: Walker, from: number) {
+  let parens = 0;
+  let addsOnly = true;
+  let isStart = true;
+  for (let at = from; at < w.count && w.kind(at) !== T.SEMICOLON; at++) {
+    const kind = w.kind(at);
+    if (kind === T.LEFT_PAREN) parens++;
+    else if (kind === T.RIGHT_PAREN) parens--;
+    else if (kind === T.COMMA && parens === 0) {
+      isStart = true;
+      continue;
+    }
+    if (isStart && kind !== K.ADD) addsOnly = false;
+    if (isStart) noteAlteration(w, kind, at);
+    isStart = false;
+  }
+  if (addsOnly) w.statement.modify("adds-only");
+}
+
+function noteAlteration(w: Walker, kind: number, at: number) {
+  const next = w.kind(at + 1);
+  if (kind === K.DROP) {
+    if (next === K.PARTITION) w.statement.modify("drops-partition");
+    else if (!KEEPS_DATA.has(next)) w.statement.modify("drops-column");
+  } else if (kind === K.TRUNCATE || kind === K.COALESCE || kind === K.DISCARD) {
+    w.statement.modify("drops-partition");
+  } else if (kind === K.RENAME && next !== K.COLUMN && next !== K.INDEX && next !== K.KEY) {
+    renamedTable(w, next === K.TO || next === K.AS || next === T.EQUAL ? at + 2 : at + 1);
+  } else if (kind === K.EXCHANGE) {
+    // EXCHANGE PARTITION p WITH TABLE t
+    for (let i = at; i < at + 8; i++) if (w.kind(i) === K.TABLE) renamedTable(w, i + 1);
+  }
+}
+
+const KEEPS_DATA: ReadonlySet<number> = new Set([
+  K.INDEX,
+  K.KEY,
+  K.FOREIGN,
+  K.PRIMARY,
+  K.CHECK,
+  K.CONSTRAINT,
+  K.DEFAULT,
+]);
+
+function renamedTable(w: Walker, token: number) {
+  const at = w.at;
+  w.at = token;
+  readTable(w, "write");
+  w.at = at;
+}
+
+/** RENAME TABLE, after that word. */
+export function renameTable(w: Walker) {
+  w.statement.kind = "rename-table";
+  readIfExists(w);
+  do {
+    if (!readTable(w, "write")) return skipRest(w);
+    if (!w.accept(K.TO)) skipWait(w);
+    readTable(w, "write");
+  } while (w.accept(T.COMMA));
+}
+
+/** MariaDB: RENAME TABLE t WAIT 5 TO u. */
+function skipWait(w: Walker) {
+  while (w.at < w.count && w.kind(w.at) !== T.SEMICOLON && !w.accept(K.TO)) w.at++;
+}
+
+/** DROP TABLE or DROP VIEW, after that word. */
+export function dropTables(w: Walker, kind: "drop-table" | "drop-view") {
+  w.statement.kind = kind;
+  readIfExists(w);
+  readTables(w, "write");
+  skipRest(w);
+}
+
+/** CREATE INDEX i ON t (…) or DROP INDEX i ON t, after INDEX. */
+export function indexStatement(w: Walker, kind: "create-index" | "drop-index") {
+  w.statement.kind = kind;
+  readIfExists(w);
+  readObject(w, "index");
+  while (w.at < w.count && w.kind(w.at) !== K.ON && w.kind(w.at) !== T.SEMICOLON) w.at++;
+  if (w.accept(K.ON)) readTable(w, "write");
+  walkDefinition(w);
+}
+
+/** CREATE or ALTER VIEW, after that word. The view counts as written, what it selects from as read. */
+export function viewStatement(w: Walker, kind: "create-view" | "alter-view") {
+  w.statement.kind = kind;
+  readIfExists(w);
+  const first = w.at;
+  if (!readTable(w, "write")) return skipRest(w);
+  const last = w.at - 1;
+  addObject(w, "view", { ...w.qualified(first, last), first, last });
+  if (w.accept(T.LEFT_PAREN)) {
+    while (w.at < w.count && w.kind(w.at) !== T.RIGHT_PAREN) {
+      if (w.isName(w.at)) w.role(w.at, ROLE_DEFINITION);
+      w.at++;
+    }
+    w.at++;
+  }
+  if (!w.accept(K.AS)) w.fail("unexpected-token", w.at);
+  w.frame().queryRole = "view";
+  walkSelect(w);
+}
+
+/** CREATE, ALTER or DROP of an object that is just named. */
+export function namedObject(w: Walker, kind: StatementKind, type: ObjectReference["type"]) {
+  w.statement.kind = kind;
+  readIfExists(w);
+  readObject(w, type);
+  noteServer(w, kind);
+  skipRest(w);
+}
+
+function noteServer(w: Walker, kind: StatementKind) {
+  if (kind !== "create-server" && kind !== "alter-server") return;
+  w.reach("remote-server", w.at - 1, w.at - 1, undefined);
+  w.find("remote-server", w.at - 1, w.at - 1, 1, "SERVER");
+}
+
+/** CREATE, ALTER or DROP SCHEMA, after that word. */
+export function schemaStatement(w: Walker, kind: StatementKind) {
+  w.statement.kind = kind;
+  readIfExists(w);
+  const read = readName(w);
+  if (read !== undefined) addObject(w, "schema", read);
+  skipRest(w);
+}

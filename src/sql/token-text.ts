@@ -1,0 +1,131 @@
+/** What tokens say, as strings: names without quotes, literals without escapes, words for comparison. */
+import { FLAG_ESCAPED } from "./lexer.ts";
+import * as T from "./token-kinds.ts";
+import type { Tokens } from "./tokens.ts";
+
+const BACKSLASH = 92;
+const SINGLE_QUOTE = 39;
+const DOLLAR = 36;
+
+/** Escapes that stand for another byte; any other escaped byte stands for itself. */
+const ESCAPES: ReadonlyMap<number, number> = new Map([
+  [0x30, 0],
+  [0x62, 8],
+  [0x6e, 10],
+  [0x72, 13],
+  [0x74, 9],
+  [0x5a, 26],
+]);
+
+/** Reads tokens of one text. Names and strings are decoded as UTF-8; bytes that are not UTF-8 become U+FFFD. */
+export class TokenText {
+  readonly #tokens: Tokens;
+  readonly #buffer: Buffer;
+  readonly #backslashEscapes: boolean;
+
+  constructor(tokens: Tokens, backslashEscapes: boolean) {
+    this.#tokens = tokens;
+    const { buffer, byteOffset, byteLength } = tokens.sql;
+    this.#buffer = Buffer.from(buffer, byteOffset, byteLength);
+    this.#backslashEscapes = backslashEscapes;
+  }
+
+  /** The bytes of the token as they stand. */
+  raw(token: number): string {
+    return this.#buffer.toString("utf8", this.#tokens.starts[token], this.#tokens.ends[token]);
+  }
+
+  /** A name without its quotes. */
+  name(token: number): string {
+    const { kinds, starts, ends, flags } = this.#tokens;
+    const start = starts[token] as number;
+    const end = ends[token] as number;
+    const kind = kinds[token];
+    if (kind === T.STRING || kind === T.NATIONAL_STRING) return this.string(token);
+    if (kind !== T.QUOTED_IDENTIFIER) return this.#buffer.toString("utf8", start, end);
+    const text = this.#buffer.toString("utf8", start + 1, Math.max(start + 1, end - 1));
+    if (((flags[token] as number) & FLAG_ESCAPED) === 0) return text;
+    const quote = String.fromCharCode(this.#tokens.sql[start] as number);
+    return text.replaceAll(quote + quote, quote);
+  }
+
+  /** The bytes a string literal stands for. */
+  stringBytes(token: number): Uint8Array {
+    const { kinds, starts, ends, flags, sql } = this.#tokens;
+    let start = starts[token] as number;
+    const end = ends[token] as number;
+    if (kinds[token] === T.DOLLAR_STRING) {
+      const tag = sql.indexOf(DOLLAR, start + 1) + 1 - start;
+      return sql.subarray(start + tag, Math.max(start + tag, end - tag));
+    }
+    if (kinds[token] === T.NATIONAL_STRING) start++;
+    const quote = sql[start] as number;
+    const to = end > start + 1 && sql[end - 1] === quote ? end - 1 : end;
+    if (((flags[token] as number) & FLAG_ESCAPED) === 0) return sql.subarray(start + 1, to);
+    return this.#unescape(start + 1, to, quote);
+  }
+
+  string(token: number): string {
+    const bytes = this.stringBytes(token);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  }
+
+  #unescape(from: number, to: number, quote: number): Uint8Array {
+    const { sql } = this.#tokens;
+    const bytes = new Uint8Array(to - from);
+    let length = 0;
+    for (let p = from; p < to; p++) {
+      const c = sql[p] as number;
+      if (c === quote) {
+        p++;
+        bytes[length++] = quote;
+      } else if (c === BACKSLASH && this.#backslashEscapes && p + 1 < to) {
+        p++;
+        const escaped = sql[p] as number;
+        bytes[length++] = ESCAPES.get(escaped) ?? escaped;
+      } else {
+        bytes[length++] = c;
+      }
+    }
+    return bytes.subarray(0, length);
+  }
+
+  /** The bytes of a hex literal, or `undefined` for an odd thing. */
+  hexBytes(token: number): Uint8Array {
+    const { starts, ends, sql } = this.#tokens;
+    const start = (starts[token] as number) + 2;
+    const end = (ends[token] as number) - (sql[start - 1] === SINGLE_QUOTE ? 1 : 0);
+    const digits = this.#buffer.toString("latin1", start, end);
+    return Buffer.from(digits.length % 2 === 0 ? digits : `0${digits}`, "hex");
+  }
+
+  /** A number when it is an unsigned integer that is exact in a double. */
+  integer(token: number): number | undefined {
+    const { kinds, starts, ends, sql } = this.#tokens;
+    if (kinds[token] !== T.INTEGER_NUMBER) return undefined;
+    let value = 0;
+    for (let p = starts[token] as number; p < (ends[token] as number); p++) {
+      value = value * 10 + (sql[p] as number) - 48;
+      if (value > Number.MAX_SAFE_INTEGER) return undefined;
+    }
+    return value;
+  }
+
+  /** Whether a bare word of any kind is this one; `word` in upper case. */
+  isWord(token: number, word: string): boolean {
+    const { kinds, starts, ends, sql, count } = this.#tokens;
+    if (token < 0 || token >= count || kinds[token] === T.QUOTED_IDENTIFIER) return false;
+    const start = starts[token] as number;
+    if ((ends[token] as number) - start !== word.length) return false;
+    for (let i = 0; i < word.length; i++) {
+      const c = sql[start + i] as number;
+      if ((c >= 97 && c <= 122 ? c - 32 : c) !== word.charCodeAt(i)) return false;
+    }
+    return true;
+  }
+
+  /** The token in upper case; for words only. */
+  upper(token: number): string {
+    return this.raw(token).toUpperCase();
+  }
+}
