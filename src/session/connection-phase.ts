@@ -153,6 +153,7 @@ async function greetClient(context: ConnectionPhaseContext, from: HandshakeV10):
   const response = decodingFrom("client", () => decodeHandshakeResponse41(answer));
   requireTls(context, response);
   requireCharacterSet(response.characterSet);
+  requireUnquoted(response.user);
   const login = { response, capabilities: agreedCapabilities(offered, response.capabilities), greeting };
   context.onIdentified(login);
   return login;
@@ -191,5 +192,16 @@ function requireCharacterSet(id: number): void {
   if (isClientCharacterSet(id)) return;
   throw new QuerycopError("QC_CLIENT_CHARSET", `Refused client character set id ${id}: quotes are not safe in it`, {
     clientMessage: `querycop: character set id ${id} is not allowed for clients, use utf8mb4`,
+  });
+}
+
+/**
+ * SAFETY: servers strip a pair of quotes around the name (sql_authentication.cc, parse_client_handshake_packet), so that
+ * 'app' would log in as app, and be judged and recorded as somebody else.
+ */
+function requireUnquoted(user: string): void {
+  if (!(user.length > 1 && user.startsWith("'") && user.endsWith("'"))) return;
+  throw new QuerycopError("QC_AUTH_REFUSED", `Refused user "${user}": servers read a quoted name as another`, {
+    clientMessage: "querycop: the user name must not be quoted",
   });
 }

@@ -1,18 +1,21 @@
 /** LOAD DATA LOCAL INFILE: the server asks for a file and the client streams it, packet by packet, to an empty one. */
 import { createHash } from "node:crypto";
 import { QuerycopError } from "../base/errors.ts";
+import { CLIENT_LOCAL_FILES } from "../mysql/constants.ts";
 import type { ResponseEnd } from "../mysql/response.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { Judgement } from "./statement-judge.ts";
 
 /**
  * SAFETY: a rogue server can ask for a file in answer to any statement (manual 8.1.6), and clients obey. The request
- * reaches the client only if the statement that was judged names that very file.
+ * reaches the client only if both legs have agreed on CLIENT_LOCAL_FILES and the statement that was judged names that
+ * very file. Without a policy nobody knows what a statement names: then the client's own settings decide.
  */
-export function requireJudgedFile(end: ResponseEnd, judgement: Judgement | undefined): void {
+export function requireJudgedFile(context: CommandContext, end: ResponseEnd, judgement: Judgement | undefined): void {
+  const isAgreed = (context.state.capabilities.flags & CLIENT_LOCAL_FILES) !== 0;
   const wanted = Buffer.from(end.fileName ?? []).toString("utf8");
   const files = judgement?.localFiles;
-  if (judgement !== undefined && (files === undefined || files.includes(wanted))) return;
+  if (isAgreed && judgement !== undefined && (files === undefined || files.includes(wanted))) return;
   throw new QuerycopError(
     "QC_BACKEND_PROTOCOL",
     "The backend asked for a client file that the statement does not name",

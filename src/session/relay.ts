@@ -29,7 +29,7 @@ export async function relayResponse(
     }
     const consumed = tracker.feed(chunk);
     const end = tracker.end;
-    if (end?.outcome === "local-infile") requireJudgedFile(end, judgement);
+    if (end?.outcome === "local-infile") requireJudgedFile(context, end, judgement);
     context.isInsideResponse = true;
     if (consumed < chunk.length) {
       client.write(chunk.subarray(0, consumed));
