@@ -6,13 +6,13 @@ import type { Logger } from "../base/log.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import type { ListenTarget } from "../net/transport.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
+import { PolicyJudge } from "../session/policy-judge.ts";
 import type { AuditTrail, SessionServices } from "../session/session-services.ts";
-import type { StatementJudge } from "../session/statement-judge.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
-import { AllowAllJudge } from "./allow-all-judge.ts";
 import { openAudit } from "./audit-setup.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
+import { LivePolicy } from "./live-policy.ts";
 import { connectionsAllowedByDescriptors, ProxyServer } from "./proxy-server.ts";
 import { SessionRegistry } from "./session-registry.ts";
 
@@ -34,7 +34,14 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
   const audit = openAudit(config.audit, logger);
   const record = recorder(audit.trail);
   record({ type: "start", version: options.version.version, pid: process.pid });
-  const process_ = new ProxyProcess(config, logger, audit.trail);
+  let process_: ProxyProcess;
+  try {
+    process_ = new ProxyProcess(config, logger, audit.trail);
+  } catch (thrown) {
+    logger.error("cannot start", { error: thrown instanceof Error ? thrown.message : String(thrown) });
+    await audit.log?.close();
+    return 2;
+  }
   try {
     await process_.listen();
   } catch (thrown) {
@@ -66,7 +73,8 @@ class ProxyProcess {
   readonly #logger: Logger;
   readonly #audit: AuditTrail;
   readonly #registry: SessionRegistry;
-  readonly #judge: StatementJudge = new AllowAllJudge();
+  readonly #policy: LivePolicy;
+  readonly #judge: PolicyJudge;
   readonly #servers: ProxyServer[] = [];
   readonly #tokens: TokenManager[] = [];
   /** One cap on token commands for the whole process, however many listeners there are. */
@@ -78,6 +86,14 @@ class ProxyProcess {
     this.#logger = logger;
     this.#mintSlots = new MintSlots(config.token.childrenMax, WAITING_MINTS_MAX);
     this.#audit = audit;
+    const record = recorder(audit);
+    this.#policy = new LivePolicy({
+      file: config.policy.file,
+      idPrefix: audit.run.slice(0, 4),
+      logger,
+      onChange: (change) => record({ type: "policy-change", ...change }),
+    });
+    this.#judge = new PolicyJudge(this.#policy.judge);
     const descriptorsAllow = connectionsAllowedByDescriptors();
     if (descriptorsAllow < config.maxConnections) {
       logger.warn("fewer connections than configured", {
@@ -98,6 +114,7 @@ class ProxyProcess {
 
   async listen(): Promise<void> {
     for (const listener of this.#config.listeners) await this.#openListener(listener);
+    this.#policy.watch();
   }
 
   async #openListener(listener: ListenerConfig): Promise<void> {
@@ -188,13 +205,15 @@ class ProxyProcess {
             clearTimeout(deadline);
             clearInterval(sweep);
             for (const tokens of this.#tokens) tokens.close();
-            for (const name of ["SIGTERM", "SIGINT"] as const) process.removeAllListeners(name);
+            this.#policy.unwatch();
+            for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.removeAllListeners(name);
             resolve(signal);
           },
           (thrown: unknown) => this.#logger.error("drain failed", { error: toQuerycopError(thrown).message }),
         );
       };
       for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => onSignal(name));
+      process.on("SIGHUP", () => this.#policy.reload("signal"));
       // A peer that closes its end of a pipe or socket is an error on that stream, not the end of the process.
       process.on("SIGPIPE", () => {});
     });

@@ -1,0 +1,100 @@
+/** The policy in force: loaded at start, replaced when the file changes or on SIGHUP, kept when the new one is bad. */
+import { readFileSync, statSync, unwatchFile, watchFile } from "node:fs";
+import { SYSTEM_CLOCK } from "../base/clock.ts";
+import { QuerycopError } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
+import { Judge } from "../policy/judge.ts";
+import { DEFAULT_POLICY, type Policy } from "../policy/policy.ts";
+import { POLICY_FILE_CHARACTERS_MAX, parsePolicy, renderProblems } from "../policy/policy-file.ts";
+
+/** Enough for some ten thousand statement shapes. */
+const VERDICT_CACHE_BYTES_MAX = 32 * 1024 * 1024;
+const WATCH_INTERVAL_MS = 2_000;
+
+export interface PolicyChange {
+  readonly outcome: "ok" | "error";
+  readonly fromVersion: string | undefined;
+  readonly toVersion: string;
+  readonly by: "start" | "signal" | "file";
+}
+
+export interface LivePolicyOptions {
+  /** The policy file; undefined for the built-in policy. */
+  readonly file: string | undefined;
+  readonly idPrefix: string;
+  readonly logger: Logger;
+  readonly onChange: (change: PolicyChange) => void;
+}
+
+export class LivePolicy {
+  readonly judge: Judge;
+  readonly #options: LivePolicyOptions;
+  /** True while the file on disk is not the policy in force because it has a problem. */
+  isFileRefused = false;
+
+  /** Throws QC_CONFIG with every problem of the file: nothing starts under a policy nobody meant. */
+  constructor(options: LivePolicyOptions) {
+    this.#options = options;
+    const loaded = options.file === undefined ? DEFAULT_POLICY : load(options.file);
+    if (typeof loaded === "string") throw new QuerycopError("QC_CONFIG", `Cannot load the policy:\n${loaded}`);
+    this.judge = new Judge({
+      policy: loaded,
+      clock: SYSTEM_CLOCK,
+      idPrefix: options.idPrefix,
+      cacheBytesMax: VERDICT_CACHE_BYTES_MAX,
+    });
+    options.onChange({ outcome: "ok", fromVersion: undefined, toVersion: loaded.version, by: "start" });
+  }
+
+  get version(): string {
+    return this.judge.policy.version;
+  }
+
+  /** Looks at the file's times every two seconds: works on every file system, also through a Kubernetes config map. */
+  watch(): void {
+    const { file } = this.#options;
+    if (file === undefined) return;
+    watchFile(file, { interval: WATCH_INTERVAL_MS, persistent: false }, (now, before) => {
+      if (now.mtimeMs !== before.mtimeMs || now.ino !== before.ino || now.size !== before.size) this.reload("file");
+    });
+  }
+
+  unwatch(): void {
+    if (this.#options.file !== undefined) unwatchFile(this.#options.file);
+  }
+
+  /** Takes the file's policy into force if it has no problem; else the old one stays and the log says why. */
+  reload(by: "signal" | "file"): void {
+    const { file, logger, onChange } = this.#options;
+    if (file === undefined) return;
+    const fromVersion = this.version;
+    const loaded = load(file);
+    if (typeof loaded === "string") {
+      this.isFileRefused = true;
+      logger.error("policy refused, the one before stays in force", { file, problems: loaded, version: fromVersion });
+      onChange({ outcome: "error", fromVersion, toVersion: "refused", by });
+      return;
+    }
+    this.isFileRefused = false;
+    if (loaded.version === fromVersion) return;
+    this.judge.replacePolicy(loaded);
+    logger.info("policy replaced", { file, fromVersion, version: loaded.version });
+    onChange({ outcome: "ok", fromVersion, toVersion: loaded.version, by });
+  }
+}
+
+/** The policy, or its problems as lines of `file:line: text`. */
+function load(file: string): Policy | string {
+  let text: string;
+  try {
+    const { mode, size } = statSync(file);
+    // SAFETY: whoever may write the policy decides what runs.
+    if ((mode & 0o022) !== 0) return `${file}: writable by group or others: chmod go-w ${file}`;
+    if (size > POLICY_FILE_CHARACTERS_MAX) return `${file}: ${size} bytes, the limit is ${POLICY_FILE_CHARACTERS_MAX}`;
+    text = readFileSync(file, "utf8");
+  } catch (thrown) {
+    return `${file}: cannot be read: ${(thrown as { code?: string }).code ?? String(thrown)}`;
+  }
+  const result = parsePolicy(text);
+  return result.kind === "loaded" ? result.policy : renderProblems(file, result.problems);
+}

@@ -1,0 +1,83 @@
+/** The policy as sessions see it: what the session knows goes in, what the wire and the record need comes out. */
+import type { Judge, Judgement as PolicyJudgement } from "../policy/judge.ts";
+import type { Subject } from "../policy/policy.ts";
+import { analyze } from "../sql/analyze.ts";
+import type { SqlContext, StatementKind } from "../sql/facts.ts";
+import type { SessionState } from "./session-state.ts";
+import { sqlContextOf } from "./sql-context.ts";
+import type { Judgement, StatementJudge, StatementRequest } from "./statement-judge.ts";
+
+/** Statements that can change sql_mode or the client character set without naming them. */
+const OPAQUE_KINDS: ReadonlySet<string> = new Set<StatementKind>([
+  "call",
+  "execute",
+  "execute-immediate",
+  "compound",
+  "unknown",
+]);
+
+const SET_KINDS: ReadonlySet<string> = new Set<StatementKind>(["set", "set-names"]);
+const LOAD_KINDS: ReadonlySet<string> = new Set<StatementKind>(["load-data", "load-xml"]);
+
+export class PolicyJudge implements StatementJudge {
+  readonly readsSql = true;
+  readonly #judge: Judge;
+
+  constructor(judge: Judge) {
+    this.#judge = judge;
+  }
+
+  judge(request: StatementRequest): Judgement {
+    const context = sqlContextOf(request.state, request.command);
+    const judged = this.#judge.judge(request.sql, context, subjectOf(request));
+    const { decision, summary } = judged;
+    return {
+      action: decision.action,
+      decisionId: decision.decisionId,
+      clientMessage: decision.reason,
+      errorNumber: decision.errorNumber,
+      sqlState: decision.sqlState,
+      score: decision.score,
+      level: decision.level,
+      rules: decision.rules.map((hit) => hit.id),
+      policyVersion: decision.policyVersion,
+      text: summary.digest,
+      textForm: "digest",
+      statementKind: summary.kinds.length === 1 ? summary.kinds[0] : summary.kinds.join(","),
+      localFiles: localFiles(request, context, judged),
+      afterwards: consequence(request.state, summary.kinds),
+    };
+  }
+}
+
+function subjectOf({ state, session, command }: StatementRequest): Subject {
+  const { schema } = state.variables;
+  return {
+    ...session.fixed,
+    user: state.user,
+    isInTransaction: state.isInTransaction,
+    command: command === "COM_STMT_PREPARE" || command === "COM_STMT_EXECUTE" ? "prepare" : "text",
+    ...(schema === undefined ? {} : { schema }),
+  };
+}
+
+function localFiles(request: StatementRequest, context: SqlContext, judged: PolicyJudgement): readonly string[] {
+  if (!judged.summary.kinds.some((kind) => LOAD_KINDS.has(kind))) return NO_FILES;
+  const analysis = judged.analysis ?? analyze(request.sql, context);
+  const files: string[] = [];
+  for (const statement of analysis.statements) {
+    for (const { type, target } of statement.reach) {
+      if ((type === "load-data-local" || type === "load-xml-local") && target !== undefined) files.push(target);
+    }
+  }
+  return files;
+}
+
+const NO_FILES: readonly string[] = [];
+
+/** What the statement leaves to find out, where the server does not report it by itself. */
+function consequence(state: SessionState, kinds: readonly string[]): Judgement["afterwards"] {
+  if (state.isTracked) return "nothing";
+  if (kinds.some((kind) => OPAQUE_KINDS.has(kind))) return "unknown";
+  return kinds.some((kind) => SET_KINDS.has(kind)) ? "ask" : "nothing";
+}
