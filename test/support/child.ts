@@ -104,7 +104,8 @@ export async function runChecked(
 
 /**
  * Runs "$@" and kills it when standard input ends, which it does even if the test process is killed. The folder
- * QUERYCOP_TEST_REMOVE goes with it. The shell's own messages go nowhere: nobody may be left to read them.
+ * QUERYCOP_TEST_REMOVE goes with it then, and stays if the program ends in another way: a test may want to look into it.
+ * The shell's own messages go nowhere: nobody may be left to read them.
  */
 const SUPERVISOR = `
 trap '' INT HUP TERM
@@ -113,20 +114,20 @@ exec 3<&0
 program=$!
 [ -z "$QUERYCOP_TEST_PID_FILE" ] || printf %s "$program" >"$QUERYCOP_TEST_PID_FILE"
 exec 2>/dev/null
-( read -r _ <&3; kill -KILL "$program" ) &
+( read -r _ <&3; [ -z "$QUERYCOP_TEST_REMOVE" ] || : >"$QUERYCOP_TEST_REMOVE/.stopped"; kill -KILL "$program" ) &
 watcher=$!
 exec 3<&-
 wait "$program"
 code=$?
 kill -KILL "$watcher"
-[ -z "$QUERYCOP_TEST_REMOVE" ] || rm -rf "$QUERYCOP_TEST_REMOVE"
+[ ! -e "$QUERYCOP_TEST_REMOVE/.stopped" ] || rm -rf "$QUERYCOP_TEST_REMOVE"
 exit "$code"
 `;
 
 export interface SuperviseOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
-  /** Removed when the program has ended. */
+  /** Removed when the program is stopped through its standard input, or loses the process that started it. */
   readonly removeFolder?: string;
   /** Where the program's process id is written, for signals. */
   readonly pidFile?: string;

@@ -151,6 +151,9 @@ export async function startQuerycop(settings: Settings, options: QuerycopOptions
       clearTimeout(timer);
       fail(`it ended with exit code ${code}`);
     });
+  }).catch((error: unknown) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
   });
   const pid = (): number => Number(readFileSync(pidFile, "utf8"));
   const auditText = (): string => (existsSync(auditFile) ? readFileSync(auditFile, "utf8") : "");

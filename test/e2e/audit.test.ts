@@ -1,0 +1,160 @@
+/** The audit against the server's own log: what ran is recorded, once, in order, before it ran. */
+import assert from "node:assert/strict";
+import { after, afterEach, describe } from "node:test";
+import { loadAuditKey } from "../../src/audit/audit-key.ts";
+import type { ServerKind } from "../support/accounts.ts";
+import { e2e } from "../support/e2e-test.ts";
+import { eventually } from "../support/eventually.ts";
+import { type AuditLine, type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { type GeneralLogEntry, startServer, type TestServer } from "../support/servers.ts";
+
+const servers = new Map<ServerKind, TestServer>();
+for (const kind of ["mysql", "mariadb"] as const) servers.set(kind, await startServer({ kind }));
+const started: Querycop[] = [];
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
+});
+after(async () => {
+  for (const server of servers.values()) await server.stop();
+});
+
+async function start(server: TestServer, settings: Settings = {}): Promise<Querycop> {
+  const querycop = await startQuerycop({
+    GATEKEEPER_BACKEND_HOST: server.host,
+    GATEKEEPER_BACKEND_PORT: String(server.port),
+    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+    GATEKEEPER_LOG_LEVEL: "info",
+    ...settings,
+  });
+  started.push(querycop);
+  return querycop;
+}
+
+async function logIn(server: TestServer, port: number): Promise<RawClient> {
+  const raw = await RawClient.connect("127.0.0.1", port);
+  const account = server.accounts["admin"];
+  await raw.login({ user: "admin", password: account?.password ?? "", database: "appdb" });
+  return raw;
+}
+
+/** 80 of the steps are one statement, 20 are two with the query that marks a pipeline's end. */
+const STATEMENTS_PER_CLIENT = 140;
+
+/** Statements of all kinds, each of which the server's log can tell from every other. */
+async function work(raw: RawClient, client: number): Promise<void> {
+  for (let step = 0; step < 100; step += 1) {
+    const mark = `/* client ${client} step ${step} */`;
+    switch (step % 5) {
+      case 0:
+        await raw.query(`SELECT ${step} AS s ${mark}`);
+        break;
+      case 1:
+        await raw.query(`SELECT * FROM no_such_table ${mark}`);
+        break;
+      case 2:
+        await raw.query(`SELECT 'line\nbreak', 'größe 😀' ${mark}`);
+        break;
+      case 3:
+        await raw.query(`SELECT n FROM numbers WHERE n <= ${step} ${mark}`);
+        break;
+      default:
+        await raw.pipeline([
+          { command: 0x03, body: `SET @v = ${step} ${mark}` },
+          { command: 0x16, body: `SELECT ${step} + 1 ${mark}` },
+        ]);
+    }
+  }
+}
+
+/** Which general log commands carry a statement that came from a client. */
+const STATEMENTS = new Set(["Query", "Prepare"]);
+
+function ranBy(server: TestServer, from: number): Map<number, GeneralLogEntry[]> {
+  const byThread = new Map<number, GeneralLogEntry[]>();
+  for (const entry of server.generalLog().slice(from)) {
+    if (!STATEMENTS.has(entry.command)) continue;
+    byThread.set(entry.threadId, [...(byThread.get(entry.threadId) ?? []), entry]);
+  }
+  return byThread;
+}
+
+interface SessionFields {
+  readonly id: string;
+  readonly backendConnectionId: number;
+}
+
+const sessionOf = (line: AuditLine): SessionFields => line["session"] as SessionFields;
+
+function intentsOf(lines: readonly AuditLine[], threadId: number): AuditLine[] {
+  return lines.filter((line) => line.type === "statement-intent" && sessionOf(line).backendConnectionId === threadId);
+}
+
+for (const [kind, server] of servers) {
+  describe(`audit of statements to ${kind}`, () => {
+    e2e("has exactly one intent and one outcome for each statement the server saw, in the same order", async () => {
+      const querycop = await start(server);
+      const from = server.generalLog().length;
+      const clients = await Promise.all(Array.from({ length: 10 }, () => logIn(server, querycop.port)));
+      await Promise.all(clients.map(work));
+      for (const raw of clients) raw.quit();
+      const done = (): AuditLine[] => querycop.audit().filter(({ type }) => type === "disconnect");
+      await eventually("all have left", () => done().length === clients.length);
+
+      const audit = querycop.audit();
+      const key = loadAuditKey(`${querycop.folder}/audit.ndjson.key`);
+      const ran = ranBy(server, from);
+      let compared = 0;
+      for (const { greeting } of clients) {
+        const threadId = greeting?.connectionId ?? 0;
+        const intents = intentsOf(audit, threadId);
+        const hashes = (ran.get(threadId) ?? []).map(({ argument }) => key.hashText(Buffer.from(argument)));
+        assert.deepEqual(
+          intents.map((intent) => intent["textHash"]),
+          hashes,
+        );
+        const ordinals = intents.map((intent) => intent["ordinal"]);
+        const outcomes = audit.filter(
+          (line) => line.type === "statement-outcome" && sessionOf(line).backendConnectionId === threadId,
+        );
+        assert.deepEqual(
+          outcomes.map((outcome) => outcome["ordinal"]),
+          ordinals,
+        );
+        compared += intents.length;
+      }
+      assert.equal(compared, clients.length * STATEMENTS_PER_CLIENT);
+    });
+
+    for (const durability of ["kernel", "durable"]) {
+      e2e(`(${durability}) knows every statement that ran when querycop is killed in the middle`, async () => {
+        const querycop = await start(server, { GATEKEEPER_AUDIT_DURABILITY: durability });
+        const from = server.generalLog().length;
+        const clients = await Promise.all(Array.from({ length: 8 }, () => logIn(server, querycop.port)));
+        const threads = new Set(clients.map(({ greeting }) => greeting?.connectionId));
+        const working = clients.map((raw, client) => work(raw, client).catch(() => undefined));
+        await eventually("they are at work", () => server.generalLog().length - from > 200);
+        querycop.signal("SIGKILL");
+        await querycop.exited;
+        await Promise.all(working);
+        await eventually("the server has noticed", async () => {
+          const rows = await server.rootQuery("SELECT id FROM information_schema.processlist");
+          return rows.every(([id]) => !threads.has(Number(id)));
+        });
+
+        const key = loadAuditKey(`${querycop.folder}/audit.ndjson.key`);
+        const intents = querycop.audit().filter(({ type }) => type === "statement-intent");
+        const recorded = new Set(intents.map((line) => `${sessionOf(line).backendConnectionId} ${line["textHash"]}`));
+        const ran = [...ranBy(server, from)].filter(([threadId]) => threads.has(threadId));
+        const statements = ran.flatMap(([threadId, entries]) =>
+          entries.map(({ argument }) => `${threadId} ${key.hashText(Buffer.from(argument))}`),
+        );
+        assert.ok(statements.length > 50, `${statements.length} statements ran before the kill`);
+        assert.deepEqual(
+          statements.filter((statement) => !recorded.has(statement)),
+          [],
+        );
+      });
+    }
+  });
+}
