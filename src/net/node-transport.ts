@@ -210,6 +210,7 @@ function peerOf(secure: TLSSocket): TlsPeer {
 
 export class NodeNetwork implements Network {
   readonly name = "node";
+  readonly abandonedConnects = 0;
 
   listen(target: ListenTarget, onConnection: (transport: Transport) => void): Promise<Listener> {
     // allowHalfOpen: a client that sends a query and its FIN still gets the answer, as from a server.

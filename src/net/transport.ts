@@ -84,6 +84,8 @@ export interface Listener {
 /** Makes transports: of connections accepted and of connections opened. */
 export interface Network {
   readonly name: "bun" | "node";
+  /** Attempts to connect that were given up and still hold a descriptor. */
+  readonly abandonedConnects: number;
   /** Rejects with the system's error when the address cannot be had. */
   listen(target: ListenTarget, onConnection: (transport: Transport) => void): Promise<Listener>;
   /** Connects to an IP address. An abort ends the attempt and rejects. Rejects with the system's error and its `code`. */

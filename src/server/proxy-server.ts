@@ -47,7 +47,9 @@ export class ProxyServer {
 
   #accept(transport: Transport): void {
     const address = transport.remoteAddress ?? "unix";
-    const refusal = this.#isClosing ? "querycop is shutting down" : this.#registry.refusalFor(address);
+    const refusal = this.#isClosing
+      ? "querycop is shutting down"
+      : (this.#registry.refusalFor(address) ?? this.#descriptorRefusal());
     if (refusal !== undefined) {
       this.#turnAway(transport, address, refusal);
       return;
@@ -62,6 +64,13 @@ export class ProxyServer {
         transport.destroy();
       },
     );
+  }
+
+  /** Attempts to reach a backend that does not answer hold descriptors for minutes, which no session can have. */
+  #descriptorRefusal(): string | undefined {
+    const held = network.abandonedConnects;
+    if (held === 0 || this.#registry.size * 2 + held < DESCRIPTORS_FOR_SESSIONS) return undefined;
+    return `${held} attempts to reach the backend wait for an answer, see the limit on open files`;
   }
 
   /** As a full server does: an error in place of the greeting, without SQLSTATE, then FIN. */
@@ -93,20 +102,24 @@ function removeStaleSocket(path: string): void {
 }
 
 /**
- * How many sessions the limit on open files allows: each takes two descriptors, and past the limit Bun would spin on
- * accept without serving anybody. Some are kept for what comes and goes besides: attempts to connect, connections being
- * left or turned away, token commands, files.
+ * The limit on open files less what comes and goes besides sessions: attempts to connect, connections being left or turned
+ * away, token commands, files. Past the limit Bun would spin on accept without serving anybody.
  */
-export function connectionsAllowedByDescriptors(): number {
+const DESCRIPTORS_FOR_SESSIONS = descriptorsForSessions();
+
+function descriptorsForSessions(): number {
   try {
     const line = readFileSync("/proc/self/limits", "latin1")
       .split("\n")
       .find((text) => text.startsWith("Max open files"));
     const soft = Number(line?.split(" ").filter((word) => word !== "")[3]);
-    if (!Number.isFinite(soft)) return Number.MAX_SAFE_INTEGER;
-    const reserve = 64 + Math.floor(soft / 16);
-    return Math.max(1, Math.floor((soft - reserve) / 2));
+    return Number.isFinite(soft) ? soft - 64 - Math.floor(soft / 16) : Number.MAX_SAFE_INTEGER;
   } catch {
     return Number.MAX_SAFE_INTEGER;
   }
+}
+
+/** How many sessions the limit on open files allows: each takes two descriptors. */
+export function connectionsAllowedByDescriptors(): number {
+  return Math.max(1, Math.floor(DESCRIPTORS_FOR_SESSIONS / 2));
 }
