@@ -39,6 +39,8 @@ export class Frame {
   /** Statement or subquery whose list of values is being selected. */
   isSelecting = false;
   hasFrom = false;
+  /** Between FROM and what follows the tables. */
+  isInFrom = false;
   hasWhere = false;
   tables = 0;
   catalogTables = 0;
@@ -80,6 +82,7 @@ export class Frame {
   startBranch(token: number): void {
     this.isSelecting = false;
     this.hasFrom = false;
+    this.isInFrom = false;
     this.hasWhere = false;
     this.tables = 0;
     this.catalogTables = 0;
@@ -87,5 +90,15 @@ export class Frame {
     this.hasCount = false;
     this.branchToken = token;
     this.isAfterLiteral = false;
+  }
+
+  /** Parentheses around a query hold what the query holds. */
+  takeBranch(inner: Frame): void {
+    this.items = inner.items;
+    this.constantItems = inner.constantItems;
+    this.paddingItems = inner.paddingItems;
+    this.hasFrom = inner.hasFrom;
+    this.hasWhere = inner.hasWhere;
+    this.tables = inner.tables;
   }
 }

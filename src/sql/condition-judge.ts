@@ -208,7 +208,7 @@ export function judgeBranch(scan: ConditionScan, branch: Frame, around: Frame, l
     scan.emit("union-constants", first, last, branch.items, undefined);
   } else if (branch.paddingItems > 0) {
     scan.emit("union-null-padding", first, last, branch.paddingItems, undefined);
-  } else if (!branch.hasWhere) {
+  } else if (!branch.hasWhere && around.isAfterLiteral) {
     scan.emit("union-branch", first, last, 1, undefined);
   } else return;
   if (around.isAfterLiteral) scan.emit("union-after-literal", first, last, 1, undefined);

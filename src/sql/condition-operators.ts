@@ -198,7 +198,10 @@ function calculate(scan: ConditionScan, token: number, left: number, right: numb
   if (!isTime && (isBehindText || isTextBehind)) {
     scan.emit("string-operator", scan.firsts[left] as number, scan.lasts[right] as number, 1, undefined);
   }
-  void token;
+  const isCondition = (value: number): boolean => (value & V.IS_CONSTANT) !== 0 && (value & V.IS_CONDITION) !== 0;
+  if ((isCondition(leftValue) || isCondition(rightValue)) && !scan.isPlainSelect(token)) {
+    scan.emit("constant-comparison", scan.firsts[left] as number, scan.lasts[right] as number, 1, undefined);
+  }
   return both | V.IS_ARITHMETIC;
 }
 

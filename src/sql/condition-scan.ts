@@ -29,7 +29,6 @@ import { FN_COUNT, functionClasses } from "./function-classes.ts";
 import * as K from "./keywords.ts";
 import * as T from "./token-kinds.ts";
 import {
-  CLAUSE_FROM,
   CLAUSE_ON_DUPLICATE,
   CLAUSE_SELECT,
   CLAUSE_SET,
@@ -54,6 +53,9 @@ export type EmitFinding = (
   count: number,
   detail: string | undefined,
 ) => void;
+
+/** Boundaries after which more tables may come. */
+const FROM_WORDS: ReadonlySet<number> = new Set([K.FROM, K.JOIN, K.ON, K.USING, K.PARTITION, K.FOR]);
 
 const PARENTHESES_MAX = 200;
 const FRAMES_KEPT_MAX = 256;
@@ -204,7 +206,7 @@ export class ConditionScan {
 
   #table(at: number): void {
     const frame = this.#block();
-    if (this.tokens.clauses[at] !== CLAUSE_FROM) return;
+    if (!frame.isInFrom) return;
     frame.tables++;
     if (this.kindAt(at - 1) === T.DOT && isCatalog(this.tokens, at - 2)) frame.catalogTables++;
   }
@@ -305,8 +307,9 @@ export class ConditionScan {
   /** The first = after a name in SET stores; it compares nothing. */
   #isAssignment(at: number): boolean {
     const frame = this.frame;
+    const clause = this.tokens.clauses[this.firsts[this.valueCount - 1] as number];
     return (
-      (this.tokens.clauses[at] === CLAUSE_SET || this.tokens.clauses[at] === CLAUSE_ON_DUPLICATE) &&
+      (clause === CLAUSE_SET || clause === CLAUSE_ON_DUPLICATE) &&
       frame.kind === FRAME_STATEMENT &&
       this.#operatorCount === frame.operatorBase &&
       this.kindAt(at) === T.EQUAL &&
@@ -369,7 +372,8 @@ export class ConditionScan {
 
   #comma(at: number): void {
     this.#endItem(at);
-    if (this.tokens.clauses[at] === CLAUSE_FROM) this.#block().commas++;
+    const block = this.#block();
+    if (block.isInFrom) block.commas++;
   }
 
   #boundary(at: number, kind: number): void {
@@ -382,10 +386,12 @@ export class ConditionScan {
     } else if (kind === K.FROM) {
       frame.isSelecting = false;
       frame.hasFrom = this.kindAt(at + 1) !== K.DUAL;
+      frame.isInFrom = true;
     } else if (kind === K.WHERE) frame.hasWhere = true;
     else if (kind === K.UNION || kind === K.EXCEPT || kind === K.INTERSECT) this.#union(at);
     else if (kind === T.SEMICOLON) this.#endStatement(at);
     if (kind !== K.SELECT && kind !== K.BY && kind !== K.VALUES) frame.isSelecting = false;
+    if (!FROM_WORDS.has(kind)) frame.isInFrom = false;
   }
 
   #isAfterUnion(at: number): boolean {
@@ -462,7 +468,9 @@ export class ConditionScan {
     const parent = this.frame;
     if (frame.kind === FRAME_SUBQUERY) {
       this.subqueries--;
-      if (frame.isBranchOperand) judgeBranch(this, frame, this.#block(), at);
+      const block = this.#block();
+      if (frame.isBranchOperand && block.isBranchOperand && block.items === 0) block.takeBranch(frame);
+      else if (frame.isBranchOperand) judgeBranch(this, frame, block, at);
       else judgeBranch(this, frame, frame, at);
       judgeSubquery(this, frame, at);
       if (parent.branch === 0 && frame.hasFrom && frame.tables > 0) parent.firstHasTable = true;

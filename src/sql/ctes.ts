@@ -49,13 +49,15 @@ export function openCteQuery(w: Walker, frame: Frame): void {
   frame.queryRole = "cte";
 }
 
-/** Called after a level has closed: the name of a CTE is known from here on, and another may follow. */
-export function closeCteQuery(w: Walker, frame: Frame): void {
+/**
+ * Called after a level has closed: the name of a CTE is known from here on, and another may follow. False when the level
+ * was not the query of a CTE.
+ */
+export function closeCteQuery(w: Walker, frame: Frame): boolean {
   const cte = w.openCtes[w.openCtes.length - 1];
-  if (cte === undefined || cte.open !== frame.open) return;
+  if (cte === undefined || cte.open !== frame.open) return false;
   w.openCtes.pop();
   if (!cte.isRecursive) w.ctes.push(cte.name);
-  if (w.kind(w.at) !== T.COMMA) return;
-  w.at++;
-  cteHead(w, cte.isRecursive);
+  if (w.accept(T.COMMA)) cteHead(w, cte.isRecursive);
+  return true;
 }

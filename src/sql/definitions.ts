@@ -70,8 +70,11 @@ function definitionParen(w: Walker): number {
 /** WITH, TABLE, VALUES or a parenthesis after a complete definition. */
 function startsQuery(w: Walker, kind: number, parens: number): boolean {
   if (parens > 0) return false;
+  if (w.statement.kind !== "create-table") return false;
   if (kind === T.LEFT_PAREN || kind === K.TABLE || kind === K.VALUES) return leadsToQuery(w, w.at);
-  return kind === K.WITH && w.isName(w.at + 1) && w.kind(w.at + 1) !== K.PARSER && w.kind(w.at + 2) !== K.VALIDATION;
+  if (kind !== K.WITH) return false;
+  const name = w.kind(w.at + 1) === K.RECURSIVE ? w.at + 2 : w.at + 1;
+  return w.isName(name) && (w.kind(name + 1) === K.AS || w.kind(name + 1) === T.LEFT_PAREN);
 }
 
 function isColumnStart(w: Walker, open: number): boolean {
@@ -123,7 +126,8 @@ function definitionWord(w: Walker, kind: number) {
       readTable(w, "read");
       return;
     case K.UNION:
-      if (w.accept(T.EQUAL) && w.accept(T.LEFT_PAREN)) {
+      w.accept(T.EQUAL);
+      if (w.accept(T.LEFT_PAREN)) {
         if (w.kind(w.at) !== T.RIGHT_PAREN) readTables(w, "read");
         w.accept(T.RIGHT_PAREN);
       }

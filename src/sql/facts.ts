@@ -144,6 +144,7 @@ export const STATEMENT_KINDS = [
   "create-logfile-group",
   "create-resource-group",
   "create-spatial-reference-system",
+  "create-masking-policy",
   "alter-table",
   "alter-view",
   "alter-schema",
@@ -173,6 +174,7 @@ export const STATEMENT_KINDS = [
   "drop-logfile-group",
   "drop-resource-group",
   "drop-spatial-reference-system",
+  "drop-masking-policy",
   "drop-prepare",
   "rename-table",
   // Accounts

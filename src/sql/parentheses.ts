@@ -75,6 +75,8 @@ function roleOf(w: Walker, token: number): number {
   }
   const before = w.kind(token - 1);
   if (before === K.IN) return ROLE_LIST_PAREN;
+  // The columns of JSON_TABLE, the aliases of INSERT … VALUES.
+  if (before === K.COLUMNS) return ROLE_OTHER_PAREN;
   if (token > 0 && w.tokens.roles[token - 1] === ROLE_FUNCTION) return ROLE_CALL_PAREN;
   if (w.clause === CLAUSE_VALUES && w.depth === w.valuesDepth) return ROLE_ROW_PAREN;
   return ROLE_EXPRESSION_PAREN;
@@ -99,7 +101,8 @@ function enterLevel(w: Walker, frame: Frame, outer: Frame, token: number) {
   w.mode = MODE_EXPRESSION;
   frame.queryRole = "subquery";
   if (role === ROLE_CALL_PAREN) {
-    if (w.kind(token - 1) === K.JSON_TABLE || outer.mode === MODE_TABLES) frame.mode = MODE_TABLES;
+    if (w.isTableFunction) frame.mode = MODE_TABLES;
+    w.isTableFunction = false;
     beginCall(w, frame, token);
   } else if (
     role === ROLE_EXPRESSION_PAREN &&
@@ -191,7 +194,8 @@ function leaveLevel(w: Walker, frame: Frame, token: number) {
     endListPredicate(w, outer, token);
   }
   // USING (a, b), PARTITION (p0) and index hints lead back to the table list.
-  if (w.clause === CLAUSE_FROM && (w.mode === MODE_NAMES || w.mode === MODE_COLUMNS)) w.mode = MODE_TABLES;
+  const isTableList = w.clause === CLAUSE_FROM && outer.role !== ROLE_OTHER_PAREN;
+  if (isTableList && (w.mode === MODE_NAMES || w.mode === MODE_COLUMNS)) w.mode = MODE_TABLES;
   else if (w.clause === CLAUSE_INSERT_COLUMNS) w.mode = MODE_QUERY;
 }
 
@@ -200,8 +204,8 @@ function leaveQuery(w: Walker, frame: Frame, outer: Frame) {
   w.queryDepth--;
   const isConstant = w.statement.blocks[frame.firstBlock]?.hasFrom === false;
   if (!isConstant) noteColumns(outer);
-  if (frame.queryRole === "cte") closeCteQuery(w, frame);
-  else if (w.mode === MODE_QUERY) {
+  if (closeCteQuery(w, frame)) return;
+  if (w.mode === MODE_QUERY) {
     if (!outer.hasQuery && w.depth > 0) w.queryDepth++;
     noteWholeQuery(outer, frame);
   }

@@ -82,7 +82,17 @@ function isStructure(w: Walker, kind: number): boolean {
   if (QUERY_STARTS[kind] === 1) return !(kind === K.VALUES && w.isInsert && w.depth === 0) && isQueryStart(w, kind);
   if (SET_OPERATORS[kind] === 1) return true;
   if (CLAUSE_WORDS[kind] !== 1) return isTableWord(w, kind);
-  return w.frame().hasQuery && isClauseHere(w, kind);
+  return (w.frame().hasQuery || endsInnerQuery(w, kind)) && isClauseHere(w, kind);
+}
+
+/** ORDER BY or LIMIT after a query in parentheses: the level turns out to be a query expression. */
+function endsInnerQuery(w: Walker, kind: number): boolean {
+  if ((kind !== K.ORDER && kind !== K.LIMIT) || w.kind(w.at - 1) !== T.RIGHT_PAREN) return false;
+  const frame = w.frame();
+  const isPlain =
+    frame.role === ROLE_TABLES_PAREN || frame.role === ROLE_EXPRESSION_PAREN || frame.role === ROLE_LIST_PAREN;
+  const before = w.tokens.roles[w.at - 1];
+  return isPlain && w.depth > 0 && (before === ROLE_SUBQUERY_PAREN || before === ROLE_TABLES_PAREN);
 }
 
 /** JOIN words, and commas handled elsewhere, lead from ON back to the tables. */
@@ -96,11 +106,18 @@ function isQueryStart(w: Walker, kind: number): boolean {
   if (kind === K.SELECT) return true;
   const isFirst = w.mode === MODE_QUERY || (w.mode === MODE_TABLES && w.isTableExpected) || isFirstInLevel(w);
   if (!isFirst) return false;
-  if (kind === K.WITH) return true;
+  if (kind === K.WITH) return isCteStart(w);
   if (kind === K.TABLE) return w.isName(w.at + 1);
   // VALUES(column) is a function in ON DUPLICATE KEY UPDATE.
   if (w.kind(w.at + 1) === K.ROW) return true;
   return w.kind(w.at + 1) === T.LEFT_PAREN && w.rules.dialect === "mariadb" && w.clause !== CLAUSE_ON_DUPLICATE;
+}
+
+/** Not a view's WITH CHECK OPTION, not JSON_DUALITY_OBJECT(WITH …). */
+function isCteStart(w: Walker): boolean {
+  const next = w.kind(w.at + 1);
+  if (next === K.CHECK || w.frame().function?.name === "JSON_DUALITY_OBJECT") return false;
+  return !((next === K.LOCAL || next === K.CASCADED) && w.kind(w.at + 2) === K.CHECK);
 }
 
 function isFirstInLevel(w: Walker): boolean {
@@ -116,14 +133,26 @@ function isClauseHere(w: Walker, kind: number): boolean {
       return w.mode !== MODE_TABLES || w.rules.dialect === "mariadb";
     case K.SET:
       return w.depth === 0;
-    case K.FOR:
-      return w.mode !== MODE_NAMES;
+    case K.FOR: {
+      const next = w.kind(w.at + 1);
+      return w.mode !== MODE_NAMES || next === K.UPDATE || next === K.SHARE;
+    }
+    case K.FROM:
+      return !isFromFirst(w);
     case K.LIMIT:
     case K.WHERE:
       return true;
     default:
-      return w.mode !== MODE_NAMES || kind === K.FROM;
+      return w.mode !== MODE_NAMES;
   }
+}
+
+/** NTH_VALUE(a, 2) FROM FIRST OVER … */
+function isFromFirst(w: Walker): boolean {
+  const next = w.kind(w.at + 1);
+  if ((next !== K.FIRST && next !== K.LAST) || w.kind(w.at - 1) !== T.RIGHT_PAREN) return false;
+  const after = w.kind(w.at + 2);
+  return after === K.OVER || after === K.IGNORE || after === K.RESPECT;
 }
 
 function structureWord(w: Walker, kind: number) {
@@ -133,7 +162,13 @@ function structureWord(w: Walker, kind: number) {
   else if (JOIN_WORDS[kind] === 1) {
     backToTables(w, token);
     joinWord(w, kind, token);
-  } else clauseWord(w, kind, token);
+  } else {
+    if (!w.frame().hasQuery) {
+      convertToQuery(w);
+      w.frame().hasQuery = true;
+    }
+    clauseWord(w, kind, token);
+  }
 }
 
 function modeToken(w: Walker, kind: number) {
@@ -197,6 +232,10 @@ function queryToken(w: Walker, kind: number) {
     w.mode = MODE_EXPRESSION;
     w.isOperandExpected = true;
     w.valuesDepth = kind === K.SET ? -1 : 0;
+    return;
+  }
+  if (kind === K.WITH) {
+    w.mode = MODE_NAMES;
     return;
   }
   w.fail("unexpected-token", token);

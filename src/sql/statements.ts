@@ -277,12 +277,18 @@ function objectStatement(w: Walker, kind: number, verb: Verb): boolean {
   } else if (w.text.isWord(word, "PACKAGE") && verb !== "alter") {
     if (w.text.isWord(w.at, "BODY")) w.at++;
     namedObject(w, verb === "create" ? "create-package" : "drop-package", "package");
-  } else if ((kind === K.REFERENCE || kind === K.SYSTEM) && verb !== "alter") {
-    w.statement.kind = verb === "create" ? "create-spatial-reference-system" : "drop-spatial-reference-system";
-    skipRest(w);
   } else {
-    return false;
+    return verb !== "alter" && serverObject(w, kind, verb);
   }
+  return true;
+}
+
+/** Objects that are created and dropped but not altered. */
+function serverObject(w: Walker, kind: number, verb: "create" | "drop"): boolean {
+  if (kind === K.REFERENCE || kind === K.SYSTEM) w.statement.kind = `${verb}-spatial-reference-system`;
+  else if (kind === K.MASKING) w.statement.kind = `${verb}-masking-policy`;
+  else return false;
+  skipRest(w);
   return true;
 }
 

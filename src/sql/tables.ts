@@ -92,6 +92,7 @@ function namedTable(w: Walker, token: number) {
     noteLink(w);
     w.mode = MODE_EXPRESSION;
     w.isOperandExpected = true;
+    w.isTableFunction = true;
     return;
   }
   // DELETE FROM t1.*, t2.*
@@ -144,6 +145,10 @@ function afterTable(w: Walker, kind: number) {
       w.mode = MODE_NAMES;
       return;
     case T.RIGHT_BRACE:
+      return;
+    case K.WITH:
+      // A view's WITH CHECK OPTION.
+      w.mode = MODE_NAMES;
       return;
     default:
       break;

@@ -151,6 +151,8 @@ export class Walker {
   isInsert = false;
   /** The rows have been seen, so that it is no INSERT … SELECT. */
   hasRows = false;
+  /** The parenthesis that comes next holds the arguments of a table function. */
+  isTableFunction = false;
   /** The walk ends when the level that it begins with closes. */
   isSingleLevel = false;
   /** Names before FROM or USING of a DELETE of several tables: first and last token. */
@@ -332,6 +334,7 @@ export class Walker {
     this.valuesDepth = -1;
     this.isInsert = false;
     this.hasRows = false;
+    this.isTableFunction = false;
     this.isSingleLevel = false;
     this.deleteTargets.length = 0;
     resetFrame(this.frames[0] as Frame, -1, ROLE_NONE);
