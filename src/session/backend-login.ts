@@ -55,6 +55,8 @@ export interface LoginResult {
   readonly authPluginName: string;
   readonly tokenUsed: boolean;
   readonly backendIsSecure: boolean;
+  /** What the backend was told in HandshakeResponse41: it lays out a later COM_CHANGE_USER by these. */
+  readonly backendFlags: number;
 }
 
 /** Connects and reads the greeting. A backend that answers with an error instead (1040, 1129) is a BackendRefusal. */
@@ -173,6 +175,7 @@ async function logIn(
     backend: gate,
     backendGreeting: greeting,
     backendIsSecure: isTls,
+    backendFlags: response.capabilities.flags,
   };
 }
 

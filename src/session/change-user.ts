@@ -61,7 +61,7 @@ export async function changeUser(context: CommandContext, change: ChangeUser): P
         connectAttributes: connectAttributes(context, response),
         ...(change.schema === undefined ? {} : { schema: change.schema }),
       },
-      state.capabilities.flags,
+      context.backendFlags,
     ),
   );
   const result = await authenticate(authentication, first.authPluginName, context.backendGreeting.authPluginData);

@@ -9,6 +9,7 @@ import { encodePacket, PacketReader } from "../mysql/packet.ts";
 import type { BackendGate } from "./backend-gate.ts";
 import type { ClientPeer } from "./client-peer.ts";
 import type { ClientLogin, EstablishedSession } from "./connection-phase.ts";
+import { DataGuard } from "./data-guard.ts";
 import type { SessionServices } from "./session-services.ts";
 import { SessionState } from "./session-state.ts";
 import { dialectOf, fixedSubject } from "./sql-context.ts";
@@ -27,6 +28,7 @@ export interface CommandContextOptions {
 
 export class CommandContext {
   readonly clock = SYSTEM_CLOCK;
+  readonly dataGuard: DataGuard;
   readonly services: SessionServices;
   readonly client: ClientPeer;
   readonly backend: BackendGate;
@@ -41,6 +43,7 @@ export class CommandContext {
   login: ClientLogin;
   readonly backendGreeting: HandshakeV10;
   readonly backendIsSecure: boolean;
+  readonly backendFlags: number;
   isIdle = false;
   hasQuit = false;
   /** True from the first byte of a response to its last: nothing of ours may be written then. */
@@ -52,6 +55,12 @@ export class CommandContext {
   constructor(options: CommandContextOptions) {
     const { established, services } = options;
     this.services = services;
+    const clock = services.clock ?? SYSTEM_CLOCK;
+    this.dataGuard = new DataGuard(services.options.dataGuard, clock, (limit, bytes) => {
+      services.dataGuardCounts.warnings++;
+      const fields = { session: options.sessionLabel, user: this.state.user, client: options.clientAddress };
+      services.logger.warn("data guard", { ...fields, limit, bytes });
+    });
     this.client = options.client;
     this.backend = established.backend;
     this.sessionLabel = options.sessionLabel;
@@ -62,6 +71,7 @@ export class CommandContext {
     this.login = established.login;
     this.backendGreeting = established.backendGreeting;
     this.backendIsSecure = established.backendIsSecure;
+    this.backendFlags = established.backendFlags;
     const subject = {
       listener: services.options.name,
       clientAddress: options.clientAddress,

@@ -56,6 +56,7 @@ export interface EstablishedSession {
   readonly authPluginName: string;
   readonly tokenUsed: boolean;
   readonly backendIsSecure: boolean;
+  readonly backendFlags: number;
 }
 
 /** Runs the whole phase and sends the client its OK_Packet. Throws what ended it; the caller tells the client. */

@@ -2,6 +2,7 @@
 import type { KeyObject } from "node:crypto";
 import type { AddressFamily } from "../net/dial.ts";
 import type { BackendTls, ClientTls } from "../net/tls.ts";
+import type { DataGuardLimits } from "./data-guard.ts";
 import type { UserDirectory } from "./user-directory.ts";
 
 export interface BackendOptions {
@@ -52,4 +53,5 @@ export interface ListenerOptions {
   readonly writeTimeoutMs: number;
   readonly packetBytesMax: number;
   readonly allowsLocalInfile: boolean;
+  readonly dataGuard: DataGuardLimits;
 }

@@ -1,8 +1,10 @@
 /** What the sessions of one listener share. */
 import type { AuditEvent } from "../audit/audit-event.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import type { BackendProfile } from "./backend-profile.ts";
+import type { DataGuardCounts } from "./data-guard.ts";
 import type { ListenerOptions } from "./listener-options.ts";
 import type { StatementJudge } from "./statement-judge.ts";
 
@@ -23,6 +25,9 @@ export interface SessionServices {
   readonly logger: Logger;
   readonly judge: StatementJudge;
   readonly backendProfile: BackendProfile;
+  readonly dataGuardCounts: DataGuardCounts;
+  /** What the data guard's window goes by: the machine's clock, unless a test moves its own. */
+  readonly clock?: Clock;
   /** A connection id for clients that are greeted before the backend is dialled. */
   nextOwnConnectionId(): number;
   /** The backend's id for the id a client was greeted with, when the two differ. */
