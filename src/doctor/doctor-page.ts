@@ -29,7 +29,7 @@ broken thing shows as one failure. No token, password or output of a token comma
 
 Every probe that connects to the backend ends with a login that is refused, because servers count connections that just
 close, and block the host after \`max_connect_errors\` of them. The server's log may show the name
-\`querycop_left_without_login\`.
+\`querycop_left_without_login\`. Only a TLS handshake that fails cannot be ended so; a run leaves at most three of them.
 
 ## Checks
 `;

@@ -77,7 +77,11 @@ async function explainTaken(error: unknown, host: string, port: number, signal: 
       ),
     );
   }
-  const text = code === "EADDRNOTAVAIL" ? "no interface of this host has that address" : code || messageOf(error);
+  // Deno has the other code for it.
+  const text =
+    code === "EADDRNOTAVAIL" || code === "EINVAL"
+      ? "no interface of this host has that address"
+      : code || messageOf(error);
   return fail(
     `${address}: ${text}`,
     remedy("listener.port", "Set listen.host to an address of this host.", "ip -brief address"),

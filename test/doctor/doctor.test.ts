@@ -491,6 +491,28 @@ describe("the host", () => {
   });
 });
 
+describe("several listeners", () => {
+  it("are checked one by one, and the failure of one is not the other's", async () => {
+    await withBackend({}, async (backend) => {
+      const closed = await closedPort();
+      const config = writeFile(
+        "two.yaml",
+        `backend: { host: 127.0.0.1, tls_mode: disable }
+listeners:
+  - { name: writer, listen: { port: 0 }, backend: { port: ${backend.port} } }
+  - { name: reader, listen: { port: 0 }, backend: { port: ${closed} } }
+`,
+      );
+      const env = { PATH: process.env["PATH"] ?? "/bin" };
+      const { code, stdout } = await run(["doctor", "--only", "backend.tls", "--config", config], { env });
+      assert.equal(code, 1);
+      const text = stdout.replaceAll(String(closed), "<port>");
+      assert.match(text, /\n\nlistener writer\nok +backend\.tls .*\n\nlistener reader\nFAIL +backend\.tcp /);
+      assert.match(text, /skip +backend\.tls +needs backend\.tcp\n\n1 failed, 0 warnings, 1 ok, 1 skipped\n$/);
+    });
+  });
+});
+
 describe("the command line", () => {
   it("refuses a pattern that fits nothing", async () => {
     const { code, stderr } = await run(["doctor", "--only", "nothing.*"], { env: {} });
