@@ -18,6 +18,7 @@ import { AllowAllJudge } from "../server/allow-all-judge.ts";
 import { listenerOptions, tokenManager } from "../server/listener-setup.ts";
 import { connectionsAllowedByDescriptors } from "../server/proxy-server.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
+import { newDataGuardCounts } from "../session/data-guard.ts";
 import type { SessionServices } from "../session/session-services.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
@@ -157,6 +158,7 @@ function servicesOf(listener: ListenerConfig, config: Config): SessionServices {
     logger: silentLogger,
     judge: new AllowAllJudge(),
     backendProfile: new BackendProfile(),
+    dataGuardCounts: newDataGuardCounts(),
     nextOwnConnectionId: () => 0,
     backendConnectionId: () => undefined,
   };

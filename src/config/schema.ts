@@ -422,17 +422,17 @@ export const listenerEntries = {
   responseBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "100", {
     key: "max_response_mb",
     env: "GATEKEEPER_MAX_RESPONSE_MB",
-    isPlanned: true,
     title: "Most data one statement may return",
-    description: "In units of 1,000,000 bytes. A larger response is cut off with an error.",
+    description:
+      "In units of 1,000,000 bytes. A larger response is cut off with an error; off switches the limit off. See data-guard.md.",
     reloadable: true,
   }),
   windowBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "500", {
     key: "max_window_mb",
     env: "GATEKEEPER_MAX_WINDOW_MB",
-    isPlanned: true,
     title: "Most data one connection may get in 60 seconds",
-    description: "In units of 1,000,000 bytes, over a window that moves along.",
+    description:
+      "In units of 1,000,000 bytes, over a window that moves along; off switches the limit off. See data-guard.md.",
     reloadable: true,
   }),
   localInfile: settingWithDefault(switchKind, "off", {

@@ -143,6 +143,17 @@ export class ResponseTracker {
     return this.#lastSequenceId;
   }
 
+  /** Payload bytes announced and still to come of the packet under way, and the header of the fragment that must follow. */
+  get packetBytesLeft(): number {
+    if (!this.#isInFragment) return 0;
+    return this.#fragmentLeft + (this.#fragmentBytes === PACKET_PAYLOAD_MAX ? PACKET_HEADER_BYTES : 0);
+  }
+
+  /** True inside the header of a packet: nothing is known of its length yet. */
+  get isInHeader(): boolean {
+    return this.#headerBytes > 0;
+  }
+
   /** How many bytes of the chunk belong to this response: all of them unless it ends inside the chunk. */
   feed(chunk: Uint8Array): number {
     const isBetweenPackets = !this.#isInFragment && this.#headerBytes === 0 && !this.#isContinuation;
@@ -171,6 +182,7 @@ export class ResponseTracker {
     this.end = undefined;
     this.#summary.outcome = undefined;
     this.#expected = FIRST;
+    this.#lastSequenceId = lastSequenceId;
     this.#nextSequenceId = (lastSequenceId + 1) & 0xff;
   }
 

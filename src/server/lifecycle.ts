@@ -6,6 +6,7 @@ import type { Logger } from "../base/log.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import type { ListenTarget } from "../net/transport.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
+import { newDataGuardCounts } from "../session/data-guard.ts";
 import { PolicyJudge } from "../session/policy-judge.ts";
 import type { AuditTrail, SessionServices } from "../session/session-services.ts";
 import { MintSlots } from "../token/mint-slots.ts";
@@ -164,6 +165,7 @@ class ProxyProcess {
       logger,
       judge: this.#judge,
       backendProfile: new BackendProfile(),
+      dataGuardCounts: newDataGuardCounts(),
       nextOwnConnectionId: () => this.#nextOwnConnectionId(),
       backendConnectionId: (id) => this.#registry.backendConnectionId(id),
     };

@@ -19,6 +19,10 @@ const readPem = (path: string): string => readFileSync(path, "latin1");
 /** How long "off" is for a timer that must have an end: the longest a timer can be set to, 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
+/** What a statement that was cut off may still send before its connection is given up. */
+const DISCARD_TIMEOUT_MS = 10_000;
+const DISCARD_BYTES_MAX = 1_000_000_000;
+
 const orForever = (ms: number | undefined): number => (ms === undefined || ms === 0 ? TIMER_MS_MAX : ms);
 
 /** Everything but the shared services. Throws when a file that was readable at check time no longer is. */
@@ -38,6 +42,12 @@ export function listenerOptions(config: ListenerConfig): ListenerOptions {
     writeTimeoutMs: orForever(config.clientWriteTimeoutMs),
     packetBytesMax: config.packetBytesMax,
     allowsLocalInfile: config.localInfile,
+    dataGuard: {
+      responseBytesMax: config.responseBytesMax,
+      windowBytesMax: config.windowBytesMax,
+      discardTimeoutMs: DISCARD_TIMEOUT_MS,
+      discardBytesMax: DISCARD_BYTES_MAX,
+    },
   };
 }
 

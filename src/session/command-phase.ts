@@ -108,7 +108,7 @@ function dispatch(context: CommandContext, packet: Packet, command: Command): Pr
       return sendWithoutResponse(context, name, packet);
     case "COM_STMT_RESET":
     case "COM_STMT_FETCH":
-      if (context.state.prepared.has(command.statementId)) return forwardCommand(context, packet, name);
+      if (context.state.prepared.has(command.statementId)) return runCursor(context, packet, name);
       refuseStatementId(context, command.statementId);
       return undefined;
     case "COM_SET_OPTION":
@@ -149,6 +149,18 @@ function runExecute(context: CommandContext, packet: Packet, sentId: number): Pr
     });
   }
   refuseStatementId(context, sentId);
+  return undefined;
+}
+
+function runCursor(
+  context: CommandContext,
+  packet: Packet,
+  name: "COM_STMT_RESET" | "COM_STMT_FETCH",
+): Promise<unknown> | undefined {
+  const overLimit = name === "COM_STMT_FETCH" ? context.dataGuard.refusal() : undefined;
+  if (overLimit === undefined) return forwardCommand(context, packet, name);
+  context.services.dataGuardCounts.statementsRefused++;
+  sendErr(context, overLimit);
   return undefined;
 }
 

@@ -1,8 +1,14 @@
 /** Carries one response from the backend to the client, as chunks. */
+import { concatBytes } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
+import { encodeErrPacket } from "../mysql/generic-response.ts";
+import { encodePacket } from "../mysql/packet.ts";
 import type { ResponseEnd, ResponseTracker } from "../mysql/response.ts";
 import type { BackendGate } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";
+import type { Admission } from "./data-guard.ts";
+import { discardRest } from "./discarded-response.ts";
+import { errPacketOf } from "./local-answer.ts";
 import { requireJudgedFile } from "./local-infile.ts";
 import type { Judgement } from "./statement-judge.ts";
 
@@ -17,7 +23,8 @@ export async function relayResponse(
   judgement: Judgement | undefined,
 ): Promise<ResponseEnd> {
   const { backend } = context;
-  const client = context.client.leg;
+  const { dataGuard } = context;
+  let held: Uint8Array = NO_BYTES;
   const { responseTimeoutMs } = context.services.options.backend;
   for (;;) {
     const chunk = backend.takeChunk();
@@ -27,18 +34,64 @@ export async function relayResponse(
       else await backend.nextEvent();
       continue;
     }
-    const consumed = tracker.feed(chunk);
+    const admission = dataGuard.admit(tracker, chunk);
     const end = tracker.end;
     if (end?.outcome === "local-infile") requireJudgedFile(context, end, judgement);
     context.isInsideResponse = true;
-    if (consumed < chunk.length) {
-      client.write(chunk.subarray(0, consumed));
-      const text = `The backend sent ${chunk.length - consumed} bytes behind the end of a response`;
+    if (admission.cut !== undefined) return await cutOff(context, tracker, chunk, held, admission);
+    const isTaken = forward(context, held, chunk.subarray(0, admission.forwardBytes));
+    held = admission.isHeldBack ? heldBack(held, chunk, admission) : NO_BYTES;
+    if (end !== undefined && admission.fedBytes < chunk.length) {
+      const text = `The backend sent ${chunk.length - admission.fedBytes} bytes behind the end of a response`;
       throw new QuerycopError("QC_BACKEND_PROTOCOL", text);
     }
-    if (!client.write(chunk)) await drainClient(context);
+    if (!isTaken) await drainClient(context);
     if (end !== undefined) return end;
   }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Writes what may go to the client, behind the piece of a header that was held back from it. */
+function forward(context: CommandContext, held: Uint8Array, bytes: Uint8Array): boolean {
+  const { leg } = context.client;
+  if (bytes.length === 0) return true;
+  context.dataGuard.forwarded(held.length + bytes.length);
+  if (held.length > 0) leg.write(held);
+  return leg.write(bytes);
+}
+
+/** A piece of a header, which may come one byte at a time. */
+function heldBack(held: Uint8Array, chunk: Uint8Array, { forwardBytes }: Admission): Uint8Array {
+  const rest = chunk.slice(forwardBytes);
+  return forwardBytes > 0 ? rest : concatBytes([held, rest]);
+}
+
+/**
+ * Ends the client's response with an error, and the backend's by stopping its statement. Throws QC_DATA_GUARD, and with
+ * that ends the connection, where the client has a part of a packet already or the backend does not stop.
+ */
+async function cutOff(
+  context: CommandContext,
+  tracker: ResponseTracker,
+  chunk: Uint8Array,
+  held: Uint8Array,
+  admission: Admission,
+): Promise<ResponseEnd> {
+  const { client, dataGuard, services } = context;
+  const limit = admission.cut ?? "max_response_mb";
+  forward(context, held, chunk.subarray(0, admission.forwardBytes));
+  dataGuard.cut(limit, tracker);
+  services.dataGuardCounts.responsesCutOff++;
+  const fields = { session: context.sessionLabel, user: context.state.user, client: context.clientAddress };
+  services.logger.warn("data guard cut off a response", { ...fields, limit, bytes: dataGuard.cutOff?.bytes });
+  const error = dataGuard.errorFor(limit);
+  if (!admission.hasBoundary && held.length === 0) {
+    services.dataGuardCounts.connectionsEnded++;
+    throw error;
+  }
+  client.leg.write(encodePacket(encodeErrPacket(errPacketOf(error)), (tracker.lastSequenceId + 1) & 0xff));
+  return await discardRest(context, tracker, chunk.subarray(admission.fedBytes));
 }
 
 /** The connection ends with the wait: the answer may still come, and must not be taken for the next one's. */

@@ -43,6 +43,8 @@ function judgeAndRun(context: CommandContext, packet: Packet, run: StatementRun)
   if (judgement.action === "block" || judgement.action === "require-approval") {
     return refuseStatement(context, run, judgement);
   }
+  const overLimit = context.dataGuard.refusal();
+  if (overLimit !== undefined) return refuseOverLimit(context, run, judgement, overLimit);
   const permit: Permit = { kind: "decision", decisionId: judgement.decisionId, action: judgement.action };
   const recorded = recordIntent(context, run, judgement);
   if (recorded === true) return sendAndRelay(context, packet, run, judgement, permit);
@@ -62,6 +64,7 @@ async function sendAndRelay(
   const wire = run.rewritten === undefined ? packet.wire : rewrittenWire(context, run.rewritten);
   const beganMs = context.clock.monotonicMs();
   const tracker = trackerFor(context, run.shape, run.rewritten === undefined ? packet.lastSequenceId : 0);
+  context.dataGuard.beginResponse();
   try {
     if (!context.backend.send(permit, wire)) {
       await drainBackend(context.backend, context.services.options.backend.writeTimeoutMs);
@@ -82,6 +85,7 @@ async function sendAndRelay(
 export async function forwardCommand(context: CommandContext, packet: Packet, name: CommandName): Promise<ResponseEnd> {
   const shape = COMMANDS[packet.payload[0] ?? 0]?.response;
   if (shape === undefined || shape === "none" || shape === "login") throw new Error(`${name} cannot be forwarded`);
+  context.dataGuard.beginResponse();
   context.backend.send({ kind: "command", name }, packet.wire);
   const end = await relayResponse(context, trackerFor(context, shape, packet.lastSequenceId), undefined);
   context.isInsideResponse = false;
@@ -147,6 +151,18 @@ function statementFields(context: CommandContext, run: StatementRun, judgement: 
   } as const;
 }
 
+/** Recorded as blocked: the policy would have let the statement pass. */
+function refuseOverLimit(
+  context: CommandContext,
+  run: StatementRun,
+  judgement: Judgement,
+  failure: QuerycopError,
+): Promise<void> {
+  context.services.dataGuardCounts.statementsRefused++;
+  const { errorNumber, sqlState, clientMessage } = failure;
+  return refuseStatement(context, run, { ...judgement, action: "block", errorNumber, sqlState, clientMessage });
+}
+
 async function refuseStatement(context: CommandContext, run: StatementRun, judgement: Judgement): Promise<void> {
   const message = judgement.clientMessage ?? `querycop: blocked [decision ${judgement.decisionId}]`;
   try {
@@ -202,21 +218,24 @@ function recordOutcome(
   failure?: unknown,
 ): Promise<void> | undefined {
   if (!context.services.audit.isKept) return undefined;
+  const { cutOff } = context.dataGuard;
   const isGone = isFailureOf(failure, "client") || context.client.leg.isDead;
-  const ended = end === undefined ? "unknown" : end.outcome === "err" ? "error" : "ok";
+  const howEnded = end === undefined ? "unknown" : end.outcome === "err" ? "error" : "ok";
   try {
+    const ended = isGone && end === undefined ? "client-gone" : howEnded;
     const pending = context.record({
       type: "statement-outcome",
       session: context.auditSession(),
       ordinal: context.state.ordinal,
-      outcome: isGone && end === undefined ? "client-gone" : ended,
+      outcome: cutOff === undefined ? ended : "cut-off",
       errorNumber: end?.errorNumber,
       sqlState: end?.sqlState,
-      rows: tracker.rows,
+      rows: cutOff?.rows ?? tracker.rows,
       affectedRows: end === undefined ? undefined : Number(end.affectedRows),
-      resultSets: tracker.resultSets,
+      resultSets: cutOff?.resultSets ?? tracker.resultSets,
       warnings: end?.warnings,
-      bytes: tracker.bytes,
+      bytes: cutOff?.bytes ?? tracker.bytes,
+      limit: cutOff?.limit,
       durationUs: Math.round((context.clock.monotonicMs() - beganMs) * 1000),
     });
     return pending instanceof Promise ? pending.catch(() => undefined) : undefined;

@@ -6,6 +6,7 @@ import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
 import { ProxyServer } from "../../src/server/proxy-server.ts";
 import { SessionRegistry } from "../../src/server/session-registry.ts";
 import { BackendProfile } from "../../src/session/backend-profile.ts";
+import { newDataGuardCounts } from "../../src/session/data-guard.ts";
 import type { BackendOptions, ListenerOptions } from "../../src/session/listener-options.ts";
 import type { AuditTrail, SessionServices } from "../../src/session/session-services.ts";
 
@@ -57,6 +58,7 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     logger: memoryLogger(log),
     judge: new AllowAllJudge(),
     backendProfile: new BackendProfile(),
+    dataGuardCounts: newDataGuardCounts(),
     nextOwnConnectionId: () => nextOwnId++,
     backendConnectionId: (id) => registry.backendConnectionId(id),
     ...options.services,
@@ -95,6 +97,7 @@ function listenerOptions(options: HarnessOptions): ListenerOptions {
     writeTimeoutMs: 5_000,
     packetBytesMax: 64 * 1024 * 1024,
     allowsLocalInfile: true,
+    dataGuard: { responseBytesMax: 0, windowBytesMax: 0, discardTimeoutMs: 5_000, discardBytesMax: 1e9 },
     ...options.listener,
     backend: {
       host: "127.0.0.1",

@@ -1,0 +1,125 @@
+/** Stops a statement whose response was cut off, and reads the rest of that response to its end so that the session can go on. */
+import { encodeUtf8 } from "../base/bytes.ts";
+import { QuerycopError, toQuerycopError } from "../base/errors.ts";
+import { encodeQuery } from "../mysql/command.ts";
+import { OK_HEADER } from "../mysql/constants.ts";
+import { encodePacket } from "../mysql/packet.ts";
+import { type ResponseEnd, ResponseTracker } from "../mysql/response.ts";
+import { logInToBackend, openBackend } from "./backend-login.ts";
+import type { CommandContext } from "./command-context.ts";
+import { malformedFrom } from "./malformed.ts";
+
+const ER_QUERY_INTERRUPTED = 1317;
+const KILL_PERMIT = { kind: "own", purpose: "kill-query" } as const;
+
+/**
+ * Reads and throws away, without ever pausing the backend, while a KILL QUERY is on its way if there is a token to log
+ * in with. Resolves with the response's own end. Throws QC_DATA_GUARD when the time or the bytes for that run out.
+ */
+export async function discardRest(
+  context: CommandContext,
+  tracker: ResponseTracker,
+  rest: Uint8Array,
+): Promise<ResponseEnd> {
+  const { backend, dataGuard, services } = context;
+  const over = new AbortController();
+  const killing = services.tokens === undefined ? undefined : killQuery(context, over.signal);
+  const timer = setTimeout(() => backend.destroy(), dataGuard.limits.discardTimeoutMs);
+  try {
+    const end = await readToEnd(context, tracker, rest);
+    over.abort();
+    if ((await killing) === true) await absorbKill(context, end);
+    return end;
+  } catch (thrown) {
+    services.dataGuardCounts.connectionsEnded++;
+    throw thrown;
+  } finally {
+    clearTimeout(timer);
+    over.abort();
+  }
+}
+
+async function readToEnd(context: CommandContext, tracker: ResponseTracker, rest: Uint8Array): Promise<ResponseEnd> {
+  const { backend, dataGuard } = context;
+  const bytesMax = tracker.bytes + dataGuard.limits.discardBytesMax;
+  let chunk: Uint8Array | undefined = rest;
+  for (;;) {
+    const consumed = tracker.feed(chunk);
+    if (tracker.end !== undefined && consumed < chunk.length) {
+      throw new QuerycopError("QC_BACKEND_PROTOCOL", "The backend sent bytes behind the end of a response");
+    }
+    if (tracker.end !== undefined && tracker.end.outcome !== "local-infile") return tracker.end;
+    if (tracker.end !== undefined) sendNoFile(context, tracker, tracker.end);
+    if (tracker.bytes > bytesMax) throw unstopped();
+    chunk = backend.takeChunk();
+    while (chunk === undefined) {
+      if (backend.isFinished) throw unstopped();
+      await backend.nextEvent();
+      chunk = backend.takeChunk();
+    }
+  }
+}
+
+/** A later statement of the text asks for a file. The client no longer takes part: the server gets none. */
+function sendNoFile(context: CommandContext, tracker: ResponseTracker, end: ResponseEnd): void {
+  const sequenceId = (end.lastSequenceId + 1) & 0xff;
+  context.backend.send({ kind: "own", purpose: "no-file" }, encodePacket(new Uint8Array(0), sequenceId));
+  tracker.resumeAfterLocalInfile(sequenceId);
+}
+
+function unstopped(): QuerycopError {
+  const text = "A statement whose response was cut off did not stop in time, so its connection ends";
+  return new QuerycopError("QC_DATA_GUARD", text);
+}
+
+/** Logs the session's user in once more and kills the session's statement. True when the server has said OK to that. */
+async function killQuery(context: CommandContext, over: AbortSignal): Promise<boolean> {
+  const { services, login, backendGreeting } = context;
+  const signal = AbortSignal.any([context.signal, over]);
+  const { connectionId } = backendGreeting;
+  try {
+    const connection = await openBackend(services, signal);
+    const forget = (): void => connection.gate.destroy();
+    signal.addEventListener("abort", forget);
+    try {
+      const loginContext = { services, client: context.client, clientCanAnswer: false, signal };
+      const { sessionLabel, clientAddress } = context;
+      const side = await logInToBackend({ ...loginContext, sessionLabel, clientAddress }, login, connection);
+      // SAFETY: once the response is over, the kill could meet the client's next statement.
+      if (signal.aborted) {
+        side.backend.destroy();
+        return false;
+      }
+      signal.removeEventListener("abort", forget);
+      const query = encodeQuery(encodeUtf8(`KILL QUERY ${connectionId}`), login.capabilities.flags);
+      side.backend.resetSequence();
+      side.backend.send(KILL_PERMIT, encodePacket(query, 0));
+      const answer = await side.backend
+        .expectPacket("waiting for the answer to KILL QUERY", services.options.backend.loginTimeoutMs)
+        .finally(() => side.backend.destroy());
+      if (answer.payload[0] === OK_HEADER) return true;
+      throw new QuerycopError("QC_BACKEND_REFUSED", "The backend refused KILL QUERY");
+    } finally {
+      signal.removeEventListener("abort", forget);
+      connection.gate.destroy();
+    }
+  } catch (thrown) {
+    if (signal.aborted) return false;
+    services.dataGuardCounts.killFailures++;
+    const { code, message } = toQuerycopError(malformedFrom("backend", thrown));
+    services.logger.warn("data guard could not stop a statement", { user: context.state.user, code, error: message });
+    return false;
+  }
+}
+
+/** A kill that came too late for its statement is waiting for the next one: a statement of ours takes it. */
+async function absorbKill(context: CommandContext, end: ResponseEnd): Promise<void> {
+  if (end.errorNumber === ER_QUERY_INTERRUPTED) return;
+  const { backend, services, state } = context;
+  const tracker = new ResponseTracker({ shape: "query", capabilities: state.capabilities });
+  backend.send(KILL_PERMIT, encodePacket(encodeQuery(encodeUtf8("DO 0"), state.capabilities.flags), 0));
+  while (tracker.end === undefined) {
+    const awaiting = "making sure that a statement was stopped";
+    tracker.feed(await backend.expectChunk(awaiting, services.options.backend.loginTimeoutMs));
+  }
+}
