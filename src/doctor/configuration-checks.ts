@@ -4,6 +4,7 @@ import { readFileSync, statSync } from "node:fs";
 import { daysLeft, describeTime, LEAF_DAYS_MIN, namesOf } from "./certificates.ts";
 import { type Finding, fail, type ListenerCheck, ok, type ProcessCheck, remedy, skip, warn } from "./check.ts";
 import type { CheckResult } from "./report.ts";
+import { shellWord } from "./shell-words.ts";
 
 export const configLoad: ProcessCheck = {
   id: "config.load",
@@ -60,7 +61,11 @@ export const configFiles: ListenerCheck = {
     if (broken.length > 0) {
       return fail(
         broken.map(({ key, path }) => `${key}: cannot read ${path}`).join("\n"),
-        remedy("config.files", "Make the files readable for the user querycop runs as.", `ls -l ${broken[0]?.path}`),
+        remedy(
+          "config.files",
+          "Make the files readable for the user querycop runs as.",
+          `ls -l ${shellWord(broken[0]?.path ?? "")}`,
+        ),
       );
     }
     const open = named.filter(({ path, isSecret }) => isSecret && (statSync(path).mode & 0o004) !== 0);
@@ -70,7 +75,7 @@ export const configFiles: ListenerCheck = {
       remedy(
         "config.files",
         "Take the right to read away from others.",
-        ...open.map(({ path }) => `chmod o-r ${path}`),
+        ...open.map(({ path }) => `chmod o-r ${shellWord(path)}`),
       ),
     );
   },
@@ -104,7 +109,7 @@ function judgeClientCertificate(certificate: X509Certificate, path: string, nowM
   const renew = remedy(
     "client.certificate",
     `Put a renewed certificate and its key in place of ${path}.`,
-    `openssl x509 -in ${path} -noout -subject -issuer -dates`,
+    `openssl x509 -in ${shellWord(path)} -noout -subject -issuer -dates`,
   );
   if (days < 0) return fail(about, renew);
   if (days < LEAF_DAYS_MIN) return warn(about, renew);

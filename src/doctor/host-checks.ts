@@ -9,6 +9,7 @@ import { BackendGate } from "../session/backend-gate.ts";
 import { LOGIN_PACKET_BYTES_MAX, takeLeave } from "../session/backend-login.ts";
 import { type Finding, fail, type ListenerCheck, ok, type ProcessCheck, remedy, skip, warn } from "./check.ts";
 import { messageOf } from "./messages.ts";
+import { shellWord } from "./shell-words.ts";
 
 const GREETING_MS = 5_000;
 const MIB = 1024 * 1024;
@@ -52,7 +53,7 @@ function judgeSocketFolder(path: string): Finding {
   if (mayWrite(folder)) return ok(`${path}: its directory can be written to`);
   return fail(
     `${path}: cannot create it in ${folder}`,
-    remedy("listener.port", "Let the user querycop runs as write to that directory.", `ls -ld ${folder}`),
+    remedy("listener.port", "Let the user querycop runs as write to that directory.", `ls -ld ${shellWord(folder)}`),
   );
 }
 
@@ -151,7 +152,7 @@ export const auditDisk: ProcessCheck = {
         remedy(
           "audit.disk",
           "Let the user querycop runs as write the file and its directory.",
-          `ls -ld ${folder} ${file}`,
+          `ls -ld ${shellWord(folder)} ${shellWord(file)}`,
         ),
       );
     }
@@ -161,7 +162,11 @@ export const auditDisk: ProcessCheck = {
 
 function judgeSpace(file: string, bytes: number): Finding {
   const detail = `${file}: ${Math.floor(bytes / MIB)} MiB free`;
-  const help = remedy("audit.disk", "Make room, or set audit.file to another file system.", `df -h ${dirname(file)}`);
+  const help = remedy(
+    "audit.disk",
+    "Make room, or set audit.file to another file system.",
+    `df -h ${shellWord(dirname(file))}`,
+  );
   if (bytes < FREE_FAIL_BYTES) return fail(detail, help);
   return bytes < FREE_WARN_BYTES ? warn(detail, help) : ok(`${file} can be written`);
 }
@@ -186,7 +191,7 @@ export const policyLint: ProcessCheck = {
     if (file === undefined) return skip("no policy.file: the built-in policy");
     if (host.lintPolicy === undefined) return skip("this build has no policy lint");
     const { problems, findings } = host.lintPolicy(file);
-    const help = remedy("policy.lint", "Change the lines named above.", `querycop policy lint ${file}`);
+    const help = remedy("policy.lint", "Change the lines named above.", `querycop policy lint ${shellWord(file)}`);
     if (problems.length > 0) return fail([`${file} is refused`, ...problems].join("\n"), help);
     return findings.length === 0 ? ok(file) : warn([file, ...findings].join("\n"), help);
   },

@@ -19,6 +19,7 @@ import {
   warn,
 } from "./check.ts";
 import { messageOf } from "./messages.ts";
+import { isHostName } from "./shell-words.ts";
 
 const ADDRESSES_MAX = 16;
 
@@ -90,6 +91,7 @@ function judgeAddresses(
 
 function isRdsName(name: string): boolean {
   const lower = name.toLowerCase();
+  if (!isHostName(lower)) return false;
   return lower.includes(".rds.amazonaws.com") || lower.endsWith(".rds.amazonaws.eu");
 }
 

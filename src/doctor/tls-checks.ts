@@ -32,6 +32,7 @@ import {
   warn,
 } from "./check.ts";
 import { messageOf } from "./messages.ts";
+import { isHostName } from "./shell-words.ts";
 
 const RDS_BUNDLE_URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem";
 const SLACK_MS = 2_500;
@@ -209,11 +210,6 @@ function remedyFor(code: string, context: ListenerContext): Remedy {
 
 function lookCommand({ host, port }: BackendConfig): string {
   return `openssl s_client -starttls mysql -connect ${host}:${port} -showcerts </dev/null`;
-}
-
-/** The name comes from the peer and goes into a command. */
-function isHostName(name: string | undefined): name is string {
-  return name !== undefined && /^[A-Za-z0-9.:-]+$/.test(name);
 }
 
 function caRemedy({ listener }: ListenerContext, id = "backend.ca-bundle"): Remedy {

@@ -7,7 +7,7 @@ import type { CheckResult } from "../../src/doctor/report.ts";
 import { run } from "../cli/fake-io.ts";
 import { inFolder, withoutFolder, writeFile } from "../config/folder.ts";
 import { assertGolden } from "../config/golden.ts";
-import { signToken } from "../support/aws-token.ts";
+import { awsEnvironment, signToken } from "../support/aws-token.ts";
 import { type CertificateSet, makeCertificates } from "../support/certificates.ts";
 import { errPayload, startFakeBackend } from "../support/fake-peers.ts";
 import { ACCESS_DENIED, type DoctorBackend, type DoctorBackendOptions, startDoctorBackend } from "./doctor-backend.ts";
@@ -380,6 +380,44 @@ describe("the token command", () => {
       statusOf(check("token.policy")),
       /^ok: arn:aws:rds-db:eu-central-1:ACCOUNT:dbuser:RESOURCE_ID\/app\n\{"Version":"2012-10-17"/,
     );
+  });
+});
+
+describe("the built-in signer", () => {
+  const signerCheck = async (aws: Readonly<Record<string, string | undefined>>): Promise<CheckResult> => {
+    const { GATEKEEPER_BACKEND_TOKEN_CMD: _, ...env } = tokenEnv(3306, "unused");
+    const before = Object.fromEntries(Object.keys(aws).map((name) => [name, process.env[name]]));
+    const apply = (values: Readonly<Record<string, string | undefined>>): void => {
+      for (const [name, value] of Object.entries(values)) {
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
+    };
+    apply(aws);
+    try {
+      const signer = { ...env, GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer" };
+      return (await doctor(signer, "--only", "token.signer")).check("token.signer");
+    } finally {
+      apply(before);
+    }
+  };
+
+  it("signs with the credentials it finds", async () => {
+    const result = await signerCheck(awsEnvironment({ sessionToken: CANARY }));
+    assert.match(
+      statusOf(result),
+      /^ok: signed in \d+ ms: .*region eu-central-1, user querycop_doctor, .*static credentials/,
+    );
+  });
+
+  it("without credentials says where to get some", async () => {
+    const result = await signerCheck({
+      ...awsEnvironment(),
+      AWS_ACCESS_KEY_ID: undefined,
+      AWS_SECRET_ACCESS_KEY: undefined,
+    });
+    assert.match(statusOf(result), /^fail: No AWS credentials are found/);
+    assert.deepEqual(result.remedy?.commands, ["aws sts get-caller-identity"]);
   });
 });
 

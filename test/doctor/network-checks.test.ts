@@ -56,6 +56,11 @@ it("backend.dns warns of an alias of an RDS endpoint that certificate and token 
   assert.equal(unverified.status, "ok");
 });
 
+it("backend.dns puts no alias into a command that a shell would read as more than a name", async () => {
+  const finding = await lookUp(contextWith(["10.0.0.1"], {}, [`$(reboot).${ENDPOINT}`]));
+  assert.equal(finding.remedy, undefined);
+});
+
 it("backend.tcp warns when one of several addresses does not answer", async () => {
   const backend = await startDoctorBackend();
   try {
