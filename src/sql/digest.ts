@@ -196,6 +196,21 @@ export class Digest {
     return true;
   }
 
+  /**
+   * The digest and `extra` bytes as one string of bytes, for use as a key; `undefined` when that is longer than
+   * `bytesMax` or a name was left out.
+   */
+  keyText(lexer: Lexer, extra: Uint8Array, extraLength: number, bytesMax: number): string | undefined {
+    this.#render(lexer);
+    const digestLength = this.#length;
+    if (this.hasHiddenName || digestLength + extraLength + 1 > bytesMax) return undefined;
+    if (digestLength + extraLength + 1 > this.#bytes.length) this.#growBytes(extraLength + 1);
+    this.#bytes[digestLength] = 0;
+    for (let i = 0; i < extraLength; i++) this.#bytes[digestLength + 1 + i] = extra[i] as number;
+    const { buffer, byteOffset } = this.#bytes;
+    return Buffer.from(buffer, byteOffset, digestLength + extraLength + 1).toString("latin1");
+  }
+
   #push(kind: number, token: number) {
     const depth = this.#depth;
     if (depth === this.#kinds.length) this.#grow();

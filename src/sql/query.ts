@@ -184,7 +184,7 @@ function modeToken(w: Walker, kind: number) {
       queryToken(w, kind);
       return;
     default:
-      if (kind === T.COMMA && w.clause === CLAUSE_ON && w.frame().hasQuery) {
+      if (kind === T.COMMA && w.clause === CLAUSE_ON && (w.frame().hasQuery || w.frame().role === ROLE_TABLES_PAREN)) {
         backToTables(w, w.at);
         tablesToken(w, kind);
       } else {
