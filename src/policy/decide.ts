@@ -58,6 +58,8 @@ export interface DecideOptions {
   /** Milliseconds since 1970. */
   readonly wallMs: number;
   readonly decisionId: string;
+  /** When a prepared statement runs: its bound values as text, in order. */
+  readonly parameters?: readonly (string | null)[];
 }
 
 /** Decides. Never throws for any analysis; the worst of all readings wins. */
@@ -65,10 +67,13 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
   const resolved = resolveSettings(policy, subject, options.wallMs);
   let worst: ReadingVerdict | undefined;
   let isUnderstood = true;
+  const isJudged = resolved.settings.mode !== "off" && !isProbe(analysis.sql);
   for (const reading of analysis.readings) {
     if (!reading.understood) isUnderstood = false;
-    if (resolved.settings.mode === "off") continue;
-    const verdict = judgeReading({ analysis, reading, settings: resolved.settings, subject }, resolved, options.wallMs);
+    if (!isJudged) continue;
+    const input = { analysis, reading, settings: resolved.settings, subject };
+    const { parameters, wallMs } = options;
+    const verdict = judgeReading(parameters === undefined ? input : { ...input, parameters }, resolved, wallMs);
     if (worst === undefined || isWorse(verdict, worst)) worst = verdict;
   }
   const verdict = worst ?? OFF_VERDICT;
@@ -92,6 +97,14 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
     sqlState: SQLSTATE_SYNTAX_OR_ACCESS,
     isCacheable: isCacheable(analysis, resolved.settings),
   };
+}
+
+/** The mysql client of 8.1 and later asks at login whether the server knows $$ quotes; every answer is fine with it. */
+const PROBE = "select $$";
+
+function isProbe(sql: Uint8Array): boolean {
+  if (sql.length !== PROBE.length) return false;
+  return sql.every((byte, index) => byte === PROBE.charCodeAt(index));
 }
 
 interface ReadingVerdict {

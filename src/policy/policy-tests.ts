@@ -18,8 +18,16 @@ interface Place {
   readonly end: number;
 }
 
+/** Points that agree with the action, so that a warning is not turned into a block by its own score. */
+const ACTION_POINTS: Readonly<Record<DecisionAction, number>> = {
+  allow: 0,
+  warn: 50,
+  "require-approval": 50,
+  block: 100,
+};
+
 const refusal = (place: Place, reason?: string, action: DecisionAction = "block"): Evidence => ({
-  points: 100,
+  points: ACTION_POINTS[action],
   start: place.start,
   end: place.end,
   action,
@@ -62,6 +70,9 @@ export function findReadOnly(statement: StatementFacts, { settings, reading }: R
     return refusal(unknownFunction, text);
   }
   if (!isExecuted(statement)) return undefined;
+  if (statement.kind === "set-transaction" && statement.modifiers.includes("global")) {
+    return refusal(statement, "the profile is read-only and this is not of this session");
+  }
   const wide = statement.variables.find(({ scope }) => GLOBAL_SCOPES.has(scope));
   if (wide !== undefined) return refusal(wide, `the profile is read-only and ${wide.name} is not of this session`);
   const target = statement.tablesWritten[0];
@@ -102,11 +113,12 @@ export function findDenyStatement(statement: StatementFacts, { settings }: RuleI
 
 /** Kinds that every driver sends on its own; an allow list that names only select must not break the login. */
 const PREAMBLE_EFFECTS: ReadonlySet<string> = new Set(["none", "session"]);
+const PREAMBLE_KINDS: ReadonlySet<string> = new Set(["show", "describe"]);
 
 export function findAllowStatement(statement: StatementFacts, { settings }: RuleInput): Evidence | undefined {
   const allowed = settings.allowStatements;
   if (allowed === undefined || !isExecuted(statement) || matchesAny(allowed, statement.kind)) return undefined;
-  if (PREAMBLE_EFFECTS.has(effectOf(statement.kind)) || statement.kind === "show") return undefined;
+  if (PREAMBLE_EFFECTS.has(effectOf(statement.kind)) || PREAMBLE_KINDS.has(statement.kind)) return undefined;
   return refusal(statement, `the policy does not list ${statement.kind}`);
 }
 

@@ -1,6 +1,14 @@
 /** What a rule is. Rules are data: an id, points, words for people, and what in the facts raises them. */
 
-import type { Analysis, Finding, FindingName, Reading, StatementFacts, StatementKind } from "../sql/facts.ts";
+import type {
+  Analysis,
+  Finding,
+  FindingName,
+  Reading,
+  SqlContext,
+  StatementFacts,
+  StatementKind,
+} from "../sql/facts.ts";
 import type { DecisionAction, RuleCategory, Settings, Subject } from "./policy.ts";
 
 /** Everything a rule may look at. */
@@ -9,6 +17,8 @@ export interface RuleInput {
   readonly reading: Reading;
   readonly settings: Settings;
   readonly subject: Subject;
+  /** Bound values by ordinal when a prepared statement runs; absent while it is prepared. */
+  readonly parameters?: readonly (string | null)[];
 }
 
 /** Why a rule applies to a statement, how heavily, and where in the text. */
@@ -29,6 +39,8 @@ export interface RuleExample {
   /** Policy file lines that the rule needs, without `version`. */
   readonly policy?: string;
   readonly subject?: Partial<Subject>;
+  /** What is known of the session. */
+  readonly context?: Partial<SqlContext>;
 }
 
 export interface Rule {

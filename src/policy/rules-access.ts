@@ -77,7 +77,7 @@ const HYGIENE: readonly Rule[] = [
     id: "perf.star",
     category: "hygiene",
     points: "3",
-    title: "SELECT *",
+    title: "SELECT * reads every column",
     rewrite: "Name the columns",
     example: { sql: "SELECT * FROM book WHERE id = 1" },
     findings: { "select-wildcard": 3 },

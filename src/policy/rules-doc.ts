@@ -49,7 +49,8 @@ function renderRule(rule: Rule): string[] {
   const { example } = rule;
   const policy = example.policy === undefined ? [] : [`With \`${example.policy}\`:`];
   const subject = example.subject === undefined ? [] : [`For ${renderSubject(example.subject)}:`];
-  const given = [...policy, ...subject].join(" ");
+  const session = example.context === undefined ? [] : [`In a session with ${renderSubject(example.context)}:`];
+  const given = [...policy, ...subject, ...session].join(" ");
   return [
     `### ${rule.id}`,
     "",
@@ -65,7 +66,7 @@ function renderRule(rule: Rule): string[] {
   ];
 }
 
-function renderSubject(subject: NonNullable<Rule["example"]["subject"]>): string {
+function renderSubject(subject: object): string {
   return Object.entries(subject)
     .map(([key, value]) => `${key} ${String(value)}`)
     .join(", ");

@@ -1,7 +1,7 @@
 /** Rules about what a statement does: files, cloud, definitions, accounts, administration, writes, dynamic SQL. */
 
 import type { Finding, StatementFacts } from "../sql/facts.ts";
-import type { Rule } from "./rule.ts";
+import type { Evidence, Rule } from "./rule.ts";
 
 const MIGRATION = "Run definitions from a migration user that has its own profile";
 const ADMINISTRATOR = "Run administration from an administrator's user, not from an application";
@@ -13,6 +13,26 @@ const unlessTemporary =
   (points: number) =>
   (statement: StatementFacts): number =>
     has(statement, "temporary") ? 2 : points;
+
+const LOAD_FILE: ReadonlySet<string> = new Set(["LOAD_FILE"]);
+
+/** Aurora's functions that leave the database. */
+const AWS_FUNCTIONS: ReadonlySet<string> = new Set([
+  "LAMBDA_SYNC",
+  "LAMBDA_ASYNC",
+  "AWS_COMPREHEND_DETECT_SENTIMENT",
+  "AWS_COMPREHEND_DETECT_SENTIMENT_CONFIDENCE",
+  "AWS_SAGEMAKER_INVOKE_ENDPOINT",
+  "AWS_BEDROCK_INVOKE_MODEL",
+  "AWS_BEDROCK_INVOKE_MODEL_GET_EMBEDDINGS",
+]);
+
+function findCall(statement: StatementFacts, names: ReadonlySet<string>, points: number): Evidence | undefined {
+  const call = statement.functions.find(({ name }) => names.has(name));
+  return call === undefined
+    ? undefined
+    : { points, start: call.start, end: call.end, reason: `a call of ${call.name}` };
+}
 
 const FILES: readonly Rule[] = [
   {
@@ -32,6 +52,7 @@ const FILES: readonly Rule[] = [
     rewrite: "Read the file on the client and send its content as a parameter",
     example: { sql: "SELECT LOAD_FILE('/etc/hostname')" },
     findings: { "load-file": 60 },
+    test: (statement) => findCall(statement, LOAD_FILE, 60),
   },
   {
     id: "file.load",
@@ -54,6 +75,7 @@ const CLOUD: readonly Rule[] = [
     rewrite: "Call the service from the application",
     example: { sql: "SELECT lambda_sync('arn:aws:lambda:us-east-1:1:function:f', '{}')" },
     findings: { "aws-function": 70 },
+    test: (statement) => findCall(statement, AWS_FUNCTIONS, 70),
   },
   {
     id: "aws.proc",
@@ -92,6 +114,7 @@ const DEFINITIONS: readonly Rule[] = [
       "drop-server": 50,
       "drop-resource-group": 50,
       "drop-spatial-reference-system": 50,
+      "drop-masking-policy": 65,
     },
   },
   {
@@ -155,6 +178,7 @@ const DEFINITIONS: readonly Rule[] = [
       "create-logfile-group": 50,
       "create-resource-group": 50,
       "create-spatial-reference-system": 50,
+      "create-masking-policy": 50,
       "vitess-migration": 40,
     },
   },
@@ -383,21 +407,29 @@ const ADMINISTRATION: readonly Rule[] = [
   },
 ];
 
-/** Turning off a check is routine for dump tools and ORMs; opening files or stopping the log is not. */
+/** Settings that dump tools and drivers change: points for the value that turns a check off. All others count 60. */
 const ROUTINE_VARIABLES: Readonly<Record<string, number>> = {
   foreign_key_checks: 5,
   unique_checks: 3,
   sql_safe_updates: 10,
-  sql_mode: 5,
-  sql_notes: 0,
-  sql_quote_show_create: 0,
+  session_track_gtids: 3,
+  session_track_schema: 10,
+  session_track_state_change: 3,
+  session_track_system_variables: 10,
+  session_track_transaction_info: 3,
+  transaction_read_only: 5,
+  tx_read_only: 5,
   sql_log_bin: 70,
-  max_execution_time: 5,
 };
 
+const ON_VALUES: ReadonlySet<string> = new Set(["1", "ON", "TRUE", "DEFAULT"]);
+
+/** The finding's detail is "name=value". */
 function guardedVariablePoints(finding: Finding): number {
-  const name = finding.detail?.toLowerCase() ?? "";
-  return ROUTINE_VARIABLES[name] ?? 60;
+  const [name = "", value = ""] = (finding.detail ?? "").split("=");
+  const routine = ROUTINE_VARIABLES[name.toLowerCase()];
+  if (routine === undefined) return 60;
+  return ON_VALUES.has(value.toUpperCase()) ? 0 : routine;
 }
 
 const WRITES: readonly Rule[] = [
@@ -460,12 +492,10 @@ const DYNAMIC: readonly Rule[] = [
   {
     id: "dyn.unknown",
     category: "dynamic",
-    points: "40",
+    points: "0-40",
     title: "The statement is not understood",
     rewrite: "Check the statement for typing errors; report it if the server runs it",
     example: { sql: "FROBNICATE book" },
-    findings: { "not-understood": 40 },
-    kinds: { unknown: 40 },
   },
 ];
 

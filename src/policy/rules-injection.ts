@@ -1,9 +1,15 @@
 /** Rules about injected code: conditions that no row can change, added queries, disguise, looking around. */
 
 import type { Finding } from "../sql/facts.ts";
-import type { Rule } from "./rule.ts";
+import type { Rule, RuleInput } from "./rule.ts";
 
 const BIND = "Pass the value as a parameter of a prepared statement, so that it cannot become code";
+
+/** SELECT 1 = 1 without a table asks the server a sum; beside a table it asks about its rows. */
+function comparisonPoints(finding: Finding, { reading }: RuleInput): number {
+  const statement = finding.statement === undefined ? undefined : reading.statements[finding.statement];
+  return statement !== undefined && statement.tablesRead.length + statement.tablesWritten.length === 0 ? 5 : 25;
+}
 
 const INJECTION: readonly Rule[] = [
   {
@@ -23,7 +29,7 @@ const INJECTION: readonly Rule[] = [
   {
     id: "inj.const",
     category: "injection",
-    points: "20-35",
+    points: "5-35",
     title: "A condition over constants only, as used to ask yes-or-no questions",
     rewrite: BIND,
     example: { sql: "SELECT id FROM member WHERE id = 4 AND 3=7" },
@@ -34,7 +40,7 @@ const INJECTION: readonly Rule[] = [
       "and-self-comparison": 30,
       "having-constant": 35,
       "case-constant": 25,
-      "constant-comparison": 25,
+      "constant-comparison": comparisonPoints,
       "session-condition": 30,
     },
   },
@@ -45,16 +51,16 @@ const INJECTION: readonly Rule[] = [
     title: "The first WHERE term is constant, as query builders write it",
     rewrite: "Start WHERE with the first real condition",
     example: { sql: "SELECT id FROM member WHERE 1=1 AND login = 'x'" },
-    findings: { "where-first-constant": 3, "where-constant": 3 },
+    findings: { "where-first-constant": 3, "where-constant": 3, "where-self-comparison": 3 },
   },
   {
     id: "inj.implicit",
     category: "injection",
-    points: "25-30",
+    points: "20-30",
     title: "Literals are joined by an operator where a plain value belongs",
     rewrite: BIND,
     example: { sql: "SELECT id FROM member WHERE login = ''*''" },
-    findings: { "string-operator": 30, "adjacent-strings": 30, "constant-arithmetic": 25 },
+    findings: { "string-operator": 30, "adjacent-strings": 30, "constant-arithmetic": 20 },
   },
   {
     id: "inj.union",
@@ -185,7 +191,7 @@ const OBFUSCATION: readonly Rule[] = [
     title: "A number runs directly into a word",
     rewrite: "Put a blank after the number",
     example: { sql: "SELECT id FROM member WHERE id = 1e0UNION SELECT 2" },
-    findings: { "number-glued-to-word": 35 },
+    findings: { "number-glued-to-word": 35, "number-swallowed": 35 },
   },
   {
     id: "obf.nul",
@@ -193,7 +199,7 @@ const OBFUSCATION: readonly Rule[] = [
     points: "20",
     title: "A NUL byte outside of literals",
     rewrite: "Remove the NUL byte",
-    example: { sql: "SELECT 1\0" },
+    example: { sql: "SELECT \0 1" },
     findings: { "nul-byte": 20 },
   },
   {
@@ -253,7 +259,7 @@ const OBFUSCATION: readonly Rule[] = [
     points: "20",
     title: "The text means something else under another sql_mode, charset, version or dialect",
     rewrite: "Quote names with backticks and text with single quotes, and avoid version comments",
-    example: { sql: "SELECT id FROM member WHERE id = 1 /*!90700 + 1 */ -- " },
+    example: { sql: 'SELECT id FROM member WHERE name = "x"', context: { sqlMode: "unknown" } },
     findings: { "readings-differ": 20 },
   },
   {
@@ -267,6 +273,16 @@ const OBFUSCATION: readonly Rule[] = [
   },
 ];
 
+const CATALOG_SCHEMAS: ReadonlySet<string> = new Set(["information_schema", "performance_schema", "sys"]);
+
+/** Tools join and unite catalog tables with each other; beside a table of the application they do not belong. */
+function nestedCatalogPoints(finding: Finding, { reading }: RuleInput): number {
+  const statement = finding.statement === undefined ? undefined : reading.statements[finding.statement];
+  if (statement === undefined || statement.tablesWritten.length > 0) return 30;
+  const isCatalogOnly = statement.tablesRead.every(({ schema }) => CATALOG_SCHEMAS.has(schema?.toLowerCase() ?? ""));
+  return isCatalogOnly ? 8 : 30;
+}
+
 const RECON: readonly Rule[] = [
   {
     id: "recon.schema",
@@ -275,7 +291,7 @@ const RECON: readonly Rule[] = [
     title: "The catalog is read",
     rewrite: "Let migrations and tools read the catalog under their own user",
     example: { sql: "SELECT table_name FROM information_schema.tables" },
-    findings: { "catalog-read": 8, "catalog-read-nested": 30 },
+    findings: { "catalog-read": 8, "catalog-read-nested": nestedCatalogPoints },
   },
   {
     id: "recon.mysql",

@@ -93,7 +93,9 @@ class HitCollector {
     const { start, end } = notUnderstood ?? { start: 0, end: this.#input.analysis.sql.length };
     const reason = `the statement is not understood (${notUnderstood?.reason ?? "unknown-statement"})`;
     const action = this.#input.settings.notUnderstood;
-    this.#add(ruleOf("dyn.unknown"), undefined, { points: 40, start, end, reason, action });
+    // What does not lex has its own points from obf.lex.
+    const points = notUnderstood?.reason === "lexical-error" ? 0 : 40;
+    this.#add(ruleOf("dyn.unknown"), undefined, { points, start, end, reason, action });
   }
 
   #add(rule: Rule, statement: number | undefined, evidence: Evidence): void {

@@ -1,6 +1,6 @@
 /** The tenant rule: a statement on a shared table must pick one tenant with `column = value`, in every read and write. */
 
-import type { Predicate, StatementFacts, TableReference } from "../sql/facts.ts";
+import type { Operand, Predicate, StatementFacts, TableReference } from "../sql/facts.ts";
 import { isExecuted } from "./effects.ts";
 import { mayMatchTable, type TenantRule } from "./policy.ts";
 import { tablesOf, tableText } from "./policy-tests.ts";
@@ -27,19 +27,25 @@ const ROW_KINDS: ReadonlySet<string> = new Set([
   "set",
 ]);
 
-export function findTenant(statement: StatementFacts, { settings }: RuleInput): Evidence | undefined {
-  if (settings.tenants.length === 0 || !isExecuted(statement)) return undefined;
-  for (const rule of settings.tenants) {
+export function findTenant(statement: StatementFacts, input: RuleInput): Evidence | undefined {
+  const { tenants } = input.settings;
+  if (tenants.length === 0 || !isExecuted(statement)) return undefined;
+  for (const rule of tenants) {
     for (const table of tablesOf(statement)) {
       if (!rule.tables.some((pattern) => mayMatchTable(pattern, table.schema, table.table))) continue;
-      const evidence = judgeTable(statement, table, rule);
+      const evidence = judgeTable(statement, table, rule, input.parameters);
       if (evidence !== undefined) return evidence;
     }
   }
   return undefined;
 }
 
-function judgeTable(statement: StatementFacts, table: TableReference, rule: TenantRule): Evidence | undefined {
+function judgeTable(
+  statement: StatementFacts,
+  table: TableReference,
+  rule: TenantRule,
+  parameters: RuleInput["parameters"],
+): Evidence | undefined {
   const isWritten = statement.tablesWritten.includes(table);
   if (isWritten && !ROW_KINDS.has(statement.kind)) return undefined;
   const text = tableText(table);
@@ -51,12 +57,17 @@ function judgeTable(statement: StatementFacts, table: TableReference, rule: Tena
   }
   const found = statement.predicates.filter((predicate) => picksTenant(statement, predicate, table, rule));
   if (found.length === 0) return evidenceAt(table, 40, `${text} needs ${rule.column} = … joined with AND`);
-  const wanted = rule.value;
-  if (wanted === undefined) return undefined;
-  const isOwn = found.some(({ operand }) =>
-    operand.type !== "number" && operand.type !== "string" ? true : operand.text === wanted,
-  );
-  return isOwn ? undefined : evidenceAt(table, 80, `${rule.column} of ${text} is another tenant`);
+  if (rule.value === undefined || found.some(({ operand }) => isOwnValue(operand, rule.value, parameters))) {
+    return undefined;
+  }
+  return evidenceAt(table, 80, `${rule.column} of ${text} is another tenant`);
+}
+
+/** A column is held by the table it is equal to; a parameter is judged when its value is known. */
+function isOwnValue(operand: Operand, wanted: string | undefined, parameters: RuleInput["parameters"]): boolean {
+  if (operand.type === "number" || operand.type === "string") return operand.text === wanted;
+  if (operand.type !== "parameter" || parameters === undefined) return true;
+  return operand.text !== undefined && parameters[Number(operand.text)] === wanted;
 }
 
 const evidenceAt = (table: TableReference, points: number, reason: string): Evidence => ({

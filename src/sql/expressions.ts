@@ -127,6 +127,10 @@ function nameToken(w: Walker, token: number, kind: number) {
     wordAfterOperand(w, token, kind);
     return;
   }
+  if (kind === K.NEXT && w.kind(token + 1) === K.VALUE && w.kind(token + 2) === K.FOR) {
+    nextValue(w, token);
+    return;
+  }
   const last = w.chainEnd(token);
   const after = w.kind(last + 1);
   if (after === T.LEFT_PAREN && NOT_FUNCTIONS[kind] !== 1) {
@@ -353,6 +357,26 @@ function bareFunction(w: Walker, token: number) {
     firstLiteral: undefined,
     start: w.start(token),
     end: w.endBefore(token + 1),
+  });
+}
+
+/** MariaDB's NEXT VALUE FOR sequence, which is NEXTVAL(sequence) and moves the sequence on. */
+function nextValue(w: Walker, token: number) {
+  const first = token + 3;
+  const last = w.chainEnd(first);
+  for (let i = token; i <= last; i++) w.role(i, ROLE_NAME);
+  w.isOperandExpected = false;
+  w.at = last + 1;
+  w.statement.functions.push({
+    name: "NEXTVAL",
+    schema: undefined,
+    clause: CLAUSE_NAMES[w.clause] ?? "other",
+    block: w.blockIndex,
+    arguments: 1,
+    hasSubquery: false,
+    firstLiteral: undefined,
+    start: w.start(token),
+    end: w.endBefore(last + 1),
   });
 }
 

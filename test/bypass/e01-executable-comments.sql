@@ -8,7 +8,7 @@ SELECT name FROM pub /*!50000 UNION SELECT word FROM secret */
 SELECT name FROM pub /*!50000UNION SELECT word FROM secret*/
 -- expect: block pol.deny.table
 SELECT name FROM pub /*!00000 UNION SELECT word FROM secret */
--- expect: block pol.deny.table
+-- expect: block pol.deny.table dialect=mysql
 SELECT name FROM pub /*!080000 UNION SELECT word FROM secret */
 -- expect: block pol.deny.table dialect=mysql
 SELECT name FROM pub /*!90000 UNION SELECT word FROM secret */

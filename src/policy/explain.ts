@@ -1,0 +1,243 @@
+/** `querycop explain`: everything the analysis and the policy say about one text, as data and as text. */
+
+import { analyze } from "../sql/analyze.ts";
+import { sha256Hex } from "../sql/digest.ts";
+import type { Analysis, StatementFacts, TableReference } from "../sql/facts.ts";
+import { type Decision, decide } from "./decide.ts";
+import type { Policy } from "./policy.ts";
+import { tableText } from "./policy-tests.ts";
+import { ruleOf } from "./rules.ts";
+import { contextFor, subjectFor, type ToolSession } from "./tool-context.ts";
+
+export interface Explanation {
+  readonly score: number;
+  readonly level: string;
+  readonly decision: string;
+  /** The rule that decided, when the decision is not allow. */
+  readonly rule: string | undefined;
+  readonly message: string;
+  readonly rules: readonly ExplainedRule[];
+  readonly statements: readonly ExplainedStatement[];
+  readonly findings: readonly { readonly what: string; readonly text: string }[];
+  readonly understood: boolean;
+  readonly notUnderstood: string | undefined;
+  readonly readings: number;
+  readonly ambiguities: readonly string[];
+  readonly digest: string;
+  readonly digestHash: string;
+  readonly policyVersion: string;
+  readonly profiles: readonly string[];
+  readonly exceptions: readonly string[];
+}
+
+interface ExplainedRule {
+  readonly id: string;
+  readonly category: string;
+  readonly points: number;
+  readonly reason: string;
+  readonly instead: string;
+  /** Byte range in the text, and what stands there. */
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+interface ExplainedStatement {
+  readonly kind: string;
+  readonly within: string;
+  readonly tablesRead: readonly string[];
+  readonly tablesWritten: readonly string[];
+  readonly columns: readonly string[];
+  readonly functions: readonly string[];
+  readonly where: string;
+}
+
+export interface ExplainOptions {
+  readonly sql: string;
+  readonly session: ToolSession;
+  readonly policy: Policy;
+  readonly wallMs: number;
+}
+
+/** Explains one text. The decision is the one enforce mode makes, whatever the policy's mode. */
+export function explain({ sql, session, policy, wallMs }: ExplainOptions): Explanation {
+  const bytes = new TextEncoder().encode(sql);
+  const analysis = analyze(bytes, contextFor(session));
+  const decision = decide(analysis, subjectFor(session), policy, { wallMs, decisionId: "explain" });
+  return {
+    score: decision.score,
+    level: decision.level,
+    decision: decision.enforcedAction,
+    rule: decision.ruleId,
+    message: decision.reason,
+    rules: decision.rules.map((hit) => ({
+      id: hit.id,
+      category: hit.category,
+      points: hit.points,
+      reason: hit.reason,
+      instead: ruleOf(hit.id).rewrite,
+      start: hit.start,
+      end: hit.end,
+      text: excerpt(bytes, hit.start, hit.end),
+    })),
+    statements: analysis.statements.map(explainStatement),
+    findings: analysis.findings.map(({ what, start, end }) => ({ what, text: excerpt(bytes, start, end) })),
+    understood: decision.understood,
+    notUnderstood: analysis.notUnderstood?.reason,
+    readings: analysis.readings.length,
+    ambiguities: analysis.ambiguities,
+    digest: analysis.digest,
+    digestHash: sha256Hex(analysis.digest),
+    policyVersion: decision.policyVersion,
+    profiles: decision.profiles,
+    exceptions: decision.exceptions,
+  };
+}
+
+/** What `explain --batch` prints for one text: these fields and no others. */
+export interface BatchResult {
+  readonly score: number;
+  readonly level: string;
+  readonly decision: string;
+  readonly rules: readonly { readonly id: string; readonly points: number }[];
+  readonly statements: readonly {
+    readonly kind: string;
+    readonly tablesRead: readonly string[];
+    readonly tablesWritten: readonly string[];
+  }[];
+  readonly understood: boolean;
+  readonly digest: string;
+}
+
+export function batchResult(analysis: Analysis, decision: Decision): BatchResult {
+  return {
+    score: decision.score,
+    level: decision.level,
+    decision: decision.enforcedAction,
+    rules: decision.rules.map(({ id, points }) => ({ id, points })),
+    statements: analysis.statements.map(({ kind, tablesRead, tablesWritten }) => ({
+      kind,
+      tablesRead: tableNames(tablesRead),
+      tablesWritten: tableNames(tablesWritten),
+    })),
+    understood: decision.understood,
+    digest: analysis.digest,
+  };
+}
+
+/** One line of a batch: JSON in, JSON out. A line that cannot be read gives `{"error": …}`, so that lines stay in step. */
+export function explainLine(line: string, policy: Policy, wallMs: number): string {
+  const input = parseLine(line);
+  if (typeof input === "string") return JSON.stringify({ error: input });
+  const analysis = analyze(new TextEncoder().encode(input.sql), contextFor(input));
+  const decision = decide(analysis, subjectFor(input), policy, { wallMs, decisionId: "batch" });
+  return JSON.stringify(batchResult(analysis, decision));
+}
+
+function parseLine(line: string): (ToolSession & { readonly sql: string }) | string {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(line);
+  } catch {
+    return "expected one JSON object per line";
+  }
+  if (typeof parsed !== "object" || parsed === null) return "expected one JSON object per line";
+  const { sql, sqlMode, ...rest } = parsed as Record<string, unknown>;
+  if (typeof sql !== "string") return "expected the key sql with text";
+  const session: Record<string, string> = {};
+  for (const key of ["user", "role", "schema", "clientAddress", "listener", "dialect", "backendRole"]) {
+    const value = rest[key];
+    if (typeof value === "string") session[key] = value;
+  }
+  return { sql, ...session, ...(typeof sqlMode === "string" || typeof sqlMode === "number" ? { sqlMode } : {}) };
+}
+
+function tableNames(tables: readonly TableReference[]): string[] {
+  return [...new Set(tables.map(tableText))];
+}
+
+function explainStatement(statement: StatementFacts): ExplainedStatement {
+  return {
+    kind: statement.kind,
+    within: statement.within,
+    tablesRead: tableNames(statement.tablesRead),
+    tablesWritten: tableNames(statement.tablesWritten),
+    columns: [
+      ...new Set(statement.columns.map(({ table, name }) => (table === undefined ? name : `${table}.${name}`))),
+    ],
+    functions: [...new Set(statement.functions.map(({ name }) => name))],
+    where: statement.where,
+  };
+}
+
+const EXCERPT_BYTES_MAX = 60;
+
+function excerpt(bytes: Uint8Array, start: number, end: number): string {
+  const isCut = end - start > EXCERPT_BYTES_MAX;
+  const text = new TextDecoder().decode(bytes.subarray(start, isCut ? start + EXCERPT_BYTES_MAX : end));
+  return isCut ? `${text}…` : text;
+}
+
+/** Colour codes, or nothing at all. */
+export interface Palette {
+  readonly strong: (text: string) => string;
+  readonly good: (text: string) => string;
+  readonly bad: (text: string) => string;
+  readonly faint: (text: string) => string;
+}
+
+const plain = (text: string): string => text;
+export const PLAIN_PALETTE: Palette = { strong: plain, good: plain, bad: plain, faint: plain };
+
+const ansi =
+  (code: string) =>
+  (text: string): string =>
+    `\u001b[${code}m${text}\u001b[0m`;
+export const COLOUR_PALETTE: Palette = { strong: ansi("1"), good: ansi("32"), bad: ansi("31"), faint: ansi("2") };
+
+/** For people: the verdict first, then what makes it up, then the facts. */
+export function renderExplanation(explanation: Explanation, palette: Palette): string {
+  const { score, level, decision } = explanation;
+  const paint = decision === "allow" ? palette.good : palette.bad;
+  const by = explanation.rule === undefined ? "" : ` by ${explanation.rule}`;
+  const lines = [`${paint(palette.strong(decision))}${by}  risk ${score} (${level})`, ""];
+  for (const rule of explanation.rules) {
+    lines.push(`  ${String(rule.points).padStart(3)}  ${palette.strong(rule.id.padEnd(16))} ${oneLine(rule.reason)}`);
+    if (rule.text !== "") lines.push(palette.faint(`       ${"".padEnd(16)} at ${rule.start}: ${oneLine(rule.text)}`));
+    lines.push(palette.faint(`       ${"".padEnd(16)} instead: ${rule.instead}`));
+  }
+  if (explanation.rules.length > 0) lines.push("");
+  for (const statement of explanation.statements) {
+    const origin = statement.within === "packet" ? "" : ` (${statement.within})`;
+    lines.push(`${palette.strong(statement.kind)}${origin}`);
+    const facts: readonly [string, readonly string[]][] = [
+      ["reads", statement.tablesRead],
+      ["writes", statement.tablesWritten],
+      ["columns", statement.columns],
+      ["calls", statement.functions],
+    ];
+    for (const [name, values] of facts)
+      if (values.length > 0) lines.push(oneLine(`  ${name.padEnd(8)}${values.join(", ")}`));
+    if (statement.where !== "absent") lines.push(`  where   ${statement.where}`);
+  }
+  if (!explanation.understood) lines.push(`not understood: ${explanation.notUnderstood ?? "in one of the readings"}`);
+  if (explanation.readings > 1) lines.push(`readings: ${explanation.readings} (${explanation.ambiguities.join(", ")})`);
+  const profiles = explanation.profiles.length === 0 ? "" : `, profiles ${explanation.profiles.join(", ")}`;
+  lines.push(
+    "",
+    palette.faint(oneLine(`digest ${explanation.digest}`)),
+    palette.faint(`hash   ${explanation.digestHash}`),
+  );
+  lines.push(palette.faint(`policy ${explanation.policyVersion}${profiles}`));
+  return `${lines.join("\n")}\n`;
+}
+
+/** Control characters of the statement must not reach the terminal. */
+function oneLine(text: string): string {
+  let safe = "";
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    safe += code < 0x20 || (code >= 0x7f && code < 0xa0) ? " " : character;
+  }
+  return safe;
+}

@@ -1,0 +1,153 @@
+/** The hot path: SQL bytes and a subject in, a decision out, through the verdict cache where that is safe. */
+
+import type { Clock } from "../base/clock.ts";
+import { analyze, lexForCache } from "../sql/analyze.ts";
+import type { Analysis, SqlContext } from "../sql/facts.ts";
+import { type Decision, decide } from "./decide.ts";
+import type { Policy, Subject } from "./policy.ts";
+import { resolveSettings } from "./settings.ts";
+import { VerdictCache, type VerdictCacheCounts } from "./verdict-cache.ts";
+
+/** What the audit wants to know about the text, without its facts. */
+export interface TextSummary {
+  readonly digest: string;
+  readonly kinds: readonly string[];
+  readonly tablesRead: readonly string[];
+  readonly tablesWritten: readonly string[];
+}
+
+export interface Judgement {
+  readonly decision: Decision;
+  readonly summary: TextSummary;
+  /** Present when the text was analysed now; byte ranges of a remembered decision belong to an earlier text. */
+  readonly analysis: Analysis | undefined;
+  readonly isFromCache: boolean;
+}
+
+interface Verdict {
+  readonly decision: Decision;
+  readonly summary: TextSummary;
+  /** The verdict is asked again from then on, because an exception ends. */
+  readonly validUntilMs: number;
+}
+
+export interface JudgeOptions {
+  readonly policy: Policy;
+  readonly clock: Clock;
+  /** Unique per process, in front of every decision id. */
+  readonly idPrefix: string;
+  /** Memory for remembered verdicts; 0 judges every text anew. */
+  readonly cacheBytesMax: number;
+}
+
+/** Judges texts under the current policy. One per process: verdicts are shared by all sessions. */
+export class Judge {
+  readonly #clock: Clock;
+  readonly #cache: VerdictCache<Verdict>;
+  readonly #isCaching: boolean;
+  readonly #idPrefix: string;
+  #policy: Policy;
+  #decisionCount = 0;
+
+  constructor(options: JudgeOptions) {
+    this.#policy = options.policy;
+    this.#clock = options.clock;
+    this.#idPrefix = options.idPrefix;
+    this.#isCaching = options.cacheBytesMax > 0;
+    this.#cache = new VerdictCache({ bytesMax: options.cacheBytesMax });
+  }
+
+  get policy(): Policy {
+    return this.#policy;
+  }
+
+  /** Takes effect with the next statement; statements already decided keep their decision. */
+  replacePolicy(policy: Policy): void {
+    this.#policy = policy;
+    this.#cache.clear();
+  }
+
+  cacheCounts(): VerdictCacheCounts {
+    return this.#cache.counts();
+  }
+
+  judge(sql: Uint8Array, context: SqlContext, subject: Subject): Judgement {
+    const wallMs = this.#clock.wallMs();
+    const key = this.#isCaching ? this.#keyOf(sql, context, subject, wallMs) : undefined;
+    if (key !== undefined) {
+      const known = this.#cache.lookUp(key);
+      if (known !== undefined && wallMs < known.validUntilMs) return this.#remember(known);
+    }
+    const analysis = analyze(sql, context);
+    const decision = decide(analysis, subject, this.#policy, { wallMs, decisionId: this.#nextId() });
+    const summary = summarize(analysis);
+    if (key !== undefined && decision.isCacheable) {
+      this.#cache.offer(key, { decision, summary, validUntilMs: this.#validUntil(subject, wallMs) });
+    }
+    return { decision, summary, analysis, isFromCache: false };
+  }
+
+  #remember({ decision, summary }: Verdict): Judgement {
+    const decisionId = this.#nextId();
+    const reason = decision.reason.replace(decision.decisionId, decisionId);
+    return { decision: { ...decision, decisionId, reason }, summary, analysis: undefined, isFromCache: true };
+  }
+
+  /** Everything a decision depends on that the text's own key does not hold. */
+  #keyOf(sql: Uint8Array, context: SqlContext, subject: Subject, wallMs: number): string | undefined {
+    const { key } = lexForCache(sql, context);
+    if (key === undefined) return undefined;
+    const { serial } = resolveSettings(this.#policy, subject, wallMs);
+    const flags =
+      (subject.isInTransaction ? 1 : 0) |
+      (subject.isTls ? 2 : 0) |
+      (subject.backendRole === "reader" ? 4 : 0) |
+      (subject.isAurora === true ? 8 : 0) |
+      (subject.backendPooler === "vitess" ? 16 : 0);
+    return `${serial}\n${flags}\n${subject.schema ?? ""}\n${this.#exceptionKey(subject)}\n${key}`;
+  }
+
+  /** Exceptions name users and addresses; without exceptions verdicts are shared by all users of a profile. */
+  #exceptionKey(subject: Subject): string {
+    return this.#hasExceptions()
+      ? `${subject.user}\n${subject.clientAddress}`
+      : subject.isTls
+        ? ""
+        : subject.clientAddress;
+  }
+
+  #hasExceptions(): boolean {
+    const { base, profiles } = this.#policy;
+    return base.exceptions.length > 0 || profiles.some(({ settings }) => (settings.exceptions?.length ?? 0) > 0);
+  }
+
+  #validUntil(subject: Subject, wallMs: number): number {
+    const { settings } = resolveSettings(this.#policy, subject, wallMs);
+    const ends = settings.exceptions.map(({ expiresAtMs }) => expiresAtMs).filter((end) => end > wallMs);
+    return Math.min(Number.MAX_SAFE_INTEGER, ...ends);
+  }
+
+  #nextId(): string {
+    this.#decisionCount++;
+    return `${this.#idPrefix}-${this.#decisionCount.toString(36)}`;
+  }
+}
+
+/** The names an audit record holds: every reading's statements, tables without duplicates, at most 64 of each. */
+export function summarize(analysis: Analysis): TextSummary {
+  const kinds: string[] = [];
+  const read = new Set<string>();
+  const written = new Set<string>();
+  for (const statement of analysis.statements) {
+    if (statement.parent === undefined && kinds.length < NAME_COUNT_MAX) kinds.push(statement.kind);
+    for (const { schema, table } of statement.tablesRead) addName(read, schema, table);
+    for (const { schema, table } of statement.tablesWritten) addName(written, schema, table);
+  }
+  return { digest: analysis.digest, kinds, tablesRead: [...read], tablesWritten: [...written] };
+}
+
+const NAME_COUNT_MAX = 64;
+
+function addName(names: Set<string>, schema: string | undefined, table: string): void {
+  if (names.size < NAME_COUNT_MAX) names.add(schema === undefined ? table : `${schema}.${table}`);
+}

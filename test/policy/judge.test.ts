@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Judge } from "../../src/policy/judge.ts";
+import type { Subject } from "../../src/policy/policy.ts";
+import { contextFor } from "../../src/policy/tool-context.ts";
+import { NOON, policyFrom, SUBJECT } from "./policy-fixture.ts";
+
+function judgeWith(policy: string, cacheBytesMax = 1 << 20) {
+  let nowMs = NOON;
+  const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
+  const judge = new Judge({ policy: policyFrom(policy), clock, idPrefix: "t", cacheBytesMax });
+  const run = (sql: string, subject: Partial<Subject> = {}) =>
+    judge.judge(new TextEncoder().encode(sql), contextFor({ schema: subject.schema }), { ...SUBJECT, ...subject });
+  return { judge, run, setTime: (wallMs: number) => (nowMs = wallMs) };
+}
+
+test("Judge answers a repeated shape from the cache with the same verdict and a new id", () => {
+  const { run } = judgeWith("");
+  const answers = [2, 3, 4].map((id) => run(`SELECT title FROM book WHERE id = ${id}`));
+  assert.deepEqual(
+    answers.map(({ isFromCache }) => isFromCache),
+    [false, false, true],
+  );
+  assert.equal(new Set(answers.map(({ decision }) => decision.decisionId)).size, 3);
+  assert.deepEqual(answers[2]?.summary, answers[0]?.summary);
+});
+
+test("Judge puts the new decision id into a remembered refusal", () => {
+  const { run } = judgeWith("");
+  const [, , third] = [0, 1, 2].map(() => run("DROP DATABASE shop"));
+  assert.equal(third?.isFromCache, true);
+  assert.ok(third?.decision.reason.endsWith(`[decision ${third.decision.decisionId}]`));
+});
+
+for (const [name, first, second] of [
+  [
+    "the values of a constant condition",
+    "SELECT id FROM t WHERE a = 5 OR 1 = 1",
+    "SELECT id FROM t WHERE a = 5 OR b = 1",
+  ],
+  ["a delay", "SELECT SLEEP(0)", "SELECT SLEEP(90)"],
+  ["a comment at the end", "SELECT id FROM t WHERE a = 5", "SELECT id FROM t WHERE a = 5 -- x"],
+] as const) {
+  test(`Judge tells texts apart by ${name}`, () => {
+    const cached = judgeWith("");
+    const fresh = judgeWith("", 0);
+    for (const sql of [first, first, first, second, second, second]) {
+      assert.equal(cached.run(sql).decision.score, fresh.run(sql).decision.score, sql);
+    }
+  });
+}
+
+test("Judge does not share verdicts between schemas, profiles or transaction states", () => {
+  const { run } = judgeWith("profiles: [{ name: a, match: { users: [ro] }, read_only: true }]");
+  const sql = "CREATE TABLE other.book (id INT)";
+  for (const _ of [0, 1, 2]) run(sql, { schema: "other" });
+  assert.equal(run(sql, { schema: "other" }).isFromCache, true);
+  assert.equal(run(sql, { schema: "shop" }).isFromCache, false);
+  assert.equal(run(sql, { schema: "other", isInTransaction: true }).isFromCache, false);
+  assert.equal(run(sql, { schema: "other", user: "ro" }).decision.enforcedAction, "block");
+});
+
+test("Judge follows a new policy at once", () => {
+  const { judge, run } = judgeWith("");
+  for (const _ of [0, 1, 2]) run("SELECT 1");
+  judge.replacePolicy(policyFrom("deny: { statements: [select] }"));
+  assert.equal(run("SELECT 1").decision.action, "block");
+});
+
+test("Judge asks again when an exception has ended", () => {
+  const policy = "exceptions: [{ id: e, reason: r, expires: 2026-12-01, rules: [dml.nowhere] }]";
+  const { run, setTime } = judgeWith(policy);
+  for (const _ of [0, 1, 2]) assert.equal(run("DELETE FROM t").decision.action, "allow");
+  setTime(Date.UTC(2026, 11, 1));
+  assert.equal(run("DELETE FROM t").decision.action, "warn");
+});
+
+test("Judge does not remember a verdict that depends on a tenant's value", () => {
+  const { run } = judgeWith("tenants: [{ tables: [invoice], column: tenant_id, value: 7 }]");
+  for (const _ of [0, 1, 2]) assert.equal(run("SELECT id FROM invoice WHERE tenant_id = 7").decision.action, "allow");
+  assert.equal(run("SELECT id FROM invoice WHERE tenant_id = 8").decision.action, "block");
+});

@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { COLOUR_PALETTE, explain, explainLine, PLAIN_PALETTE, renderExplanation } from "../../src/policy/explain.ts";
+import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
+import { parseCases, runCases } from "../../src/policy/policy-cases.ts";
+import { parsePolicy } from "../../src/policy/policy-file.ts";
+import { importDigests, PolicyLearner } from "../../src/policy/policy-learn.ts";
+import { lintPolicy } from "../../src/policy/policy-lint.ts";
+import { PolicyReplay } from "../../src/policy/policy-replay.ts";
+import { parseSqlMode } from "../../src/policy/tool-context.ts";
+import { decideText, NOON, policyFrom } from "./policy-fixture.ts";
+
+const explained = (sql: string) => explain({ sql, session: {}, policy: DEFAULT_POLICY, wallMs: NOON });
+
+test("explain() says where each rule applies", () => {
+  const { rules, decision, digestHash } = explained("SELECT id FROM t WHERE a = 'x' OR 1=1");
+  assert.equal(decision, "warn");
+  assert.match(rules.find(({ id }) => id === "inj.tautology")?.text ?? "", /1=1/);
+  assert.match(digestHash, /^[0-9a-f]{64}$/);
+});
+
+test("renderExplanation() colours only when asked to, and lets no control character through", () => {
+  const explanation = explained("DELETE FROM `a\u001b[31mb`");
+  assert.ok(!renderExplanation({ ...explanation, digest: "" }, PLAIN_PALETTE).includes("\u001b"));
+  assert.ok(renderExplanation(explanation, COLOUR_PALETTE).includes("\u001b["));
+});
+
+test("explainLine() prints exactly the documented fields", () => {
+  const line = explainLine(JSON.stringify({ sql: "DELETE FROM shop.book", user: "app" }), DEFAULT_POLICY, NOON);
+  assert.deepEqual(JSON.parse(line), {
+    score: 60,
+    level: "high",
+    decision: "warn",
+    rules: [{ id: "dml.nowhere", points: 60 }],
+    statements: [{ kind: "delete", tablesRead: [], tablesWritten: ["shop.book"] }],
+    understood: true,
+    digest: "DELETE FROM `shop` . `book`",
+  });
+});
+
+for (const line of ["", "{", "[]", "{}", '{"sql":1}', "null"]) {
+  test(`explainLine() answers ${JSON.stringify(line)} with an error line`, () => {
+    assert.equal(typeof (JSON.parse(explainLine(line, DEFAULT_POLICY, NOON)) as { error: unknown }).error, "string");
+  });
+}
+
+test("explainLine() reads the session's sql_mode", () => {
+  const sql = 'SELECT "id" FROM t WHERE "a" = 1';
+  const ansi = explainLine(JSON.stringify({ sql, sqlMode: "ANSI_QUOTES" }), DEFAULT_POLICY, NOON);
+  assert.equal((JSON.parse(ansi) as { digest: string }).digest, "SELECT `id` FROM `t` WHERE `a` = ?");
+});
+
+test("parseSqlMode() keeps what changes lexing", () => {
+  assert.equal(parseSqlMode("STRICT_TRANS_TABLES"), 0);
+  assert.equal(parseSqlMode("ansi_quotes, no_backslash_escapes"), 4 | 0x100000);
+  assert.equal(parseSqlMode("ANSI"), 2 | 4 | 8);
+  assert.equal(parseSqlMode(4), 4);
+});
+
+test("lintPolicy() finds what loads and does not protect", () => {
+  const result = parsePolicy(`version: 1
+not_understood: allow
+deny: { columns: [password] }
+profiles:
+  - name: r
+    match: { users: ["*"] }
+    mode: observe
+    read_only: true
+exceptions:
+  - { id: old, reason: x, expires: 2020-01-01, rules: [dml.nowhere], users: [a] }
+  - { id: wide, reason: x, expires: 2027-01-01, rules: ["*"] }
+`);
+  assert.equal(result.kind, "loaded");
+  if (result.kind !== "loaded") return;
+  const findings = lintPolicy(result.policy, NOON);
+  const text = findings.map(({ line, text: words }) => `${line}: ${words}`).join("\n");
+  for (const wanted of [
+    "lets through what querycop cannot judge",
+    "SELECT * gets past it",
+    "read_only does nothing in mode observe",
+    '"*" is everybody',
+    "10: exception old: has expired",
+    "11: exception wide: is for everybody",
+  ]) {
+    assert.ok(text.includes(wanted), `${wanted}\n${text}`);
+  }
+  assert.ok(findings.some(({ isStrictOnly }) => !isStrictOnly));
+});
+
+test("runCases() passes and fails with a reason", () => {
+  const { cases, problems } = parseCases(`cases:
+  - { sql: DELETE FROM a, expect: warn, rule: dml.nowhere }
+  - { name: wrong, sql: SELECT 1, expect: block }
+`);
+  assert.deepEqual(problems, []);
+  const results = runCases(cases, DEFAULT_POLICY, NOON);
+  assert.equal(results[0]?.failure, undefined);
+  assert.match(results[1]?.failure ?? "", /^expected block, got allow/);
+});
+
+test("parseCases() refuses what it cannot read, with lines", () => {
+  const { problems } = parseCases("cases:\n  - { sql: SELECT 1 }\n  - { expect: allow }");
+  assert.deepEqual(
+    problems.map(({ line }) => line),
+    [2, 3],
+  );
+});
+
+function auditLine(text: string, decision = "allow", user = "app"): string {
+  const session = { id: "s", clientAddress: "10.0.0.1:4000", user, schema: "shop" };
+  return JSON.stringify({ seq: 1, type: "statement-intent", session, text, textForm: "redacted", decision });
+}
+
+test("PolicyReplay reports what another policy would newly block and newly allow", () => {
+  const replay = new PolicyReplay(policyFrom("deny: { tables: [salary] }"), NOON);
+  for (const id of [1, 2]) replay.add(auditLine(`SELECT id FROM salary WHERE id = ${id}`));
+  replay.add(auditLine("SELECT id FROM book WHERE id = 1"));
+  replay.add(auditLine("SELECT name FROM book WHERE id = 1", "block"));
+  replay.add(JSON.stringify({ type: "connect" }));
+  replay.add("{");
+  const report = replay.report();
+  assert.equal(report.statements, 4);
+  assert.equal(report.unchanged, 1);
+  assert.equal(report.unreadable, 1);
+  assert.deepEqual(
+    report.newlyBlocked.map(({ count, rule }) => [count, rule]),
+    [[2, "pol.deny.table"]],
+  );
+  assert.equal(report.newlyAllowed.length, 1);
+});
+
+test("PolicyLearner drafts a profile that loads, knows what was seen and leaves out what is risky", () => {
+  const learner = new PolicyLearner(DEFAULT_POLICY, NOON);
+  for (const id of [1, 2]) learner.add(auditLine(`SELECT id FROM book WHERE id = ${id}`));
+  learner.add(auditLine("DELETE FROM book"));
+  const draft = learner.render();
+  const policy = policyFrom(draft.replace("version: 1", "").replace("new_digest: warn", "new_digest: block"));
+  assert.equal(decideText("SELECT id FROM book WHERE id = 9", { policy }).enforcedAction, "allow");
+  assert.equal(decideText("SELECT id FROM book WHERE id = 9 OR 1=1", { policy }).enforcedAction, "block");
+  assert.equal(decideText("DELETE FROM book", { policy }).enforcedAction, "block");
+});
+
+test("PolicyLearner lets no statement break out of its comment", () => {
+  const learner = new PolicyLearner(DEFAULT_POLICY, NOON);
+  learner.add(auditLine("SELECT `a\nmode: off` FROM book"));
+  assert.ok(
+    !learner
+      .render()
+      .split("\n")
+      .some((line) => line.startsWith("mode:")),
+  );
+});
+
+test("importDigests() reads a dump of mysql --batch and leaves out what the server cut", () => {
+  const learner = new PolicyLearner(DEFAULT_POLICY, NOON);
+  const dump = [
+    "SCHEMA_NAME\tDIGEST_TEXT",
+    "shop\tSELECT `id` FROM `book` WHERE `id` = ?",
+    "shop\tSELECT `a` , ...",
+    "shop\tNULL",
+  ];
+  assert.deepEqual(importDigests(dump, learner, "app"), { imported: 1, truncated: 1, unreadable: 1 });
+  const policy = policyFrom(
+    learner.render().replace("version: 1", "").replace("new_digest: warn", "new_digest: block"),
+  );
+  assert.equal(decideText("SELECT id FROM book WHERE id = 9", { policy }).enforcedAction, "allow");
+});
