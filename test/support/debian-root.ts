@@ -151,6 +151,10 @@ async function makeAptRoot(suite: string): Promise<Record<string, string>> {
     'APT::Install-Recommends "false";',
     'Debug::NoLocking "true";',
     'Acquire::Languages "none";',
+    // Small rather than fast: the lists are read once.
+    'Acquire::GzipIndexes "true";',
+    'Dir::Cache::pkgcache "";',
+    'Dir::Cache::srcpkgcache "";',
     await machineAcquireSettings(),
   ];
   writeFileSync(configFile, `${settings.join("\n")}\n`);
@@ -203,7 +207,10 @@ async function download(recipe: RootRecipe, archives: string): Promise<string[]>
 
 function isComplete(folder: string, recipe: RootRecipe): boolean {
   try {
-    return readFileSync(join(folder, "recipe.json"), "utf8") === JSON.stringify(recipe);
+    return (
+      existsSync(join(folder, "versions")) &&
+      readFileSync(join(folder, "recipe.json"), "utf8") === JSON.stringify(recipe)
+    );
   } catch {
     return false;
   }
@@ -213,11 +220,15 @@ async function unpack(recipe: RootRecipe, folder: string): Promise<void> {
   const draft = `${folder}.${process.pid}`;
   rmSync(draft, { recursive: true, force: true });
   const archives = join(draft, "archives");
-  for (const file of await download(recipe, archives)) {
+  const packages = await download(recipe, archives);
+  for (const file of packages) {
     const result = await run("dpkg", ["-x", file, draft]);
     if (result.code !== 0) throw new Error(`Unpacking ${basename(file)}: ${result.stderr}`);
   }
-  rmSync(archives, { recursive: true, force: true });
+  for (const unneeded of [archives, join(draft, "usr/share/doc"), join(draft, "usr/share/man")]) {
+    rmSync(unneeded, { recursive: true, force: true });
+  }
+  writeFileSync(join(draft, "versions"), packages.map((file) => basename(file)).join("\n"));
   writeFileSync(join(draft, "recipe.json"), JSON.stringify(recipe));
   rmSync(folder, { recursive: true, force: true });
   renameSync(draft, folder);

@@ -293,9 +293,9 @@ async function makeTemplate(kind: ServerKind, root: DebianRoot, iamPlugin: strin
 async function templateOf(kind: ServerKind, root: DebianRoot, iamPlugin: string): Promise<string> {
   const sql = setupSql(kind);
   const recipe = readFileSync(root.path("recipe.json"), "utf8");
-  const version = readdirSync(root.path("usr/share/doc")).join();
+  const versions = readFileSync(root.path("versions"), "utf8");
   const key = createHash("sha256")
-    .update(`${sql}${recipe}${version}${initialise.toString()}`)
+    .update(`${sql}${recipe}${versions}${initialise.toString()}`)
     .digest("hex")
     .slice(0, 16);
   const template = join(SERVERS_CACHE, `template-${kind}-${key}`);
