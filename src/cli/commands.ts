@@ -5,8 +5,10 @@ import { closestWord, quote } from "../config/values.ts";
 import { checkArguments } from "./arguments.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import { doctor, doctorArguments, doctorHelp } from "./doctor-command.ts";
+import { explainArguments, explainHelp, runExplain } from "./explain-command.ts";
 import { hashPassword } from "./hash-password.ts";
 import { type CommandHelp, renderCommandHelp, renderHelp } from "./help.ts";
+import { policyArguments, policyHelp, runPolicy } from "./policy-commands.ts";
 import { loadFromArguments, reportFindings, settingArguments } from "./settings-command.ts";
 import { checkConfig, showConfig } from "./show-config.ts";
 import { wait } from "./wait.ts";
@@ -83,6 +85,8 @@ const COMMANDS: readonly Command[] = [
     { max: { type: "string" } },
     wait,
   ),
+  command(explainHelp, explainArguments, runExplain),
+  command(policyHelp, policyArguments, runPolicy),
   command(
     {
       name: "hash-password",
