@@ -1,0 +1,112 @@
+/** The data guard through the executable: real servers are stopped by KILL QUERY, or read dry, and the session goes on. */
+import assert from "node:assert/strict";
+import { after, afterEach, describe } from "node:test";
+import { awsEnvironment, iamSettings } from "../support/aws-token.ts";
+import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
+import { e2e } from "../support/e2e-test.ts";
+import { eventually } from "../support/eventually.ts";
+import { type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { startServer } from "../support/servers.ts";
+
+const certificates = await makeCertificates();
+const certificate = { ...certificates.leaves.chain, clientCaFile: certificates.caFile };
+const mysql = await startServer({ kind: "mysql", certificate });
+const mariadb = await startServer({ kind: "mariadb" });
+mysql.setIam(iamSettings(CLUSTER_HOST, mysql.port));
+
+const started: Querycop[] = [];
+const open: RawClient[] = [];
+afterEach(async () => {
+  for (const raw of open.splice(0)) raw.reset();
+  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
+});
+after(async () => {
+  await Promise.all([mysql.stop(), mariadb.stop()]);
+  certificates.remove();
+});
+
+async function start(settings: Settings): Promise<Querycop> {
+  const querycop = await startQuerycop({ GATEKEEPER_BACKEND_HOST: "127.0.0.1", ...settings });
+  started.push(querycop);
+  return querycop;
+}
+
+async function connect(querycop: Querycop, user: string, password: string): Promise<RawClient> {
+  const raw = await RawClient.connect("127.0.0.1", querycop.port);
+  open.push(raw);
+  await raw.login({ user, password, database: "appdb" });
+  return raw;
+}
+
+/** Ninety thousand rows of a thousand bytes; the join makes more than that, should nobody stop it. */
+const BIG = "SELECT REPEAT('x', 1000) FROM numbers a JOIN numbers b";
+const ENDLESS = `${BIG} JOIN numbers c`;
+
+async function assertCut(raw: RawClient, sql: string): Promise<void> {
+  raw.writeCommand(0x03, sql);
+  let bytes = 0;
+  let sequenceId = 0;
+  for (;;) {
+    const packet = await raw.readPacket();
+    sequenceId = (sequenceId + 1) & 0xff;
+    assert.equal(packet.sequenceId, sequenceId);
+    if (packet.payload[0] === 0xff) {
+      const text = packet.payload.subarray(3).toString();
+      assert.match(text, /^#70100querycop: data guard: response exceeds 5 MB \(GATEKEEPER_MAX_RESPONSE_MB\)/);
+      break;
+    }
+    bytes += packet.payload.length + 4;
+  }
+  assert.ok(bytes <= 5_000_000 && bytes > 4_998_000, `${bytes} bytes`);
+  const answer = await raw.query("SELECT 'still here'");
+  assert.ok(answer.some(({ payload }) => payload.includes("still here")));
+}
+
+async function assertRecorded(querycop: Querycop): Promise<void> {
+  const outcome = await eventually("the cut is on record", () =>
+    querycop.audit().find((line) => line["outcome"] === "cut-off"),
+  );
+  assert.equal(outcome["limit"], "max_response_mb");
+}
+
+const LIMIT = { GATEKEEPER_MAX_RESPONSE_MB: "5" };
+
+describe("the data guard", () => {
+  e2e("stops a statement by KILL QUERY when it can log in with a token", async () => {
+    const querycop = await start({
+      ...awsEnvironment(),
+      ...LIMIT,
+      GATEKEEPER_BACKEND_PORT: String(mysql.port),
+      GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
+      GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
+      GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+      GATEKEEPER_CLIENT_AUTH: "trust",
+      GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer",
+    });
+    const raw = await connect(querycop, "iam_user", "");
+    await assertCut(raw, ENDLESS);
+    const log = mysql.generalLog();
+    const threadId = log.find(({ argument }) => argument === ENDLESS)?.threadId;
+    const kill = log.find(({ argument }) => argument === `KILL QUERY ${threadId}`);
+    assert.ok(kill !== undefined && kill.threadId !== threadId);
+    await assertRecorded(querycop);
+    await assertCut(raw, ENDLESS);
+  });
+
+  for (const server of [mysql, mariadb]) {
+    e2e(`reads ${server.kind} dry when it cannot log in`, async () => {
+      const querycop = await start({
+        ...LIMIT,
+        GATEKEEPER_BACKEND_PORT: String(server.port),
+        GATEKEEPER_BACKEND_TLS_MODE: "disable",
+      });
+      const account = server.accounts["admin"];
+      assert.ok(account);
+      const raw = await connect(querycop, account.user, account.password);
+      await assertCut(raw, BIG);
+      await assertRecorded(querycop);
+      assert.ok(server.generalLog().every(({ argument }) => server === mysql || !argument.startsWith("KILL")));
+    });
+  }
+});
