@@ -12,6 +12,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from "node:fs";
 import { createServer } from "node:net";
@@ -77,6 +78,7 @@ export interface TestServer {
 
 const START_TIMEOUT_MS = 60_000;
 const START_ATTEMPTS = 5;
+const TEMPLATE_OLD_MS = 3_600_000;
 const LOCK_TIMEOUT_MS = 5 * 60_000;
 /** Ports from 32768 up are handed out by the kernel to outgoing connections. */
 const PORT_MIN = 20_000;
@@ -289,15 +291,20 @@ async function makeTemplate(kind: ServerKind, root: DebianRoot, iamPlugin: strin
   }
 }
 
+/** Those of other accounts or versions, unless somebody may be copying one right now. */
+function removeOldTemplates(kind: ServerKind): void {
+  for (const name of readdirSync(SERVERS_CACHE).filter((entry) => entry.startsWith(`template-${kind}-`))) {
+    const folder = join(SERVERS_CACHE, name);
+    if (Date.now() - statSync(folder).mtimeMs > TEMPLATE_OLD_MS) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 /** Initialises a data directory with all accounts and data, once per machine, and returns its path. */
 async function templateOf(kind: ServerKind, root: DebianRoot, iamPlugin: string): Promise<string> {
   const sql = setupSql(kind);
   const recipe = readFileSync(root.path("recipe.json"), "utf8");
   const versions = readFileSync(root.path("versions"), "utf8");
-  const key = createHash("sha256")
-    .update(`${sql}${recipe}${versions}${initialise.toString()}`)
-    .digest("hex")
-    .slice(0, 16);
+  const key = createHash("sha256").update(`${sql}${recipe}${versions}`).digest("hex").slice(0, 16);
   const template = join(SERVERS_CACHE, `template-${kind}-${key}`);
   if (existsSync(template)) return template;
   await withLock(`${template}.lock`, LOCK_TIMEOUT_MS, async () => {
@@ -308,6 +315,7 @@ async function templateOf(kind: ServerKind, root: DebianRoot, iamPlugin: string)
       const draft = `${template}.${process.pid}`;
       await runChecked("cp", ["-r", join(folder, "data"), draft]);
       renameSync(draft, template);
+      removeOldTemplates(kind);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
