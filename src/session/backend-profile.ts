@@ -3,7 +3,7 @@
  * greets them before it dials, and a greeting that is not the backend's own would be noticed by drivers.
  */
 import type { HandshakeV10 } from "../mysql/handshake.ts";
-import type { BackendConnection } from "./backend-login.ts";
+import { type BackendConnection, takeLeave } from "./backend-login.ts";
 
 export class BackendProfile {
   #greeting: HandshakeV10 | undefined;
@@ -26,9 +26,9 @@ export class BackendProfile {
   }
 
   async #probe(open: () => Promise<BackendConnection>): Promise<HandshakeV10> {
-    const { gate, greeting } = await open();
-    gate.destroy();
-    this.#greeting = greeting;
-    return greeting;
+    const connection = await open();
+    void takeLeave(connection);
+    this.#greeting = connection.greeting;
+    return connection.greeting;
   }
 }
