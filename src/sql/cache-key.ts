@@ -101,35 +101,42 @@ const AFTER_LITERAL = 1;
 const AFTER_COMMA = 2;
 const AFTER_ROW = 3;
 
+/** The literals of one list: each class is put once. */
+let listSeen = 0;
+let listItems = 0;
+
 /** The class of every literal, once per list; false when a literal's text matters more than its class. */
 function putLiterals(): boolean {
   const { kinds } = lexer;
   let state = AFTER_NOTHING;
-  let seen = 0;
-  let items = 0;
   for (let i = 0; i < lexer.count; i++) {
     const kind = kinds[i] as number;
-    if (!isLiteral(kind)) {
-      if (kind >= K.KEYWORD_FIRST && SPELLING_MATTERS[kind] === 1) putSpelling(i);
+    if (isLiteral(kind)) {
+      if (!putLiteral(i, kind, state === AFTER_COMMA)) return false;
+      state = AFTER_LITERAL;
+    } else {
       if (kind === T.SEMICOLON && i < lexer.count - 1) return false;
+      if (kind >= K.KEYWORD_FIRST && SPELLING_MATTERS[kind] === 1) putSpelling(i);
       state = nextState(state, kind);
-      continue;
     }
-    const literalClass = classOf(i, kind);
-    if (literalClass < 0) return false;
-    if (state !== AFTER_COMMA) {
-      seen = 0;
-      items = 0;
-    }
-    if (++items === LIST_LONG + 1) put(62);
-    const bit = 1 << (literalClass & 31);
-    if ((seen & bit) === 0) {
-      seen |= bit;
-      put(literalClass);
-    }
-    if (isCompared(i)) put(isSameLiteral(i) ? 61 : 33);
-    state = AFTER_LITERAL;
   }
+  return true;
+}
+
+function putLiteral(token: number, kind: number, isContinued: boolean): boolean {
+  const literalClass = classOf(token, kind);
+  if (literalClass < 0) return false;
+  if (!isContinued) {
+    listSeen = 0;
+    listItems = 0;
+  }
+  if (++listItems === LIST_LONG + 1) put(62);
+  const bit = 1 << (literalClass & 31);
+  if ((listSeen & bit) === 0) {
+    listSeen |= bit;
+    put(literalClass);
+  }
+  if (isCompared(token)) put(isSameLiteral(token) ? 61 : 33);
   return true;
 }
 

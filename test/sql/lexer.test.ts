@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as K from "../../src/sql/keywords.ts";
+import {
+  DEFAULT_RULES,
+  Lexer,
+  type LexRules,
+  MARK_ERROR,
+  MARK_NUL,
+  MARK_UNTERMINATED_COMMENT,
+} from "../../src/sql/lexer.ts";
+import * as T from "../../src/sql/token-kinds.ts";
+
+const NAMES = new Map<number, string>();
+for (const [name, kind] of [...Object.entries(T), ...Object.entries(K)]) {
+  if (typeof kind === "number" && name !== "KEYWORD_FIRST") NAMES.set(kind, name);
+}
+
+/** The kinds of the text's tokens by name. */
+function kindsOf(sql: string | Uint8Array, rules: Partial<LexRules> = {}): string {
+  const lexer = new Lexer();
+  const bytes = typeof sql === "string" ? Buffer.from(sql) : sql;
+  lexer.start(bytes, { ...DEFAULT_RULES, ...rules }, 10_000);
+  assert.equal(lexer.run(bytes.length), true);
+  return Array.from(lexer.kinds.subarray(0, lexer.count), (kind) => NAMES.get(kind) ?? String(kind)).join(" ");
+}
+
+function marksOf(sql: string): number {
+  const lexer = new Lexer();
+  const bytes = Buffer.from(sql);
+  lexer.start(bytes, DEFAULT_RULES, 10_000);
+  lexer.run(bytes.length);
+  return lexer.marks;
+}
+
+// Each row was put to MySQL 9.7: what it accepts, it lexes so.
+const ROWS: readonly (readonly [string, string, Partial<LexRules>?])[] = [
+  // Comments
+  ["1 -- x", "INTEGER_NUMBER"],
+  ["1 --", "INTEGER_NUMBER"],
+  ["1--1", "INTEGER_NUMBER MINUS MINUS INTEGER_NUMBER"],
+  ["1 --\u0001x", "INTEGER_NUMBER"],
+  ["1 --\u007fx", "INTEGER_NUMBER"],
+  ["1 # x\r2\n,3", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["1 /* , */ ,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["1 /*/ ,2 */", "INTEGER_NUMBER"],
+  ["1 /*! ,2 */", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["1 /*!50000,2*/", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["1 /*!90705 ,2*/", "INTEGER_NUMBER"],
+  ["1 /*!090704 ,2*/", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["1 /*!090705 ,2*/", "INTEGER_NUMBER"],
+  ["1 /*!99999 /* a */ ,3 */", "INTEGER_NUMBER"],
+  ["1 /*! ,2 /* a */ ,3 */", "INTEGER_NUMBER COMMA INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["1 /*M! ,2 */", "INTEGER_NUMBER"],
+  ["1 /*M! ,2 */", "INTEGER_NUMBER COMMA INTEGER_NUMBER", { dialect: "mariadb" }],
+  ["1 /*!50701 ,2 */", "INTEGER_NUMBER", { dialect: "mariadb", versionMax: 101119 }],
+  ["1 /*!100100 ,2 */", "INTEGER_NUMBER COMMA INTEGER_NUMBER", { dialect: "mariadb", versionMax: 101119 }],
+  ["1 // x\n,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER", { dialect: "vitess", slashComments: true }],
+  ["1 // x", "INTEGER_NUMBER SLASH SLASH IDENTIFIER"],
+  // Blanks
+  ["1\u000b,\u000c2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["a\u00a0b", "IDENTIFIER"],
+  // Numbers and names that begin with digits
+  ["1.union", "DECIMAL_NUMBER UNION"],
+  ["1union", "IDENTIFIER"],
+  ["1e5x", "FLOAT_NUMBER IDENTIFIER"],
+  ["1ex", "IDENTIFIER"],
+  ["1e+x", "IDENTIFIER PLUS IDENTIFIER"],
+  ["0x4G", "IDENTIFIER"],
+  ["0X41", "IDENTIFIER"],
+  ["0x41", "HEX_LITERAL"],
+  ["0b12", "IDENTIFIER"],
+  ["0b01", "BIT_LITERAL"],
+  [".5", "DECIMAL_NUMBER"],
+  ["a.5", "IDENTIFIER DOT IDENTIFIER"],
+  ["a .5", "IDENTIFIER DECIMAL_NUMBER"],
+  ["1.e(1)", "LEFT_PAREN INTEGER_NUMBER RIGHT_PAREN"],
+  ["a 1.e.b", "IDENTIFIER DOT IDENTIFIER"],
+  ["1.2e(1)", "LEFT_PAREN INTEGER_NUMBER RIGHT_PAREN"],
+  // Names and keywords
+  ["a.select", "IDENTIFIER DOT IDENTIFIER"],
+  ["select.a", "IDENTIFIER DOT IDENTIFIER"],
+  ["a. select", "IDENTIFIER DOT SELECT"],
+  ["count (1)", "IDENTIFIER LEFT_PAREN INTEGER_NUMBER RIGHT_PAREN"],
+  ["count(1)", "COUNT LEFT_PAREN INTEGER_NUMBER RIGHT_PAREN"],
+  ["count (1)", "COUNT LEFT_PAREN INTEGER_NUMBER RIGHT_PAREN", { ignoreSpace: true }],
+  ["`a``b`", "QUOTED_IDENTIFIER"],
+  ['"a"', "STRING"],
+  ['"a"', "QUOTED_IDENTIFIER", { ansiQuotes: true }],
+  ["qualify", "QUALIFY"],
+  ["qualify", "IDENTIFIER", { keywordVersion: 80036 }],
+  // Strings
+  ["'a''b'", "STRING"],
+  ["'a\\'c'", "STRING"],
+  ["'a\\'c'", "STRING IDENTIFIER STRING", { backslashEscapes: false }],
+  ["n'a'", "NATIONAL_STRING"],
+  ["x'41' b'01'", "HEX_LITERAL BIT_LITERAL"],
+  ["x'4'", "ERROR"],
+  ["_utf8'a' _foo'b'", "CHARSET_INTRODUCER STRING IDENTIFIER STRING"],
+  ["$a$ ' $a$", "DOLLAR_STRING"],
+  ["$1", "IDENTIFIER"],
+  // Variables
+  ["@a.b$", "AT HOSTNAME"],
+  ["@ a", "AT HOSTNAME IDENTIFIER"],
+  ["@/*x*/b", "AT HOSTNAME IDENTIFIER"],
+  ["@`a`", "AT QUOTED_IDENTIFIER"],
+  ["@@global.x", "AT_AT GLOBAL DOT IDENTIFIER"],
+  ["@@`x`", "AT_AT QUOTED_IDENTIFIER"],
+  // Operators
+  [
+    "a<=>b<>c!=d<<e>>f:=g->h->>i",
+    "IDENTIFIER NULL_SAFE_EQUAL IDENTIFIER NOT_EQUAL IDENTIFIER NOT_EQUAL IDENTIFIER SHIFT_LEFT IDENTIFIER SHIFT_RIGHT IDENTIFIER ASSIGN IDENTIFIER ARROW IDENTIFIER ARROW_UNQUOTE IDENTIFIER",
+  ],
+  ["!!1", "BANG INTEGER_NUMBER"],
+  ["1=!1", "INTEGER_NUMBER ERROR INTEGER_NUMBER"],
+  ["a&&b||c&d|e", "IDENTIFIER AND_AND IDENTIFIER OR_OR IDENTIFIER AMPERSAND IDENTIFIER PIPE IDENTIFIER"],
+  // Hints
+  ["select/*+ bka(t1) */1", "SELECT HINT_START HINT_NAME LEFT_PAREN IDENTIFIER RIGHT_PAREN HINT_END INTEGER_NUMBER"],
+  ["select /**//*+ bka(t1) */1", "SELECT INTEGER_NUMBER"],
+  ["1 /*+ a */", "INTEGER_NUMBER"],
+  ["\\N", "ERROR IDENTIFIER"],
+  ["\\N", "NULL_ESCAPE", { dialect: "mariadb" }],
+];
+
+for (const [sql, kinds, rules] of ROWS) {
+  test(`Lexer reads ${JSON.stringify(sql)}${rules === undefined ? "" : ` with ${JSON.stringify(rules)}`}`, () => {
+    assert.equal(kindsOf(sql, rules), kinds);
+  });
+}
+
+test("Lexer takes 0xa0 for a blank when the client charset is latin1", () => {
+  const sql = Buffer.from("select\xa01", "latin1");
+  assert.equal(kindsOf(sql, { charset: { multiByte: "none", highSpace: 0xa0 } }), "SELECT INTEGER_NUMBER");
+});
+
+test("Lexer lets lead bytes of gbk swallow a backslash, those of utf8mb4 not", () => {
+  const sql = Buffer.from("n='\xbf\\' OR 1=1 -- '", "latin1");
+  assert.equal(kindsOf(sql), "IDENTIFIER EQUAL STRING");
+  const gbk = kindsOf(sql, { charset: { multiByte: "gbk", highSpace: -1 } });
+  assert.equal(gbk, "IDENTIFIER EQUAL STRING OR INTEGER_NUMBER EQUAL INTEGER_NUMBER");
+});
+
+test("Lexer marks what has no end and what is no token", () => {
+  assert.notEqual(marksOf("select /* 1") & MARK_UNTERMINATED_COMMENT, 0);
+  assert.notEqual(marksOf("select /*! 1") & MARK_UNTERMINATED_COMMENT, 0);
+  assert.notEqual(marksOf("a\u0000b") & MARK_NUL, 0);
+  assert.notEqual(marksOf("a \\ b") & MARK_ERROR, 0);
+});
+
+test("Lexer reads the same tokens in slices of any size", () => {
+  const sql = Buffer.from("select a.b, 'it''s', 1.e(2), /*! x */ count(*) from t -- end\n where a <=> 0x41 /* c */");
+  const whole = new Lexer();
+  whole.start(sql, DEFAULT_RULES, 1000);
+  whole.run(sql.length);
+  for (let size = 1; size <= sql.length; size++) {
+    const lexer = new Lexer();
+    lexer.start(sql, DEFAULT_RULES, 1000);
+    for (let until = size; !lexer.run(until); until += size);
+    assert.deepEqual(lexer.kinds.subarray(0, lexer.count), whole.kinds.subarray(0, whole.count));
+    assert.deepEqual(lexer.ends.subarray(0, lexer.count), whole.ends.subarray(0, whole.count));
+  }
+});
