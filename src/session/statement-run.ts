@@ -86,12 +86,26 @@ export async function forwardCommand(context: CommandContext, packet: Packet, na
   const shape = COMMANDS[packet.payload[0] ?? 0]?.response;
   if (shape === undefined || shape === "none" || shape === "login") throw new Error(`${name} cannot be forwarded`);
   context.dataGuard.beginResponse();
+  if (RECORDED_COMMANDS.has(name)) await recordForwarded(context, name);
   context.backend.send({ kind: "command", name }, packet.wire);
   const end = await relayResponse(context, trackerFor(context, shape, packet.lastSequenceId), undefined);
   context.isInsideResponse = false;
   if (name === "COM_RESET_CONNECTION" && end.outcome === "ok") context.state.reset();
   context.state.afterResponse(end);
   return end;
+}
+
+/** Commands without a statement that change how later statements are read or what they find. */
+const RECORDED_COMMANDS: ReadonlySet<CommandName> = new Set<CommandName>(["COM_SET_OPTION", "COM_RESET_CONNECTION"]);
+
+async function recordForwarded(context: CommandContext, command: CommandName): Promise<void> {
+  await context.record({
+    type: "command",
+    session: context.auditSession(),
+    ordinal: context.state.ordinal,
+    command,
+    action: "forwarded",
+  });
 }
 
 function trackerFor(context: CommandContext, shape: ResponseShape, lastSequenceId: number): ResponseTracker {

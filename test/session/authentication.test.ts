@@ -91,6 +91,10 @@ function countingTokens(expiresInMs?: number): { manager: TokenManager; minted: 
 function iamBackend(accepts: (password: string) => boolean, seen: string[]): (plain: PacketPeer) => Promise<void> {
   return async (plain) => {
     const { peer, response, sequenceId } = await readLogin(plain);
+    if (response.user === "querycop_left_without_login") {
+      peer.write(encodeErrPacket({ errorNumber: 1045, sqlState: "28000", message: "Access denied" }), sequenceId);
+      return;
+    }
     let next = sequenceId;
     let password = Buffer.from(response.authResponse).toString();
     if (response.authPluginName !== "mysql_clear_password") {
