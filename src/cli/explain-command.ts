@@ -92,7 +92,7 @@ function sessionOf(args: Readonly<Record<string, unknown>>): ToolSession {
   };
 }
 
-export function usesColour(io: CommandIo): boolean {
+function usesColour(io: CommandIo): boolean {
   const noColour = io.env["NO_COLOR"];
   return io.isStdoutTerminal === true && (noColour === undefined || noColour === "");
 }

@@ -1,7 +1,7 @@
 /** Lines of a byte stream, one at a time, for commands that read millions of them. */
 
 /** No line may be longer; a longer one ends the command. */
-export const LINE_BYTES_MAX = 64 * 1024 * 1024;
+const LINE_BYTES_MAX = 64 * 1024 * 1024;
 
 const LF = 0x0a;
 const CR = 0x0d;

@@ -109,7 +109,7 @@ export interface BatchResult {
   readonly digest: string;
 }
 
-export function batchResult(analysis: Analysis, decision: Decision): BatchResult {
+function batchResult(analysis: Analysis, decision: Decision): BatchResult {
   return {
     score: decision.score,
     level: decision.level,

@@ -134,7 +134,7 @@ export class Judge {
 }
 
 /** The names an audit record holds: every reading's statements, tables without duplicates, at most 64 of each. */
-export function summarize(analysis: Analysis): TextSummary {
+function summarize(analysis: Analysis): TextSummary {
   const kinds: string[] = [];
   const read = new Set<string>();
   const written = new Set<string>();

@@ -78,7 +78,7 @@ function subjectKey(policy: Policy, subject: Subject, wallMs: number): string {
 }
 
 /** Looks up overrides and rule-set modes for every rule. */
-export function compileSettings(settings: Settings, profiles: readonly string[]): ResolvedSettings {
+function compileSettings(settings: Settings, profiles: readonly string[]): ResolvedSettings {
   const ruleStates = new Map<string, RuleState>();
   let hasObservedRules = false;
   for (const { id, category } of RULES) {

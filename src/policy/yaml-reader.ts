@@ -173,7 +173,7 @@ function firstLine(text: string): string {
 }
 
 /** The closest word within two edits, for "did you mean". */
-export function nearestWord(word: string, words: readonly string[]): string | undefined {
+function nearestWord(word: string, words: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = 3;
   for (const candidate of words) {

@@ -10,7 +10,7 @@ export const WORD_OPERATOR = 1;
 export const WORD_BOUNDARY = 2;
 export const WORD_LITERAL = 3;
 export const WORD_OPEN = 4;
-export const WORD_SESSION = 5;
+const WORD_SESSION = 5;
 
 /** By token kind: what kind of word it is. */
 export const WORDS = new Uint8Array(2048);
