@@ -67,13 +67,15 @@ async function work(raw: RawClient, client: number): Promise<void> {
   }
 }
 
-/** Which general log commands carry a statement that came from a client. */
+/** Which general log commands carry a statement. */
 const STATEMENTS = new Set(["Query", "Prepare"]);
+/** What querycop asks on its own account, to know how the server reads the session's statements. */
+const OWN_QUESTION = "SELECT @@sql_mode, @@character_set_client";
 
 function ranBy(server: TestServer, from: number): Map<number, GeneralLogEntry[]> {
   const byThread = new Map<number, GeneralLogEntry[]>();
   for (const entry of server.generalLog().slice(from)) {
-    if (!STATEMENTS.has(entry.command)) continue;
+    if (!STATEMENTS.has(entry.command) || entry.argument === OWN_QUESTION) continue;
     byThread.set(entry.threadId, [...(byThread.get(entry.threadId) ?? []), entry]);
   }
   return byThread;
