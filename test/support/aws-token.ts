@@ -6,8 +6,8 @@ import type { IamSettings } from "./iam-plugin.ts";
 import { requireTool } from "./install.ts";
 
 /** Shaped like the keys of AWS's documentation; they open nothing. */
-export const TEST_ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE";
-export const TEST_SECRET_ACCESS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+const TEST_ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE";
+const TEST_SECRET_ACCESS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 export const TEST_REGION = "us-east-1";
 
 export interface TokenRequest {

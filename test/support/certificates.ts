@@ -13,8 +13,8 @@ export interface Certificate {
 
 /** Names shaped like those of an Aurora cluster; they resolve nowhere. */
 export const CLUSTER_HOST = "mydb.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com";
-export const READER_HOST = "mydb.cluster-ro-abcdefghijkl.us-east-1.rds.amazonaws.com";
-export const INSTANCE_HOST = "mydb-instance-1.abcdefghijkl.us-east-1.rds.amazonaws.com";
+const READER_HOST = "mydb.cluster-ro-abcdefghijkl.us-east-1.rds.amazonaws.com";
+const INSTANCE_HOST = "mydb-instance-1.abcdefghijkl.us-east-1.rds.amazonaws.com";
 
 const GOOD_NAMES = `DNS:${CLUSTER_HOST},DNS:${READER_HOST},DNS:${INSTANCE_HOST},DNS:localhost,IP:127.0.0.1`;
 

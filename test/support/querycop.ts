@@ -66,7 +66,7 @@ let binary: Promise<string> | undefined;
  * Path of dist/querycop, built first when it is missing or older than what it is made from. QUERYCOP_TEST_BINARY names
  * another executable to test as it is, such as one for another libc.
  */
-export function querycopBinary(): Promise<string> {
+function querycopBinary(): Promise<string> {
   const given = process.env["QUERYCOP_TEST_BINARY"];
   if (given !== undefined) return Promise.resolve(given);
   binary ??= withLock(join(tmpdir(), "querycop-build.lock"), BUILD_TIMEOUT_MS, async () => {

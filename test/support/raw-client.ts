@@ -113,7 +113,7 @@ function parseGreeting(payload: Buffer): RawGreeting {
   };
 }
 
-export class RawError extends Error {
+class RawError extends Error {
   readonly errorNumber: number;
   readonly sqlState: string;
 
@@ -394,7 +394,7 @@ export class RawClient {
   }
 }
 
-export function encodeLength(value: number): Buffer {
+function encodeLength(value: number): Buffer {
   if (value < 0xfb) return Buffer.from([value]);
   const bytes = Buffer.alloc(value < 0x10000 ? 3 : value < 0x1000000 ? 4 : 9);
   bytes[0] = value < 0x10000 ? 0xfc : value < 0x1000000 ? 0xfd : 0xfe;
