@@ -43,11 +43,17 @@ const STATE = `SELECT CONCAT_WS('|',
 const ROWS = `SELECT CONCAT_WS('|', (SELECT GROUP_CONCAT(CONCAT(id, name) ORDER BY id) FROM ${SCHEMA}.pub),
   (SELECT COUNT(*) FROM ${SCHEMA}.secret), (SELECT COUNT(*) FROM ${SCHEMA}.audit_trail))`;
 
-/** A connection that runs one statement at a time and says what it did. */
+/** What may stay behind in a session and change what the next attempt means. */
+const LEAVES_TRACES = /\b(set|use|begin|start|xa|lock|handler|prepare|execute|temporary|commit|call)\b|@/i;
+
+/** Runs one statement at a time and says what it did. */
 class Scratch {
   readonly #server: TestServer;
   readonly #mode: string;
-  #client: RawClient | undefined;
+  /** Runs the attempts. */
+  #attacker: RawClient | undefined;
+  /** Looks at the outcome, untouched by what an attempt does to its own session. */
+  #observer: RawClient | undefined;
   #clean = "";
 
   constructor(server: TestServer, mode: string) {
@@ -56,62 +62,66 @@ class Scratch {
   }
 
   async #connect(): Promise<RawClient> {
-    if (this.#client !== undefined) return this.#client;
     const client = await RawClient.connect(this.#server.host, this.#server.port);
     const admin = this.#server.accounts["admin"];
     assert.ok(admin);
     await client.login({ ...admin, moreCapabilities: CAPABILITY.MULTI_STATEMENTS });
-    for (const sql of [`USE ${SCHEMA}`, `SET SESSION sql_mode = '${this.#mode}'`]) await client.query(sql);
-    this.#client = client;
+    for (const sql of [`USE ${SCHEMA}`, `SET SESSION sql_mode = '${this.#mode}'`]) await answerTo(client, sql);
     return client;
   }
 
   /** Puts the schema back; everything that ran before is forgotten. */
   async reset(): Promise<void> {
     this.close();
-    const delimited = SETUP.split("CREATE FUNCTION");
-    await this.#server.rootQuery(delimited[0] ?? "");
-    const client = await this.#connect();
-    const packets = await client.query(`CREATE FUNCTION${delimited[1]}`);
-    assert.notEqual(packets.at(-1)?.payload[0], 0xff, packets.at(-1)?.payload.toString("latin1") ?? "");
-    this.#clean = await this.#state(client);
+    const [tables = "", routine = ""] = SETUP.split("CREATE FUNCTION");
+    await this.#server.rootQuery(tables);
+    this.#observer = await this.#connect();
+    await answerTo(this.#observer, `CREATE FUNCTION${routine}`);
+    this.#clean = await this.#state();
   }
 
-  async #state(client: RawClient): Promise<string> {
+  async #state(): Promise<string> {
+    this.#observer ??= await this.#connect();
     const texts: string[] = [];
-    for (const sql of [STATE, ROWS]) {
-      const packets = await client.query(sql);
-      texts.push(packets.map(({ payload }) => payload.toString("latin1")).join());
-    }
+    for (const sql of [STATE, ROWS]) texts.push(await answerTo(this.#observer, sql));
     return texts.join();
   }
 
   /** Runs the text. "none" also when the server refuses it. */
   async effectOf(sql: Uint8Array): Promise<"read" | "changed" | "none"> {
-    const client = await this.#connect();
+    this.#attacker ??= await this.#connect();
     let answer = "";
     try {
-      const packets = await client.query(sql);
+      const packets = await this.#attacker.query(sql);
       answer = packets.map(({ payload }) => payload.toString("latin1")).join();
     } catch {
-      await this.reset();
-      return "none";
+      this.#attacker = undefined;
     }
-    const isRead = answer.includes(MARKER) && !answer.startsWith("\xff");
-    // A fresh connection sees what others see, whatever the statement did to this session.
-    this.close();
-    const state = await this.#state(await this.#connect());
-    if (state !== this.#clean) {
+    if (LEAVES_TRACES.test(Buffer.from(sql).toString("latin1"))) {
+      this.#attacker?.quit();
+      this.#attacker = undefined;
+    }
+    if ((await this.#state().catch(() => "gone")) !== this.#clean) {
       await this.reset();
       return "changed";
     }
-    return isRead ? "read" : "none";
+    return answer.includes(MARKER) && !answer.startsWith("\xff") ? "read" : "none";
   }
 
   close(): void {
-    this.#client?.quit();
-    this.#client = undefined;
+    this.#attacker?.quit();
+    this.#observer?.quit();
+    this.#attacker = undefined;
+    this.#observer = undefined;
   }
+}
+
+/** The answer's bytes as text. Throws when the server refuses the statement. */
+async function answerTo(client: RawClient, sql: string): Promise<string> {
+  const packets = await client.query(sql);
+  const text = packets.map(({ payload }) => payload.toString("latin1")).join();
+  assert.notEqual(packets.at(-1)?.payload[0], 0xff, text);
+  return text;
 }
 
 const servers = new Map<ServerKind, TestServer>();
