@@ -13,7 +13,7 @@ import { eventually } from "../support/eventually.ts";
 export const IS_DENO = "Deno" in globalThis;
 
 /** Every kind of socket this runtime has. */
-const NETWORKS: readonly Network[] = networks();
+export const NETWORKS: readonly Network[] = networks();
 
 function networks(): Network[] {
   const bun = bunApi();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import type { Socket } from "node:net";
-import { after } from "node:test";
+import { after, test } from "node:test";
 import { type ConnectionOptions, connect as connectTls, createServer, type TLSSocket } from "node:tls";
 import { Leg } from "../../src/net/leg.ts";
 import { BackendTls, type BackendTlsMode, type BackendTlsOptions, ClientTls } from "../../src/net/tls.ts";
@@ -13,6 +13,7 @@ import {
   byteByByte,
   digestOfPieces,
   IS_DENO,
+  NETWORKS,
   peerSocket,
   pem,
   pemPair,
@@ -707,3 +708,10 @@ if (existsSync(DESCRIPTORS) && !IS_DENO) {
     });
   });
 }
+
+test("every kind of socket of this runtime is tested", () => {
+  assert.deepEqual(
+    NETWORKS.map(({ name }) => name),
+    "Bun" in globalThis ? ["bun", "node"] : ["node"],
+  );
+});

@@ -4,11 +4,13 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import {
   byteByByte,
   digestOfPieces,
   IS_DENO,
+  NETWORKS,
   peerSocket,
   Recorder,
   readAll,
@@ -313,3 +315,10 @@ if (existsSync(DESCRIPTORS)) {
     });
   });
 }
+
+test("every kind of socket of this runtime is tested", () => {
+  assert.deepEqual(
+    NETWORKS.map(({ name }) => name),
+    "Bun" in globalThis ? ["bun", "node"] : ["node"],
+  );
+});

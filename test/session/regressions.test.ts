@@ -646,10 +646,15 @@ describe("regressions of commands", () => {
       await readAll(client);
     }
     await proxy.registry.whenEmpty();
-    const before = process.cpuUsage();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    const used = process.cpuUsage(before);
-    assert.ok(used.user + used.system < 80_000, `${used.user + used.system} µs of CPU in 100 ms of nothing`);
+    // A loop left behind would show in every window; compilers and collectors show in some.
+    let quietestUs = Number.POSITIVE_INFINITY;
+    for (let window = 0; window < 20 && quietestUs >= 40_000; window++) {
+      const before = process.cpuUsage();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const used = process.cpuUsage(before);
+      quietestUs = Math.min(quietestUs, used.user + used.system);
+    }
+    assert.ok(quietestUs < 40_000, `${quietestUs} µs of CPU in the quietest 100 ms of nothing`);
   });
 
   it("regression 43: a packet of no bytes is COM_SLEEP", async () => {
