@@ -41,15 +41,17 @@ export function readReport(xml: string): TestReport {
 
 /**
  * What a run of `files` is worth. Whatever the report does not vouch for counts as a failure: a missing or empty
- * report, a file that reported no test, and a runner that ended badly although each of its tests passed.
+ * report, a file that reported no test, and a runner that ended badly although each of its tests passed. `namesFiles`
+ * is false for Deno, which names the file in which test() was called and not the one that was run.
  */
 export function judgeRun(
   files: readonly string[],
   xml: string | undefined,
   exitCode: number,
+  namesFiles: boolean,
 ): { totals: TestTotals; skippedNames: readonly string[]; problems: string[] } {
   const report = readReport(xml ?? "");
-  const silent = files.filter((file) => !report.files.has(file));
+  const silent = namesFiles ? files.filter((file) => !report.files.has(file)) : [];
   const problems = silent.map((file) => `${file} reported no test: it crashed, ended the runner or is empty`);
   if (files.length === 0) problems.push("there is no test file");
   // With Deno one file that cannot be loaded keeps all others from running.

@@ -138,7 +138,7 @@ async function runPhase(phase: Phase, files: readonly string[]): Promise<TestTot
     const report = join(folder, "report.xml");
     const exitCode = await runShown(phase.command, phase.args(files, report), phase.timeoutMs);
     const xml = existsSync(report) ? readFileSync(report, "utf8") : undefined;
-    const { totals, skippedNames, problems } = judgeRun(files, xml, exitCode);
+    const { totals, skippedNames, problems } = judgeRun(files, xml, exitCode, phase.command === BUN);
     for (const name of skippedNames) console.log(`skipped: ${name}`);
     for (const problem of problems) console.log(`FAILED: ${problem}`);
     return totals;

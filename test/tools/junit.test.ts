@@ -48,36 +48,41 @@ test("readReport() counts what deno test reports, cancelled tests as failed", ()
 });
 
 test("judgeRun() adds no failure to a run in which every file reported", () => {
-  const { totals, problems } = judgeRun(["test/a.test.ts"], BUN_REPORT, 1);
+  const { totals, problems } = judgeRun(["test/a.test.ts"], BUN_REPORT, 1, true);
   assert.deepEqual(totals, { passed: 2, failed: 1, skipped: 1 });
   assert.deepEqual(problems, []);
 });
 
 test("judgeRun() fails a file that reported nothing, whatever the exit code", () => {
-  const { totals, problems } = judgeRun(["test/a.test.ts", "test/b.test.ts"], BUN_REPORT, 0);
+  const { totals, problems } = judgeRun(["test/a.test.ts", "test/b.test.ts"], BUN_REPORT, 0, true);
   assert.equal(totals.failed, 2);
   assert.match(problems.join(), /^test\/b\.test\.ts reported no test/);
 });
 
 test("judgeRun() fails a run without a report", () => {
-  const { totals, problems } = judgeRun(["test/a.test.ts", "test/b.test.ts"], undefined, 0);
+  const { totals, problems } = judgeRun(["test/a.test.ts", "test/b.test.ts"], undefined, 0, true);
   assert.deepEqual(totals, { passed: 0, failed: 1, skipped: 0 });
   assert.deepEqual(problems, ["the runner reported no test at all"]);
 });
 
 test("judgeRun() does not trust a report that was cut off", () => {
   for (let length = 0; length < DENO_REPORT.trimEnd().length; length += 1) {
-    const { totals } = judgeRun(["test/c.test.ts"], DENO_REPORT.slice(0, length), 0);
+    const { totals } = judgeRun(["test/c.test.ts"], DENO_REPORT.slice(0, length), 0, true);
     assert.deepEqual(totals, { passed: 0, failed: 1, skipped: 0 });
   }
 });
 
 test("judgeRun() fails a runner that ended badly although its tests passed", () => {
   const allPassed = BUN_REPORT.replace(/<failure.*?<\/failure>/s, "");
-  assert.equal(judgeRun(["test/a.test.ts"], allPassed, 0).totals.failed, 0);
-  assert.equal(judgeRun(["test/a.test.ts"], allPassed, 1).totals.failed, 1);
+  assert.equal(judgeRun(["test/a.test.ts"], allPassed, 0, true).totals.failed, 0);
+  assert.equal(judgeRun(["test/a.test.ts"], allPassed, 1, true).totals.failed, 1);
 });
 
 test("judgeRun() fails a run without test files", () => {
-  assert.equal(judgeRun([], undefined, 0).totals.failed, 1);
+  assert.equal(judgeRun([], undefined, 0, true).totals.failed, 1);
+});
+
+test("judgeRun() does not look for files in a report that does not name them", () => {
+  const { totals } = judgeRun(["test/b.test.ts"], DENO_REPORT, 1, false);
+  assert.deepEqual(totals, { passed: 1, failed: 1, skipped: 1 });
 });
