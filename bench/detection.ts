@@ -10,6 +10,7 @@ import { decide } from "../src/policy/decide.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
 import { contextFor, subjectFor } from "../src/policy/tool-context.ts";
 import { analyze } from "../src/sql/analyze.ts";
+import { sha256Hex } from "../src/sql/digest.ts";
 
 interface Sample {
   readonly src: string;
@@ -114,6 +115,24 @@ function printOperatingPoints(attacks: readonly Judged[], quiet: readonly Judged
   }
 }
 
+/** A profile that knows the templates' own digests, told by the payloads that stayed data, and blocks every other one. */
+function printLearned(attacks: readonly Judged[], neutralised: readonly Judged[]): void {
+  const digests = new Set(neutralised.map(({ sql }) => sha256Hex(analyze(encoder.encode(sql), context).digest)));
+  const policy = {
+    ...DEFAULT_POLICY,
+    base: { ...DEFAULT_POLICY.base, knownDigests: digests, newDigest: "block" as const },
+  };
+  const blocked = ({ sql }: Sample): boolean => {
+    const options = { wallMs: 0, decisionId: "bench" };
+    return decide(analyze(encoder.encode(sql), context), subject, policy, options).enforcedAction === "block";
+  };
+  const caught = attacks.filter(blocked).length;
+  const refused = neutralised.filter(blocked).length;
+  console.log(
+    `\nlearned profile of ${digests.size} digests: ${caught} of ${attacks.length} attacks blocked, ${refused} of ${neutralised.length} neutralised blocked`,
+  );
+}
+
 function main(args: readonly string[]): void {
   const folder = args.find((argument) => !argument.startsWith("--"));
   if (folder === undefined) {
@@ -155,6 +174,7 @@ function main(args: readonly string[]): void {
     benign.filter(({ understood }) => !understood),
   );
   printOperatingPoints(attacks, [...quiet, ...neutralised]);
+  printLearned(attacks, neutralised);
 
   const misses = option("misses");
   if (misses !== undefined) {

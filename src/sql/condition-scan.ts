@@ -30,6 +30,7 @@ import * as K from "./keywords.ts";
 import * as T from "./token-kinds.ts";
 import {
   CLAUSE_ON_DUPLICATE,
+  CLAUSE_OTHER,
   CLAUSE_SELECT,
   CLAUSE_SET,
   ROLE_COLUMN,
@@ -194,6 +195,13 @@ export class ConditionScan {
     else if (role !== ROLE_QUALIFIER && role !== ROLE_DEFINITION && role !== ROLE_NAME && role !== ROLE_VARIABLE) {
       this.#keyword(at, kind);
     } else if (role === ROLE_VARIABLE && !this.frame.hasOperand) this.pushValue(V.HAS_OPEN, at, at);
+    else if (role === ROLE_NAME) this.#name(at);
+  }
+
+  /** Outside of queries a word such as COMMENT begins another option; within them it is a unit, a type or a charset. */
+  #name(at: number): void {
+    const { clauses } = this.tokens;
+    if (clauses[at] === CLAUSE_OTHER && this.frame.kind === FRAME_STATEMENT) this.#endItem(at);
   }
 
   #column(at: number): void {
@@ -372,8 +380,8 @@ export class ConditionScan {
 
   #comma(at: number): void {
     this.#endItem(at);
-    const block = this.#block();
-    if (block.isInFrom) block.commas++;
+    // Not those between arguments and items of parentheses.
+    if (this.frame === this.#block() && this.frame.isInFrom) this.frame.commas++;
   }
 
   #boundary(at: number, kind: number): void {
