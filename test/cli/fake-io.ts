@@ -37,6 +37,7 @@ export async function run(argv: readonly string[], surroundings: Surroundings = 
       const bytes = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
       return bytes?.subarray(0, bytesMax + 1);
     },
+    ...(stdin === undefined ? {} : { stdinChunks: () => chunksOf(stdin) }),
     isStderrTerminal,
     env,
     version: VERSION,
@@ -46,4 +47,10 @@ export async function run(argv: readonly string[], surroundings: Surroundings = 
     },
   });
   return { code, stdout, stderr, served };
+}
+
+/** Standard input in pieces of a few bytes, so that lines are cut anywhere. */
+async function* chunksOf(stdin: string | Uint8Array): AsyncGenerator<Uint8Array> {
+  const bytes = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
+  for (let start = 0; start < bytes.length; start += 7) yield bytes.subarray(start, start + 7);
 }
