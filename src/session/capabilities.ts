@@ -68,9 +68,6 @@ const PROXY_FLAGS =
 /** Progress reports and bulk operations are left out: both change what a response or a command looks like. */
 const PROXY_MARIADB_FLAGS = MARIADB_CLIENT_EXTENDED_METADATA | MARIADB_CLIENT_CACHE_METADATA;
 
-/** What a client must be able to do: everything since MySQL 5.5 is. */
-export const REQUIRED_CLIENT_FLAGS = CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH;
-
 /** What the client is offered: the backend's capabilities as far as we implement them, TLS by this leg's own setting. */
 export function offeredCapabilities(
   backend: Capabilities,

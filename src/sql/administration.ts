@@ -308,7 +308,7 @@ function executedText(w: Walker, first: number, last: number) {
 }
 
 /** Notes SQL text that the statement hands to the server; `literal` is its token, or -1 when it is no literal. */
-export function noteDynamic(
+function noteDynamic(
   w: Walker,
   type: "prepare" | "execute-immediate" | "executor-procedure",
   name: string | undefined,

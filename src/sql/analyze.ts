@@ -17,7 +17,7 @@ import type { Tokens } from "./tokens.ts";
 import { type InnerText, Walker } from "./walker.ts";
 
 /** More tokens than that are not kept: the text counts as over budget. */
-export const TOKENS_MAX = 200_000;
+const TOKENS_MAX = 200_000;
 
 /** SQL inside SQL inside SQL: how many texts of one packet are followed. */
 const INNER_TEXTS_MAX = 16;

@@ -1,7 +1,6 @@
 /** How each byte begins a token, by dialect and client charset. */
 import type { Dialect } from "./facts.ts";
 
-export const CLASS_ERROR = 0;
 export const CLASS_SPACE = 1;
 export const CLASS_WORD = 2;
 export const CLASS_DIGIT = 3;

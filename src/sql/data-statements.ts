@@ -111,7 +111,7 @@ function targetTable(w: Walker): boolean {
 }
 
 /** Names in a parenthesis at `token`, if there is one; leaves the walk behind it. */
-export function skipParenthesis(w: Walker, token: number): void {
+function skipParenthesis(w: Walker, token: number): void {
   w.at = token;
   if (w.kind(token) !== T.LEFT_PAREN) return;
   let depth = 0;

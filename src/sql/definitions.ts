@@ -30,7 +30,7 @@ export function createTable(w: Walker) {
 }
 
 /** From behind the table's name to the end: columns, options, and perhaps a query. */
-export function walkDefinition(w: Walker) {
+function walkDefinition(w: Walker) {
   let parens = 0;
   while (w.at < w.count && w.kind(w.at) !== T.SEMICOLON) {
     const kind = w.kind(w.at);

@@ -227,7 +227,7 @@ function aliasAfter(w: Walker, token: number) {
 }
 
 /** The words of a type, up to the end of the call or its next argument. */
-export function castType(w: Walker): void {
+function castType(w: Walker): void {
   while (w.at < w.count) {
     const kind = w.kind(w.at);
     if (kind === T.RIGHT_PAREN || kind === T.COMMA || kind === T.SEMICOLON || kind === K.FORMAT) return;

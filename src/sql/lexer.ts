@@ -52,7 +52,7 @@ export interface LexRules {
 
 // Token flags
 /** A comment stands between this token and the one before it. */
-export const FLAG_AFTER_COMMENT = 1;
+const FLAG_AFTER_COMMENT = 1;
 /** A word directly after a number: `1.union`. */
 export const FLAG_GLUED = 2;
 /** The token is code only because an executable comment is read as code. */
@@ -60,7 +60,7 @@ export const FLAG_EXECUTABLE = 4;
 /** The literal or quoted name holds doubled quotes or backslashes: its text is not its bytes. */
 export const FLAG_ESCAPED = 8;
 /** The name follows a dot, so that it cannot be a keyword. */
-export const FLAG_AFTER_DOT = 16;
+const FLAG_AFTER_DOT = 16;
 /** A bare name with bytes above 0x7f. */
 export const FLAG_HIGH = 32;
 
@@ -83,7 +83,7 @@ export const MARK_UNTERMINATED_COMMENT = 2;
 export const MARK_ERROR = 4;
 export const MARK_NUL = 8;
 export const MARK_NESTED_COMMENT = 16;
-export const MARK_SWALLOWED = 32;
+const MARK_SWALLOWED = 32;
 export const MARK_ODD_SPACE = 64;
 export const MARK_GLUED = 128;
 export const MARK_VERSION = 256;
@@ -94,7 +94,7 @@ export const MARK_DASH_NOT_COMMENT = 4096;
 export const MARK_OVER_BUDGET = 8192;
 export const MARK_HIGH = 16384;
 export const MARK_HINT = 32768;
-export const MARK_HIGH_SPACE = 65536;
+const MARK_HIGH_SPACE = 65536;
 
 /** The hints of the manual's page "Optimizer Hints", and the words that are keywords inside them. */
 const HINT_NAMES: ReadonlySet<string> = new Set(
@@ -191,6 +191,8 @@ export class Lexer {
   #inExecutable = false;
   #pendingFlags = 0;
   #numberEnd = -1;
+  /** How many MARK_ERROR stand for. */
+  #errorCount = 0;
 
   /** Begins another text. `tokensMax` bounds memory: lexing stops there and marks MARK_OVER_BUDGET. */
   start(sql: Uint8Array, rules: LexRules, tokensMax: number): void {
@@ -207,6 +209,7 @@ export class Lexer {
     this.#inExecutable = false;
     this.#pendingFlags = 0;
     this.#numberEnd = -1;
+    this.#errorCount = 0;
     this.#tokensMax = tokensMax;
     if (this.#rules !== rules) {
       this.#rules = rules;
@@ -268,7 +271,11 @@ export class Lexer {
       at--;
       while (at >= 0 && this.#classes[this.sql[at] as number] === CLASS_SPACE) at--;
     }
+    const dropped = this.count - 1 - last;
     this.count = last + 1;
+    if (dropped === 0 || dropped !== this.#errorCount) return;
+    this.marks &= ~(MARK_ERROR | MARK_NUL);
+    if ((this.marks & (MARK_UNTERMINATED_COMMENT | MARK_UNTERMINATED_STRING)) === 0) this.errorAt = -1;
   }
 
   #other(characterClass: number, c: number) {
@@ -358,6 +365,7 @@ export class Lexer {
   }
 
   #error(start: number, end: number) {
+    this.#errorCount++;
     this.#fault(MARK_ERROR, start);
     this.#push(T.ERROR, start, end);
     this.pos = end;

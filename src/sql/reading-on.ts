@@ -6,7 +6,7 @@ import { walkQuery } from "./query.ts";
 import { addTable } from "./tables.ts";
 import * as T from "./token-kinds.ts";
 import { CLAUSE_OTHER, ROLE_NAME, ROLE_TABLE } from "./tokens.ts";
-import { MODE_EXPRESSION, MODE_NAMES, MODE_QUERY, MODE_TABLES, type Walker } from "./walker.ts";
+import { MODE_EXPRESSION, MODE_NAMES, MODE_QUERY, type Walker } from "./walker.ts";
 import { QUERY_STARTS } from "./word-sets.ts";
 
 /** A dotted name at the walk's position; the walk stands behind it then. */
@@ -106,13 +106,6 @@ export function walkSelect(w: Walker): void {
   w.isTableExpected = false;
   walkQuery(w);
   finishQuery(w);
-}
-
-/** Table references from the walk's position on, as in FROM. */
-export function walkTables(w: Walker): void {
-  w.mode = MODE_TABLES;
-  w.isTableExpected = true;
-  walkQuery(w);
 }
 
 /** Whether a query begins at the token, perhaps in parentheses. A run of parentheses is looked through once. */

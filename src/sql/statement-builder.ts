@@ -8,7 +8,6 @@ import type {
   Limit,
   ObjectReference,
   Predicate,
-  PredicateOperator,
   QueryBlock,
   Reach,
   StatementFacts,
@@ -27,7 +26,6 @@ export type ColumnDraft = Writable<ColumnReference>;
 export type FunctionDraft = Writable<FunctionCall>;
 export type PredicateDraft = Writable<Predicate>;
 export type LimitDraft = Writable<Limit>;
-export type { PredicateOperator };
 
 /** Longer table lists are indexed, so that many columns of many tables stay linear. */
 const TABLES_SEARCHED_MAX = 8;

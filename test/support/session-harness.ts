@@ -29,7 +29,7 @@ export interface HarnessOptions {
   readonly connectionsPerAddressMax?: number;
 }
 
-export function plaintextBackendTls(): BackendTls {
+function plaintextBackendTls(): BackendTls {
   return new BackendTls({ mode: "disable", serverName: "localhost", minVersion: "TLSv1.2" });
 }
 

@@ -7,7 +7,7 @@ import {
   LOCAL_INFILE_HEADER,
 } from "../../src/mysql/constants.ts";
 import { encodeEofPacket, encodeOkPacket, type SessionState } from "../../src/mysql/generic-response.ts";
-import { encodePacket, PacketReader } from "../../src/mysql/packet.ts";
+import { encodePacket } from "../../src/mysql/packet.ts";
 import { encodeStmtPrepareOk } from "../../src/mysql/prepared-statement.ts";
 import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
 import type { Judgement, StatementJudge, StatementRequest } from "../../src/session/statement-judge.ts";
@@ -133,15 +133,6 @@ export function statementCommand(command: number, statementId: number, rest: rea
 /** COM_STMT_EXECUTE without parameters. */
 export function executePayload(statementId: number, flags = 0): Uint8Array {
   return statementCommand(0x17, statementId, [flags, 1, 0, 0, 0]);
-}
-
-/** Splits wire bytes into the payloads of their packets. */
-export function payloadsOf(wire: Uint8Array): Uint8Array[] {
-  const reader = new PacketReader({ sender: "backend", payloadBytesMax: 2 ** 30 });
-  reader.push(wire);
-  const payloads: Uint8Array[] = [];
-  for (let packet = reader.next(); packet !== undefined; packet = reader.next()) payloads.push(packet.payload);
-  return payloads;
 }
 
 /** Blocks every text that contains the word, allows the rest. */
