@@ -154,7 +154,8 @@ function firstNumber(scan: ConditionScan, frame: Frame): number {
 
 /** Whether the call is all that a top-level SELECT, DO or SET asks for. */
 function isWholeSelect(scan: ConditionScan, name: number, at: number): boolean {
-  if (scan.depth > 0) return false;
+  const clause = scan.tokens.clauses[name] as number;
+  if (scan.depth > 0 || clause > CLAUSE_SELECT) return false;
   const before = scan.kindAt(name - 1);
   const after = scan.kindAt(at + 1);
   const isStart = before === K.SELECT || before === K.DO || before === T.EQUAL || before === T.ASSIGN;

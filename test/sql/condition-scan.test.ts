@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { contextFor } from "../../src/policy/tool-context.ts";
+import { analyze } from "../../src/sql/analyze.ts";
+import type { FindingName } from "../../src/sql/facts.ts";
+
+const encoder = new TextEncoder();
+
+function findingsIn(sql: string): readonly FindingName[] {
+  return analyze(encoder.encode(sql), contextFor({})).findings.map(({ what }) => what);
+}
+
+const FOUND: readonly [what: FindingName, sql: string][] = [
+  ["or-constant-comparison", "SELECT a FROM t WHERE a = 'x' OR 1=1"],
+  ["or-constant-comparison", "SELECT a FROM t WHERE a = 'x' || 'b' = 'b'"],
+  ["or-constant-comparison", "SELECT a FROM t WHERE a = 'x' OR 1=1 AND b = 2"],
+  ["or-constant-comparison", "SELECT a FROM t WHERE 1=1 OR a = 'x'"],
+  ["or-constant-comparison", "SELECT a FROM t WHERE a NOT IN (NULL, 1) OR (1 = 1)"],
+  ["or-constant", "SELECT a FROM t WHERE a = 'x' OR 1"],
+  ["or-constant", "UPDATE t SET a = 'x' OR 5 WHERE b = 2"],
+  ["or-self-comparison", "SELECT a FROM t WHERE a = 'x' OR b=b"],
+  ["or-self-comparison", "SELECT a FROM t WHERE a = 'x' OR b LIKE '%'"],
+  ["or-constant-predicate", "SELECT a FROM t WHERE a = 'x' OR 'b' LIKE 'b'"],
+  ["or-constant-predicate", "SELECT a FROM t WHERE a = 'x' OR 3 BETWEEN 1 AND 5"],
+  ["and-constant-comparison", "SELECT a FROM t WHERE a = 'x' AND 7=7"],
+  ["and-constant-comparison", "SELECT a FROM t WHERE a BETWEEN 1 AND 2 AND 7=7"],
+  ["and-constant-predicate", "SELECT a FROM t WHERE a = 'x' AND COS(1)"],
+  ["having-constant", "SELECT a FROM t HAVING 1=1"],
+  ["case-constant", "SELECT a FROM t WHERE a = CASE WHEN 1=1 THEN 2 ELSE 3 END"],
+  ["where-first-constant", "SELECT a FROM t WHERE 1=1 AND a = 2"],
+  ["where-first-constant", "SELECT a FROM t WHERE b = 1 AND (1=1 AND a = 2)"],
+  ["string-operator", "SELECT a FROM t WHERE a = ''*''"],
+  ["string-operator", "SELECT a FROM t WHERE a = 'x' = ''"],
+  ["adjacent-strings", "SELECT a FROM t WHERE a = 'x' 'y'"],
+  ["constant-arithmetic", "SELECT a FROM t WHERE a = 4*5"],
+  ["constant-comparison", "SELECT a FROM t WHERE a = (3=4)*9"],
+  ["session-condition", "SELECT a FROM t WHERE a = 1 AND VERSION() LIKE '8%'"],
+  ["union-constants", "SELECT a FROM t WHERE a = 1 UNION SELECT 1"],
+  ["union-constants", "SELECT a FROM t WHERE a = 1 UNION (SELECT 1)"],
+  ["union-constants", "SELECT a FROM t WHERE a = 1 UNION VALUES ROW(1)"],
+  ["union-null-padding", "SELECT a, b FROM t WHERE a = 1 UNION ALL SELECT NULL, c FROM u"],
+  ["union-after-literal", "SELECT a FROM t WHERE a = 'x' UNION SELECT 1"],
+  ["concat-hex-markers", "SELECT a FROM t WHERE a = CONCAT(0x7171, b, 0x7171)"],
+  ["order-by-subquery", "SELECT a FROM t ORDER BY (SELECT 1)"],
+  ["order-by-constant", "SELECT a FROM t ORDER BY 1*3"],
+  ["sleep", "SELECT SLEEP(3)"],
+  ["sleep-nested", "SELECT a FROM t WHERE a = SLEEP(3)"],
+  ["benchmark", "SELECT BENCHMARK(9, MD5(1))"],
+  ["get-lock", "SELECT GET_LOCK('x', 1)"],
+  ["get-lock-nested", "SELECT a FROM t WHERE a = GET_LOCK('x', 1)"],
+  ["schema-cross-join", "SELECT a FROM t WHERE 1 = (SELECT COUNT(*) FROM u, v, w)"],
+  ["error-function", "SELECT a FROM t WHERE a = UPDATEXML(1, CONCAT(0x7e, (SELECT b FROM u)), 1)"],
+  ["error-function-plain", "SELECT EXTRACTVALUE(x, '/a') FROM t"],
+  ["floor-rand", "SELECT FLOOR(RAND(0)*2) FROM t"],
+  ["exp-overflow", "SELECT a FROM t WHERE a = EXP(~(SELECT 1))"],
+  ["blind-substring", "SELECT a FROM t WHERE a = ASCII(SUBSTR((SELECT b FROM u), 1, 1))"],
+  ["regexp-subquery", "SELECT a FROM t WHERE a RLIKE (SELECT b FROM u)"],
+  ["and-subquery", "SELECT a FROM t WHERE a = 1 AND (SELECT b FROM u)"],
+  ["comparison-subquery", "SELECT a FROM t WHERE 3 = (SELECT b FROM u)"],
+  ["subquery-without-table", "SELECT a FROM t WHERE a = (SELECT 5)"],
+  ["char-call", "SELECT a FROM t WHERE a = CHAR(97, 98, 99)"],
+  ["odbc-escape", "SELECT {x 1}"],
+  ["like-leading-wildcard", "SELECT a FROM t WHERE a LIKE '%x'"],
+  ["order-by-rand", "SELECT a FROM t ORDER BY RAND()"],
+];
+
+for (const [what, sql] of FOUND) {
+  test(`scanConditions() finds ${what} in: ${sql}`, () => {
+    const found = findingsIn(sql);
+    assert.ok(found.includes(what), found.join(", "));
+  });
+}
+
+const ABOUT_ROWS = new Set<FindingName>([
+  "where-first-constant",
+  "order-by-number",
+  "like-leading-wildcard",
+  "select-unbounded",
+  "select-wildcard",
+]);
+
+/** What applications write. */
+const QUIET: readonly string[] = [
+  "SELECT a FROM t WHERE a = 1 OR b = 2",
+  "SELECT a FROM t WHERE a = ? OR ? = b",
+  "SELECT a FROM t WHERE 1=1 AND a = 2 AND b IN (1, 2, 3)",
+  "SELECT a FROM t WHERE a IN (NULL) AND (1 != 1)",
+  "SELECT a FROM t WHERE (a NOT IN (NULL) OR (1 = 1))",
+  "SELECT a FROM t WHERE d > NOW() - INTERVAL 7 DAY AND d < DATE '2026-01-01' + INTERVAL '1' MONTH",
+  "SELECT a FROM t WHERE MATCH(a) AGAINST('x' IN BOOLEAN MODE) AND b = 1",
+  "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.t = t.id) AND b = 1",
+  "SELECT a FROM t WHERE (SELECT COUNT(*) FROM u WHERE u.t = t.id) > 3",
+  "SELECT a FROM t WHERE a = UPPER('x') AND b = MD5('y') AND c = CONCAT('a', 'b')",
+  "SELECT a FROM t WHERE a = 'x' COLLATE utf8mb4_bin AND b = _utf8mb4'y'",
+  "SELECT a FROM t WHERE a LIKE 'x%' ESCAPE '!' AND b REGEXP 'y'",
+  "SELECT CASE a WHEN 1 THEN 'x' ELSE 'y' END, IF(a > 1, 2, 3) FROM t WHERE b = 1",
+  "SELECT a, 'x' AS b, NULL AS c FROM t WHERE a = 1 UNION ALL SELECT a, b, c FROM u WHERE c = 2",
+  "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT i FROM n WHERE i > 2",
+  "SELECT 1 AS a UNION ALL SELECT 2",
+  "UPDATE t SET n = n - '1', d = NOW(), f = (a > 3) WHERE id = 4",
+  "INSERT INTO t (a, b) VALUES (1, 'x'), (2, 'y') ON DUPLICATE KEY UPDATE b = VALUES(b)",
+  "SELECT a FROM t JOIN u ON u.t = t.id AND u.x = 1 GROUP BY a HAVING COUNT(*) > 1 ORDER BY a DESC, 2 LIMIT 3, 4",
+  "CREATE TABLE t (a INT DEFAULT 5, b CHAR(3)) ENGINE=InnoDB COMMENT='x' AUTO_INCREMENT=5",
+];
+
+for (const sql of QUIET) {
+  test(`scanConditions() finds nothing odd in: ${sql}`, () => {
+    assert.deepEqual(
+      findingsIn(sql).filter((what) => !ABOUT_ROWS.has(what)),
+      [],
+    );
+  });
+}
+
+test("scanConditions() takes any order of words without an exception and without leaving values behind", () => {
+  const word = fc.constantFrom(
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "t",
+    "a",
+    "=",
+    "OR",
+    "AND",
+    "NOT",
+    "(",
+    ")",
+    ",",
+    "1",
+    "'x'",
+    "CASE",
+    "WHEN",
+    "END",
+    "UNION",
+    "BETWEEN",
+    "IN",
+    "LIKE",
+    "*",
+    "-",
+    "@a",
+    "@@b",
+    "IF(",
+    "CONCAT(",
+    "ORDER BY",
+    "INTERVAL",
+    "VALUES",
+    ";",
+  );
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 60 }), (words) => {
+      findingsIn(words.join(" "));
+      assert.ok(findingsIn("SELECT a FROM t WHERE a = 'x' OR 1=1").includes("or-constant-comparison"));
+    }),
+    { numRuns: 300 },
+  );
+});
