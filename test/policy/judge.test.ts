@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Judge } from "../../src/policy/judge.ts";
 import type { Subject } from "../../src/policy/policy.ts";
 import { contextFor } from "../../src/policy/tool-context.ts";
+import { GUARDED_POLICY, readBypassCases } from "./bypass-cases.ts";
 import { NOON, policyFrom, SUBJECT } from "./policy-fixture.ts";
 
 function judgeWith(policy: string, cacheBytesMax = 1 << 20) {
@@ -79,4 +80,26 @@ test("Judge does not remember a verdict that depends on a tenant's value", () =>
   const { run } = judgeWith("tenants: [{ tables: [invoice], column: tenant_id, value: 7 }]");
   for (const _ of [0, 1, 2]) assert.equal(run("SELECT id FROM invoice WHERE tenant_id = 7").decision.action, "allow");
   assert.equal(run("SELECT id FROM invoice WHERE tenant_id = 8").decision.action, "block");
+});
+
+test("Judge remembers no verdict that judging anew would not give", () => {
+  for (const policy of ["", GUARDED_POLICY]) {
+    const cached = judgeWith(policy);
+    const fresh = judgeWith(policy, 0);
+    let hits = 0;
+    for (const _ of [0, 1, 2]) {
+      for (const { sql } of readBypassCases()) {
+        const answer = cached.judge.judge(sql, contextFor({}), SUBJECT);
+        if (!answer.isFromCache) continue;
+        hits++;
+        const anew = fresh.judge.judge(sql, contextFor({}), SUBJECT).decision;
+        assert.equal(answer.decision.action, anew.action);
+        assert.deepEqual(
+          answer.decision.rules.map(({ id, points }) => [id, points]),
+          anew.rules.map(({ id, points }) => [id, points]),
+        );
+      }
+    }
+    assert.ok(hits > 100, `${hits} answers came from the cache`);
+  }
 });
