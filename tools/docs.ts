@@ -9,6 +9,7 @@ import { renderDoctorPage } from "../src/doctor/doctor-page.ts";
 import { renderRulesMarkdown } from "../src/policy/rules-doc.ts";
 import { renderAuditJsonSchema, renderAuditPage } from "./audit-documents.ts";
 import { renderJsonSchema } from "./json-schema.ts";
+import { renderMetricsPage } from "./metrics-page.ts";
 import { renderProtocolCoverage } from "./protocol-coverage.ts";
 
 interface GeneratedDocument {
@@ -25,6 +26,7 @@ const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/audit.md", render: renderAuditPage },
   { path: "docs/audit-event.schema.json", render: renderAuditJsonSchema },
   { path: "docs/doctor.md", render: renderDoctorPage },
+  { path: "docs/metrics.md", render: renderMetricsPage },
   { path: "docs/protocol-coverage.md", render: renderProtocolCoverage },
 ];
 

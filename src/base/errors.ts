@@ -79,6 +79,11 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/** Each close reason once: the closed list as values. */
+export const CLOSE_REASONS: readonly CloseReason[] = [
+  ...new Set(Object.values(ERROR_CODES).map(({ closeReason }) => closeReason)),
+];
+
 interface ErrorDetail {
   /** What the client may read: no host names, no secrets. Defaults to `message` for errors the client caused. */
   readonly clientMessage?: string;

@@ -16,7 +16,8 @@ import { parsePolicy } from "../policy/policy-file.ts";
 import { lintPolicy } from "../policy/policy-lint.ts";
 import { AllowAllJudge } from "../server/allow-all-judge.ts";
 import { listenerOptions, tokenManager } from "../server/listener-setup.ts";
-import { connectionsAllowedByDescriptors } from "../server/proxy-server.ts";
+import { newProxyMetrics } from "../server/metric-labels.ts";
+import { connectionsAllowedByDescriptors } from "../server/open-files.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
 import { newDataGuardCounts } from "../session/data-guard.ts";
 import type { SessionServices } from "../session/session-services.ts";
@@ -156,6 +157,7 @@ function servicesOf(listener: ListenerConfig, config: Config): SessionServices {
     tokens: tokenManager(listener, config.token, new MintSlots(1, WAITING_MINTS_MAX), silentLogger, () => undefined),
     audit: { run: "doctor", isKept: false, append: () => undefined, hashText: () => "" },
     logger: silentLogger,
+    metrics: newProxyMetrics(),
     judge: new AllowAllJudge(),
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),

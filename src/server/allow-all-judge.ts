@@ -15,6 +15,8 @@ export class AllowAllJudge implements StatementJudge {
       score: undefined,
       level: undefined,
       rules: [],
+      ruleId: undefined,
+      notUnderstood: undefined,
       policyVersion: undefined,
       text: Buffer.from(request.sql).toString("utf8"),
       textForm: "raw",

@@ -3,10 +3,11 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
 import { toQuerycopError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import type { Metrics } from "../base/metrics.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import type { ListenTarget } from "../net/transport.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
-import { newDataGuardCounts } from "../session/data-guard.ts";
+import { type DataGuardCounts, newDataGuardCounts } from "../session/data-guard.ts";
 import { PolicyJudge } from "../session/policy-judge.ts";
 import type { AuditTrail, SessionServices } from "../session/session-services.ts";
 import { MintSlots } from "../token/mint-slots.ts";
@@ -14,7 +15,10 @@ import type { TokenManager } from "../token/token-manager.ts";
 import { openAudit } from "./audit-setup.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
 import { LivePolicy } from "./live-policy.ts";
-import { connectionsAllowedByDescriptors, ProxyServer } from "./proxy-server.ts";
+import { newProxyMetrics } from "./metric-labels.ts";
+import { connectionsAllowedByDescriptors } from "./open-files.ts";
+import { connectMetrics } from "./process-metrics.ts";
+import { ProxyServer } from "./proxy-server.ts";
 import { SessionRegistry } from "./session-registry.ts";
 
 export interface ServeOptions {
@@ -37,7 +41,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
   record({ type: "start", version: options.version.version, pid: process.pid });
   let process_: ProxyProcess;
   try {
-    process_ = new ProxyProcess(config, logger, audit.trail);
+    process_ = new ProxyProcess(config, options, audit);
   } catch (thrown) {
     logger.error("cannot start", { error: thrown instanceof Error ? thrown.message : String(thrown) });
     await audit.log?.close();
@@ -78,11 +82,13 @@ class ProxyProcess {
   readonly #judge: PolicyJudge;
   readonly #servers: ProxyServer[] = [];
   readonly #tokens: TokenManager[] = [];
+  readonly #dataGuardCounts: DataGuardCounts[] = [];
+  readonly #metrics: Metrics;
   /** One cap on token commands for the whole process, however many listeners there are. */
   readonly #mintSlots: MintSlots;
   #nextOwnId = OWN_CONNECTION_ID_FIRST;
 
-  constructor(config: Config, logger: Logger, audit: AuditTrail) {
+  constructor(config: Config, { logger, version }: ServeOptions, { trail: audit, log }: ReturnType<typeof openAudit>) {
     this.#config = config;
     this.#logger = logger;
     this.#mintSlots = new MintSlots(config.token.childrenMax, WAITING_MINTS_MAX);
@@ -106,6 +112,16 @@ class ProxyProcess {
     this.#registry = new SessionRegistry({
       connectionsMax: Math.min(config.maxConnections, descriptorsAllow),
       connectionsPerAddressMax: config.connectionsPerAddressMax || Number.MAX_SAFE_INTEGER,
+    });
+    this.#metrics = newProxyMetrics({ ...version, listeners: config.listeners, adminRoutes: [] });
+    connectMetrics(this.#metrics, {
+      config,
+      version,
+      registry: this.#registry,
+      judge: this.#policy.judge,
+      tokens: this.#tokens,
+      dataGuardCounts: this.#dataGuardCounts,
+      audit: log,
     });
   }
 
@@ -144,6 +160,8 @@ class ProxyProcess {
   #servicesFor(listener: ListenerConfig, logger: Logger): SessionServices {
     const record = recorder(this.#audit);
     const tokens = tokenManager(listener, this.#config.token, this.#mintSlots, logger, (report) => {
+      this.#metrics.tokenMintDuration.observe(report.durationUs / 1e6);
+      if (report.failure !== undefined) this.#metrics.tokenMintFailures.of(report.failure).value++;
       record({
         type: "token-mint",
         host: report.target.host,
@@ -158,14 +176,17 @@ class ProxyProcess {
       });
     });
     if (tokens !== undefined) this.#tokens.push(tokens);
+    const dataGuardCounts = newDataGuardCounts();
+    this.#dataGuardCounts.push(dataGuardCounts);
     return {
       options: listenerOptions(listener),
+      metrics: this.#metrics,
       tokens,
       audit: this.#audit,
       logger,
       judge: this.#judge,
       backendProfile: new BackendProfile(),
-      dataGuardCounts: newDataGuardCounts(),
+      dataGuardCounts,
       nextOwnConnectionId: () => this.#nextOwnConnectionId(),
       backendConnectionId: (id) => this.#registry.backendConnectionId(id),
     };

@@ -1,5 +1,5 @@
 /** One listener: accepts connections, applies the limits, and runs a session for each. */
-import { chmodSync, lstatSync, readFileSync, unlinkSync } from "node:fs";
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { ERROR_CODES } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { encodeErrPacket } from "../mysql/generic-response.ts";
@@ -8,7 +8,8 @@ import { network } from "../net/network.ts";
 import type { Listener, ListenTarget, Transport } from "../net/transport.ts";
 import { Session } from "../session/session.ts";
 import type { SessionServices } from "../session/session-services.ts";
-import type { SessionRegistry } from "./session-registry.ts";
+import { DESCRIPTORS_FOR_SESSIONS } from "./open-files.ts";
+import type { Refusal, SessionRegistry } from "./session-registry.ts";
 
 /** How long a client that was turned away may take to read why. */
 const TURN_AWAY_MS = 1_000;
@@ -47,13 +48,14 @@ export class ProxyServer {
 
   #accept(transport: Transport): void {
     const address = transport.remoteAddress ?? "unix";
-    const refusal = this.#isClosing
-      ? "querycop is shutting down"
+    const refusal: Refusal | undefined = this.#isClosing
+      ? { limit: "shutdown", text: "querycop is shutting down" }
       : (this.#registry.refusalFor(address) ?? this.#descriptorRefusal());
     if (refusal !== undefined) {
       this.#turnAway(transport, address, refusal);
       return;
     }
+    this.#services.metrics.clientConnectionsTotal.value++;
     const session = new Session(this.#registry.nextSessionId(), transport, this.#services);
     this.#registry.add(session);
     session.run().then(
@@ -67,17 +69,19 @@ export class ProxyServer {
   }
 
   /** Attempts to reach a backend that does not answer hold descriptors for minutes, which no session can have. */
-  #descriptorRefusal(): string | undefined {
+  #descriptorRefusal(): Refusal | undefined {
     const held = network.abandonedConnects;
     if (held === 0 || this.#registry.size * 2 + held < DESCRIPTORS_FOR_SESSIONS) return undefined;
-    return `${held} attempts to reach the backend wait for an answer, see the limit on open files`;
+    const text = `${held} attempts to reach the backend wait for an answer, see the limit on open files`;
+    return { limit: "descriptors", text };
   }
 
   /** As a full server does: an error in place of the greeting, without SQLSTATE, then FIN. */
-  #turnAway(transport: Transport, address: string, refusal: string): void {
-    this.#logger.warn("connection refused", { client: address, error: refusal });
+  #turnAway(transport: Transport, address: string, { limit, text }: Refusal): void {
+    this.#logger.warn("connection refused", { client: address, error: text });
+    this.#services.metrics.connectionsRefused.of(limit).value++;
     const { errorNumber } = ERROR_CODES.QC_TOO_MANY_CONNECTIONS;
-    const err = encodeErrPacket({ errorNumber, message: `querycop: too many connections: ${refusal}` });
+    const err = encodeErrPacket({ errorNumber, message: `querycop: too many connections: ${text}` });
     let isOver = false;
     const leave = (): void => {
       if (isOver) return;
@@ -99,27 +103,4 @@ export class ProxyServer {
 function removeStaleSocket(path: string): void {
   const existing = lstatSync(path, { throwIfNoEntry: false });
   if (existing?.isSocket() === true) unlinkSync(path);
-}
-
-/**
- * The limit on open files less what comes and goes besides sessions: attempts to connect, connections being left or turned
- * away, token commands, files. Past the limit Bun would spin on accept without serving anybody.
- */
-const DESCRIPTORS_FOR_SESSIONS = descriptorsForSessions();
-
-function descriptorsForSessions(): number {
-  try {
-    const line = readFileSync("/proc/self/limits", "latin1")
-      .split("\n")
-      .find((text) => text.startsWith("Max open files"));
-    const soft = Number(line?.split(" ").filter((word) => word !== "")[3]);
-    return Number.isFinite(soft) ? soft - 64 - Math.floor(soft / 16) : Number.MAX_SAFE_INTEGER;
-  } catch {
-    return Number.MAX_SAFE_INTEGER;
-  }
-}
-
-/** How many sessions the limit on open files allows: each takes two descriptors. */
-export function connectionsAllowedByDescriptors(): number {
-  return Math.max(1, Math.floor(DESCRIPTORS_FOR_SESSIONS / 2));
 }

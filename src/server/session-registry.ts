@@ -6,10 +6,17 @@ export interface ConnectionLimits {
   readonly connectionsPerAddressMax: number;
 }
 
+/** Why a connection cannot be taken: the limit as a metric's label names it, and the words for the client. */
+export interface Refusal {
+  readonly limit: "connections" | "address" | "user" | "descriptors" | "shutdown";
+  readonly text: string;
+}
+
 export class SessionRegistry {
   readonly #sessions = new Map<number, Session>();
   readonly #perAddress = new Map<string, number>();
   readonly #limits: ConnectionLimits;
+  readonly #endedBytes = { toClient: 0, toBackend: 0 };
   #nextId = 1;
   #idleListener: (() => void) | undefined;
 
@@ -21,20 +28,34 @@ export class SessionRegistry {
     return this.#sessions.size;
   }
 
+  get connectionsMax(): number {
+    return this.#limits.connectionsMax;
+  }
+
+  /** Bytes written to both sides by all sessions there ever were. */
+  relayedBytes(): { readonly toClient: number; readonly toBackend: number } {
+    let { toClient, toBackend } = this.#endedBytes;
+    for (const session of this.#sessions.values()) {
+      toClient += session.bytesToClient;
+      toBackend += session.bytesToBackend;
+    }
+    return { toClient, toBackend };
+  }
+
   nextSessionId(): number {
     return this.#nextId++;
   }
 
   /** Why a connection from this address cannot be taken now, or undefined. */
-  refusalFor(address: string): string | undefined {
-    if (this.#sessions.size >= this.#limits.connectionsMax) {
-      return `${this.#limits.connectionsMax} connections are open, see GATEKEEPER_MAX_CONNECTIONS`;
+  refusalFor(address: string): Refusal | undefined {
+    const { connectionsMax, connectionsPerAddressMax } = this.#limits;
+    if (this.#sessions.size >= connectionsMax) {
+      return { limit: "connections", text: `${connectionsMax} connections are open, see GATEKEEPER_MAX_CONNECTIONS` };
     }
     const fromAddress = this.#perAddress.get(address) ?? 0;
-    if (fromAddress >= this.#limits.connectionsPerAddressMax) {
-      return `${fromAddress} connections from this address are open, see GATEKEEPER_CONNECTIONS_PER_ADDRESS`;
-    }
-    return undefined;
+    if (fromAddress < connectionsPerAddressMax) return undefined;
+    const text = `${fromAddress} connections from this address are open, see GATEKEEPER_CONNECTIONS_PER_ADDRESS`;
+    return { limit: "address", text };
   }
 
   add(session: Session): void {
@@ -44,6 +65,8 @@ export class SessionRegistry {
 
   remove(session: Session): void {
     if (!this.#sessions.delete(session.id)) return;
+    this.#endedBytes.toClient += session.bytesToClient;
+    this.#endedBytes.toBackend += session.bytesToBackend;
     const left = (this.#perAddress.get(session.clientAddress) ?? 1) - 1;
     if (left > 0) this.#perAddress.set(session.clientAddress, left);
     else this.#perAddress.delete(session.clientAddress);

@@ -156,6 +156,10 @@ export class BackendGate {
     return this.#leg.bytesRead;
   }
 
+  get bytesWritten(): number {
+    return this.#leg.bytesWritten;
+  }
+
   end(): void {
     this.#leg.end();
   }

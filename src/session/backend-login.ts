@@ -1,4 +1,5 @@
 /** querycop as a client: dials the backend, upgrades the leg to TLS and logs a user in. */
+import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
 import {
   type Capabilities,
@@ -23,6 +24,7 @@ import { type AuthenticationContext, authenticate, BackendRefusal } from "./auth
 import { BackendGate } from "./backend-gate.ts";
 import type { ClientPeer } from "./client-peer.ts";
 import type { ClientLogin } from "./connection-phase.ts";
+import type { BackendOptions } from "./listener-options.ts";
 import { type LoginTokens, tokensFor, withNul } from "./login-tokens.ts";
 import { decodingFrom } from "./malformed.ts";
 import { translatePasswordReply } from "./password-exchange.ts";
@@ -61,7 +63,19 @@ export interface LoginResult {
 
 /** Connects and reads the greeting. A backend that answers with an error instead (1040, 1129) is a BackendRefusal. */
 export async function openBackend(services: SessionServices, signal: AbortSignal): Promise<BackendConnection> {
-  const { backend } = services.options;
+  const beganMs = SYSTEM_CLOCK.monotonicMs();
+  try {
+    const connection = await greetedBackend(services.options.backend, signal);
+    services.metrics.backendConnectDuration.observe((SYSTEM_CLOCK.monotonicMs() - beganMs) / 1000);
+    return connection;
+  } catch (thrown) {
+    // A client that left in the meantime says nothing about the backend.
+    if (!signal.aborted) services.metrics.backendConnectFailures.value++;
+    throw thrown;
+  }
+}
+
+async function greetedBackend(backend: BackendOptions, signal: AbortSignal): Promise<BackendConnection> {
   const socket = await dialBackend({
     host: backend.host,
     port: backend.port,

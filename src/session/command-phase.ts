@@ -58,6 +58,7 @@ function runCommand(context: CommandContext, packet: Packet): Promise<unknown> |
   }
   context.state.ordinal++;
   const row = COMMANDS[packet.payload[0] ?? 0];
+  context.services.metrics.commands.of(row?.name ?? "unknown").value++;
   if (row === undefined || packet.payload.length === 0 || row.disposition === "refuse") {
     refuseCommand(context, packet.payload[0] ?? 0, row);
     return undefined;

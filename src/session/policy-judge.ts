@@ -40,6 +40,8 @@ export class PolicyJudge implements StatementJudge {
       score: decision.score,
       level: decision.level,
       rules: decision.rules.map((hit) => hit.id),
+      ruleId: decision.ruleId,
+      notUnderstood: judged.analysis?.notUnderstood?.reason,
       policyVersion: decision.policyVersion,
       text: summary.digest,
       textForm: "digest",

@@ -2,6 +2,7 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
+import type { Metrics } from "../base/metrics.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import type { BackendProfile } from "./backend-profile.ts";
 import type { DataGuardCounts } from "./data-guard.ts";
@@ -23,6 +24,7 @@ export interface SessionServices {
   readonly tokens: TokenManager | undefined;
   readonly audit: AuditTrail;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   readonly judge: StatementJudge;
   readonly backendProfile: BackendProfile;
   readonly dataGuardCounts: DataGuardCounts;

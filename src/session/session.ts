@@ -70,6 +70,14 @@ export class Session {
     return this.#commands?.isIdle === true && !this.#commands.state.isInTransaction;
   }
 
+  get bytesToClient(): number {
+    return this.#client.leg.bytesWritten;
+  }
+
+  get bytesToBackend(): number {
+    return this.#commands?.backend.bytesWritten ?? 0;
+  }
+
   get isIdle(): boolean {
     return this.#commands?.isIdle === true;
   }
@@ -128,6 +136,8 @@ export class Session {
       record: (event) => this.#services.audit.append(event),
     });
     this.#commands = context;
+    const method = this.#services.metrics.handshakeDuration.of(established.authPluginName);
+    method.observe(this.#ageUs() / 1e6);
     established.backend.onDead(() => context.backendDied());
     established.backend.onUnasked(() => context.backendSpokeUnasked());
     await context.record({
@@ -168,6 +178,7 @@ export class Session {
     const told = failure !== undefined && !this.#client.leg.isDead ? this.#tellClient(failure) : undefined;
     this.#commands?.close();
     this.#log(failure, reason);
+    this.#services.metrics.sessionsClosed.of(reason).value++;
     if (wasLogin && failure !== undefined) {
       this.#record({
         type: "refuse",

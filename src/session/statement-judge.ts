@@ -37,6 +37,10 @@ export interface Judgement {
   readonly score: number | undefined;
   readonly level: string | undefined;
   readonly rules: readonly string[];
+  /** The rule that decided, when the action is not allow. */
+  readonly ruleId: string | undefined;
+  /** Why the text is not understood, where it was analysed for this very judgement and is not. */
+  readonly notUnderstood: string | undefined;
   readonly policyVersion: string | undefined;
   readonly text: string;
   readonly textForm: "digest" | "redacted" | "raw" | "none";

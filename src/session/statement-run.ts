@@ -34,19 +34,25 @@ function judgeAndRun(context: CommandContext, packet: Packet, run: StatementRun)
     sendErr(context, new QuerycopError("QC_CLIENT_TOO_MANY_STATEMENTS", text));
     return undefined;
   }
+  const { metrics } = context.services;
+  const beganMs = context.clock.monotonicMs();
   const judgement = context.services.judge.judge({
     command: run.command,
     sql: run.sql,
     state: context.state,
     session: context.subject,
   });
+  const judgedMs = context.clock.monotonicMs();
+  metrics.proxyOverhead.of("judge").observe((judgedMs - beganMs) / 1000);
+  metrics.decisions.of(judgement.action, judgement.ruleId ?? "none").value++;
+  if (judgement.notUnderstood !== undefined) metrics.notUnderstood.of(judgement.notUnderstood).value++;
   if (judgement.action === "block" || judgement.action === "require-approval") {
     return refuseStatement(context, run, judgement);
   }
   const overLimit = context.dataGuard.refusal();
   if (overLimit !== undefined) return refuseOverLimit(context, run, judgement, overLimit);
   const permit: Permit = { kind: "decision", decisionId: judgement.decisionId, action: judgement.action };
-  const recorded = recordIntent(context, run, judgement);
+  const recorded = timedIntent(context, run, judgement);
   if (recorded === true) return sendAndRelay(context, packet, run, judgement, permit);
   if (recorded === false) return undefined;
   return recorded.then((isRecorded) =>
@@ -73,12 +79,19 @@ async function sendAndRelay(
     if (end.outcome === "local-infile") end = await relayFiles(context, tracker, judgement, end);
     context.isInsideResponse = false;
     afterStatement(context, run, judgement, end);
+    countResponse(context, tracker, beganMs);
     const recorded = recordOutcome(context, tracker, end, beganMs);
     if (recorded !== undefined) await recorded;
   } catch (thrown) {
     await recordOutcome(context, tracker, undefined, beganMs, thrown);
     throw thrown;
   }
+}
+
+function countResponse(context: CommandContext, tracker: ResponseTracker, beganMs: number): void {
+  const { metrics } = context.services;
+  metrics.responseRows.value += tracker.rows;
+  metrics.responseDuration.observe((context.clock.monotonicMs() - beganMs) / 1000);
 }
 
 /** Sends a command that carries no statement and relays what comes back. */
@@ -214,6 +227,18 @@ function refuseUnrecorded(context: CommandContext, thrown: unknown): false {
   const text = "querycop: the audit log cannot record this statement, so it was not sent; see querycop doctor";
   sendErr(context, new QuerycopError("QC_AUDIT_FAILED", thrown.message, { clientMessage: text, cause: thrown }));
   return false;
+}
+
+function timedIntent(context: CommandContext, run: StatementRun, judgement: Judgement): boolean | Promise<boolean> {
+  const beganMs = context.clock.monotonicMs();
+  const observe = (): void => {
+    const stage = context.services.metrics.proxyOverhead.of("record");
+    stage.observe((context.clock.monotonicMs() - beganMs) / 1000);
+  };
+  const recorded = recordIntent(context, run, judgement);
+  if (recorded instanceof Promise) void recorded.then(observe, observe);
+  else observe();
+  return recorded;
 }
 
 function isFailureOf(failure: unknown, origin: ErrorOrigin): boolean {

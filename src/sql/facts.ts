@@ -75,14 +75,18 @@ export interface Reading {
   readonly tokenCount: number;
 }
 
+/** Why a text is not understood. A closed list, also of a metric's label. */
+export const NOT_UNDERSTOOD_REASONS = [
+  "unknown-statement",
+  "unfinished",
+  "unexpected-token",
+  "unbalanced-parentheses",
+  "lexical-error",
+  "budget-exceeded",
+] as const;
+
 export interface NotUnderstood extends ByteRange {
-  readonly reason:
-    | "unknown-statement"
-    | "unfinished"
-    | "unexpected-token"
-    | "unbalanced-parentheses"
-    | "lexical-error"
-    | "budget-exceeded";
+  readonly reason: (typeof NOT_UNDERSTOOD_REASONS)[number];
 }
 
 export interface CommentFacts {

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { Logger } from "../../src/base/log.ts";
 import type { ListenTarget } from "../../src/net/transport.ts";
-import { connectionsAllowedByDescriptors, ProxyServer } from "../../src/server/proxy-server.ts";
+import { newProxyMetrics } from "../../src/server/metric-labels.ts";
+import { connectionsAllowedByDescriptors } from "../../src/server/open-files.ts";
+import { ProxyServer } from "../../src/server/proxy-server.ts";
 import { SessionRegistry } from "../../src/server/session-registry.ts";
 import type { SessionServices } from "../../src/session/session-services.ts";
 import { eventually } from "../support/eventually.ts";
@@ -19,7 +21,10 @@ function fullServer(): { server: ProxyServer; log: string[] } {
   const add = (event: string): void => void log.push(event);
   const logger = { debug: add, info: add, warn: add, error: add } as unknown as Logger;
   const registry = new SessionRegistry({ connectionsMax: 0, connectionsPerAddressMax: 1 });
-  return { server: new ProxyServer({ logger } as SessionServices, registry), log };
+  return {
+    server: new ProxyServer({ logger, metrics: newProxyMetrics() } as unknown as SessionServices, registry),
+    log,
+  };
 }
 
 /** Everything a server says until its FIN. */

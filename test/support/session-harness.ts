@@ -3,6 +3,7 @@ import type { AuditEvent } from "../../src/audit/audit-event.ts";
 import type { Logger } from "../../src/base/log.ts";
 import { BackendTls } from "../../src/net/tls.ts";
 import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
+import { newProxyMetrics } from "../../src/server/metric-labels.ts";
 import { ProxyServer } from "../../src/server/proxy-server.ts";
 import { SessionRegistry } from "../../src/server/session-registry.ts";
 import { BackendProfile } from "../../src/session/backend-profile.ts";
@@ -56,6 +57,7 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     tokens: undefined,
     audit,
     logger: memoryLogger(log),
+    metrics: newProxyMetrics(),
     judge: new AllowAllJudge(),
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),
