@@ -20,7 +20,7 @@ const COMPLETE_SERIES_MAX = 32;
 /** The sets of label values that base does not know, by the name the table gives them. */
 export type LabelSets = Readonly<Record<string, readonly string[]>>;
 
-export class Histogram {
+class Histogram {
   readonly #bounds: readonly number[];
   readonly #counts: Float64Array;
   #sum = 0;
@@ -58,7 +58,7 @@ export class Histogram {
 }
 
 /** The series of one metric, one for each combination of label values. */
-export class Family<S> {
+class Family<S> {
   readonly #labelNames: readonly string[];
   readonly #sets: readonly ReadonlySet<string>[];
   readonly #make: () => S;
