@@ -1,7 +1,8 @@
 /**
  * Queries per second through querycop beside no proxy, HAProxy in TCP mode and MySQL Router, in one run.
  *
- *   bun bench/proxy.ts [--rounds 5] [--seconds 5] [--threads 8,16] [--tls] [--workload oltp_point_select]
+ *   bun bench/proxy.ts [--rounds 5] [--seconds 5] [--threads 8,16] [--tls] [--audit [--durability durable]]
+ *                      [--workload oltp_point_select]
  *
  * Targets are measured in turn, in another order each round; quoted is the median over the rounds of the ratio to the
  * direct connection of the same round. Absolute figures say more about the machine than about the programs.
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     server: { type: "string", default: "mariadb" },
     tls: { type: "boolean", default: false },
     audit: { type: "boolean", default: false },
+    durability: { type: "string", default: "kernel" },
     policy: { type: "string", default: "" },
   },
 });
@@ -117,13 +119,13 @@ async function router(backendPort: number): Promise<Target> {
   return untilOpen(values.tls ? "mysql router (TLS terminated)" : "mysql router", port);
 }
 
-async function querycop(backendPort: number): Promise<Target> {
+async function querycop(backendPort: number, isAudited: boolean): Promise<Target> {
   const proxy = await startQuerycop({
     GATEKEEPER_BACKEND_HOST: "127.0.0.1",
     GATEKEEPER_BACKEND_PORT: String(backendPort),
     GATEKEEPER_LOG_LEVEL: "info",
     GATEKEEPER_BACKEND_TLS_MODE: values.tls ? "verify-ca" : "disable",
-    ...(values.audit ? {} : { GATEKEEPER_AUDIT_FILE: undefined }),
+    ...(isAudited ? { GATEKEEPER_AUDIT_DURABILITY: values.durability } : { GATEKEEPER_AUDIT_FILE: undefined }),
     ...(values.policy === "" ? {} : { GATEKEEPER_POLICY_FILE: values.policy }),
     ...(values.tls
       ? {
@@ -135,7 +137,8 @@ async function querycop(backendPort: number): Promise<Target> {
       : {}),
   });
   stops.push(() => proxy.stop());
-  return { name: values.tls ? "querycop (TLS terminated, both legs)" : "querycop", port: proxy.port };
+  const name = isAudited ? `querycop, audit ${values.durability}` : "querycop";
+  return { name: values.tls ? `${name} (TLS terminated, both legs)` : name, port: proxy.port };
 }
 
 async function sysbench(port: number, threads: number, seconds: number, command: string): Promise<number> {
@@ -183,7 +186,8 @@ symlinkSync(certificates.leaves.client.keyFile, join(folder, "client-key.pem"));
 try {
   await sysbench(server.port, 1, 1, "prepare");
   const direct: Target = { name: "direct", port: server.port };
-  const others = [await haproxy(server.port), await querycop(server.port)];
+  const others = [await haproxy(server.port), await querycop(server.port, false)];
+  if (values.audit) others.push(await querycop(server.port, true));
   try {
     const candidate = await router(server.port);
     await sysbench(candidate.port, 1, 1, "run");
@@ -213,6 +217,9 @@ try {
     const ours = [...ratios].find(([name]) => name.startsWith("querycop"))?.[1] ?? [];
     const perRound = ours.map((ratio, index) => ratio / (reference[index] ?? Number.NaN));
     console.log(`  querycop ÷ haproxy, median of rounds: ${median(perRound).toFixed(2)}`);
+    const audited = [...ratios].find(([name]) => name.startsWith("querycop, audit"))?.[1] ?? [];
+    const withAudit = audited.map((ratio, index) => ratio / (ours[index] ?? Number.NaN));
+    if (values.audit) console.log(`  with audit ÷ without, median of rounds: ${median(withAudit).toFixed(3)}`);
   }
 } finally {
   for (const stop of stops.reverse()) await stop();

@@ -25,12 +25,15 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
   });
 }
 
+const stopped = new AbortController();
+
 const io: CommandIo = {
   stdout: (text) => process.stdout.write(text),
   stderr: createStreamWriter(process.stderr),
   readStdin,
   ...(process.stdin.isTTY ? {} : { stdinChunks: () => process.stdin as AsyncIterable<Uint8Array> }),
   stdoutDrained: () => new Promise((resolve) => process.stdout.write("", () => resolve())),
+  stopped: stopped.signal,
   isStderrTerminal: process.stderr.isTTY === true,
   isStdoutTerminal: process.stdout.isTTY === true,
   env: process.env,
@@ -42,7 +45,7 @@ const io: CommandIo = {
 };
 
 // `querycop config | head` closes our standard output early; that is no reason to fail.
-process.stdout.on("error", () => undefined);
+process.stdout.on("error", () => stopped.abort());
 process.stderr.on("error", () => undefined);
 
 const exitCode = await runCommandLine(process.argv.slice(2), io);

@@ -61,6 +61,22 @@ function renderCell(value: unknown): string {
   return /[",\r\n']/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }
 
+const NOT_DETAILS = new Set(["seq", "time", "type", "session", "prev", "hash"]);
+
+/** One line for people: time, type, who, and the rest as key=value. */
+export function renderText(record: ReadRecord): string {
+  const who = ["user", "clientAddress"].map((field) => valueAt(record, `session.${field}`)).filter(Boolean);
+  const details = Object.entries(record)
+    .filter(([key]) => !NOT_DETAILS.has(key))
+    .map(([key, value]) => `${key}=${typeof value === "string" && isPlainWord(value) ? value : JSON.stringify(value)}`);
+  const parts = [record["time"], String(record["type"]).padEnd(17), who.join("@"), ...details];
+  return `${escapeNonAscii(parts.filter((part) => part !== "").join(" "))}\n`;
+}
+
+function isPlainWord(text: string): boolean {
+  return /^[\w.:/-]+$/.test(text);
+}
+
 /** Direction marks and line separators could change what a reader of the export sees. */
 function escapeNonAscii(json: string): string {
   return json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);

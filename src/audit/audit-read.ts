@@ -1,8 +1,7 @@
 /** Finds records in an audit log: the last ones, all that match, and new ones as they come. Checks no hashes on the way. */
-import type { FileHandle } from "node:fs/promises";
-import { stat } from "node:fs/promises";
+import { AuditFollower } from "./audit-follower.ts";
 import { pause } from "./pause.ts";
-import { listAuditFiles, openForReading, readLines, readLinesBackwards } from "./segment-reader.ts";
+import { listAuditFiles, readLines, readLinesBackwards } from "./segment-reader.ts";
 
 /** A record as parsed JSON. */
 export type ReadRecord = Readonly<Record<string, unknown>>;
@@ -56,103 +55,38 @@ async function* readFile(path: string, filter: AuditFilter): AsyncGenerator<Read
 
 const FOLLOW_MS = 200;
 
-/** Matching records written from now on, over rotations, until `signal` aborts. */
+/**
+ * Matching records written from now on, over rotations, until `signal` aborts. `last` of those that are there already
+ * come first.
+ */
 export async function* followAudit(
   activePath: string,
   filter: AuditFilter,
   signal: AbortSignal,
+  last = 0,
 ): AsyncGenerator<ReadRecord> {
-  let follower: Follower | undefined = await Follower.open(activePath, "end");
+  const follower = new AuditFollower(activePath, "end");
   try {
+    // Opened before the last ones are looked up, so that none falls between; what comes up in both is given once.
+    let lines = (await follower.read())?.lines ?? [];
+    const shown = new Set<unknown>();
+    for (const record of last > 0 ? await tailAudit(activePath, last, filter) : []) {
+      shown.add(record["hash"]);
+      yield record;
+    }
     while (!signal.aborted) {
-      if (follower !== undefined) {
-        for (const line of await follower.readNew()) {
-          const record = parseRecord(line);
-          if (record !== undefined && isMatch(record, filter)) yield record;
-        }
+      for (const line of lines) {
+        const record = parseRecord(line);
+        if (signal.aborted) return;
+        if (record !== undefined && isMatch(record, filter) && !shown.has(record["hash"])) yield record;
       }
-      if (follower === undefined || (await follower.isLeft())) {
-        const next = await Follower.openAfter(activePath, follower);
-        if (next !== undefined) {
-          await follower?.close();
-          follower = next;
-          continue;
-        }
-      }
+      lines = (await follower.read())?.lines ?? [];
+      if (lines.length > 0) continue;
+      shown.clear();
       await pause(FOLLOW_MS, signal);
     }
   } finally {
-    await follower?.close();
-  }
-}
-
-/** One file that is being written. */
-class Follower {
-  readonly #file: FileHandle;
-  readonly #activePath: string;
-  readonly inode: number;
-  #position: number;
-  #rest = "";
-
-  private constructor(file: FileHandle, activePath: string, inode: number, position: number) {
-    this.#file = file;
-    this.#activePath = activePath;
-    this.inode = inode;
-    this.#position = position;
-  }
-
-  static async open(path: string, from: "start" | "end", activePath = path): Promise<Follower | undefined> {
-    let file: FileHandle;
-    try {
-      file = await openForReading(path);
-    } catch (error) {
-      if ((error as { code?: unknown }).code === "ENOENT") return undefined;
-      throw error;
-    }
-    const { ino, size } = await file.stat();
-    return new Follower(file, activePath, ino, from === "end" ? size : 0);
-  }
-
-  /** The file that comes after `before`: a finished segment, if several were begun since, or the active one. */
-  static async openAfter(activePath: string, before: Follower | undefined): Promise<Follower | undefined> {
-    const paths = await listAuditFiles(activePath);
-    let next = paths.at(-1);
-    if (before !== undefined) {
-      for (let i = paths.length - 1; i > 0; i--) {
-        const { ino } = await stat(paths[i - 1] ?? "");
-        if (ino === before.inode) next = paths[i];
-      }
-    }
-    return next === undefined ? undefined : Follower.open(next, "start", activePath);
-  }
-
-  async readNew(): Promise<string[]> {
-    const buffer = new Uint8Array(1 << 16);
-    let text = this.#rest;
-    for (;;) {
-      const { bytesRead } = await this.#file.read(buffer, 0, buffer.length, this.#position);
-      if (bytesRead === 0) break;
-      this.#position += bytesRead;
-      text += new TextDecoder("latin1").decode(buffer.subarray(0, bytesRead));
-      if (text.length >= 1 << 21) break;
-    }
-    const lines = text.split("\n");
-    this.#rest = lines.pop() ?? "";
-    return lines;
-  }
-
-  /** Whether another file has the active path, and everything in this one was read. */
-  async isLeft(): Promise<boolean> {
-    try {
-      if ((await stat(this.#activePath)).ino === this.inode) return false;
-    } catch {
-      return false;
-    }
-    return (await this.#file.stat()).size <= this.#position;
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
+    await follower.close();
   }
 }
 

@@ -11,6 +11,8 @@ export type CheckedArguments = { readonly args: string[] } | { readonly problem:
 interface Options {
   readonly strings: ReadonlySet<string>;
   readonly booleans: ReadonlySet<string>;
+  /** One letter → the name of the option it stands for. */
+  readonly letters: ReadonlyMap<string, string>;
   /** How many words without a name the command takes at most. */
   readonly wordCountMax: number;
 }
@@ -23,6 +25,11 @@ function optionsOf(definition: ArgsDef): Options {
   return {
     strings: new Set(names("string")),
     booleans: new Set(names("boolean")),
+    letters: new Map(
+      Object.entries(definition).flatMap(([name, argument]) =>
+        "alias" in argument && typeof argument.alias === "string" ? [[`-${argument.alias}`, name] as const] : [],
+      ),
+    ),
     wordCountMax: names("positional").length,
   };
 }
@@ -65,7 +72,9 @@ export function checkArguments(args: readonly string[], definition: ArgsDef): Ch
   const checked = new Map<string, string>();
   const words: string[] = [];
   for (let index = 0; index < args.length; index += 1) {
-    const argument = args[index] ?? "";
+    const given = args[index] ?? "";
+    const letter = options.letters.get(given);
+    const argument = letter === undefined ? given : `--${letter}`;
     if (isWord(argument) && words.length < options.wordCountMax) {
       words.push(argument);
       continue;

@@ -14,6 +14,8 @@ export interface CommandIo {
   readonly stdinChunks?: () => AsyncIterable<Uint8Array>;
   /** Resolves when standard output can take more. */
   readonly stdoutDrained?: () => Promise<void>;
+  /** Aborts when nobody reads standard output any more. */
+  readonly stopped?: AbortSignal;
   readonly isStderrTerminal: boolean;
   readonly isStdoutTerminal?: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;

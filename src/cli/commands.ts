@@ -3,6 +3,7 @@ import { type ArgsDef, type CommandDef, defineCommand, runCommand } from "citty"
 import { createLogger } from "../base/log.ts";
 import { closestWord, quote } from "../config/values.ts";
 import { checkArguments } from "./arguments.ts";
+import { auditArguments, auditHelp, runAudit } from "./audit-commands.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import { doctor, doctorArguments, doctorHelp } from "./doctor-command.ts";
 import { explainArguments, explainHelp, runExplain } from "./explain-command.ts";
@@ -87,6 +88,7 @@ const COMMANDS: readonly Command[] = [
   ),
   command(explainHelp, explainArguments, runExplain),
   command(policyHelp, policyArguments, runPolicy),
+  command(auditHelp, auditArguments, runAudit),
   command(
     {
       name: "hash-password",

@@ -156,6 +156,24 @@ test("followAudit() waits for a log that does not exist yet", { timeout: 30_000 
   });
 });
 
+test("followAudit() gives the last ones that are there first, and none of them twice", {
+  timeout: 30_000,
+}, async () => {
+  await withFolder(async (_folder, path) => {
+    const log = openLog(path, { segmentBytesMax: 2000 });
+    for (let i = 1; i <= 10; i++) log.append(intent(i));
+    const stop = new AbortController();
+    const seen: number[] = [];
+    for await (const record of followAudit(path, { types: ["statement-intent"] }, stop.signal, 3)) {
+      seen.push(Number(record["ordinal"]));
+      if (seen.length < 6) log.append(intent(10 + seen.length));
+      else stop.abort();
+    }
+    await log.close();
+    assert.deepEqual(seen, [8, 9, 10, 11, 12, 13]);
+  });
+});
+
 test("isMatch() needs every condition", () => {
   const record = {
     type: "statement-intent",

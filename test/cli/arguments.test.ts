@@ -7,6 +7,7 @@ const DEFINITION = {
   "listen-port": { type: "string" },
   "log-level": { type: "string" },
   json: { type: "boolean" },
+  follow: { type: "boolean", alias: "f" },
 } as const;
 
 function check(...args: string[]): readonly string[] | string {
@@ -20,6 +21,8 @@ test("checkArguments() brings options into one form", () => {
     "--json",
     "--log-level=warn",
   ]);
+  assert.deepEqual(check("-f"), ["--follow"]);
+  assert.equal(check("-f", "--follow"), "--follow is given more than once");
   assert.deepEqual(check("--listen-port=--json"), ["--listen-port=--json"]);
   assert.deepEqual(check(), []);
 });

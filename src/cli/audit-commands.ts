@@ -1,0 +1,235 @@
+/** `querycop audit verify|tail|export`: reading the audit log, and proving that it is whole. */
+import { lstatSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ArgsDef } from "citty";
+import { DEFAULT_COLUMNS, renderCsvHeader, renderCsvRow, renderNdjson, renderText } from "../audit/audit-export.ts";
+import { followAudit, type ReadRecord, readAudit, tailAudit } from "../audit/audit-read.ts";
+import { type AuditVerification, verifyAudit, verifyAuditFiles } from "../audit/audit-verify.ts";
+import { auditFilter, auditFilterArguments, countOf } from "./audit-filter.ts";
+import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
+import type { CommandHelp } from "./help.ts";
+import { required } from "./policy-source.ts";
+import { loadFromArguments, reportFindings } from "./settings-command.ts";
+
+export const auditHelp: CommandHelp = {
+  name: "audit",
+  summary: "Verify, follow and export the audit log",
+  example: "  querycop audit tail --follow --user app --type statement-blocked",
+  text: [
+    "  audit verify [FILE]   Check every hash, number and signature; the first broken record is named first",
+    "  audit tail [FILE]     Print the last records, and with --follow what comes after them",
+    "  audit export [FILE]   Print all matching records, oldest first, finished segments included",
+    "FILE is the active file; without it the one in the configuration. For verify it may be a folder of segments.",
+    "verify exits with 0 if the log is whole, 1 if it is not, 2 if it cannot be read.",
+  ].join("\n"),
+  options: [
+    ["--config FILE", "Configuration that names the log"],
+    ["--type A,B", "Only these event types"],
+    ["--user NAME", "Only this database user"],
+    ["--session ID", "Only this session"],
+    ["--client ADDRESS", "Only this client address, with or without port"],
+    ["--decision WORD", "Only statements so decided: allow, warn, block, require-approval"],
+    ["--outcome WORD", "Only records with this outcome, such as ok, error, unknown"],
+    ["--since TIME", "Not before: 2026-11-21, 2026-11-21T12:00:00Z, or how long ago: 90m, 2d"],
+    ["--until TIME", "Before this time, in the same forms"],
+    ["--limit N", "At most so many records; tail: default 20"],
+    ["--follow, -f", "tail: go on with new records, over rotations, until stopped"],
+    ["--format FORMAT", "export: ndjson (default) or csv"],
+    ["--columns A,B", "export as csv: these columns; a dot reaches into session, as in session.user"],
+    ["--checkpoints FILE", "verify: checkpoints kept elsewhere, each of which must be in the log"],
+    ["--trusted-keys A,B", "verify: key ids or public keys (base64); any other signer is a problem"],
+    ["--json", "Print JSON"],
+  ],
+  takesSettings: false,
+};
+
+export const auditArguments: ArgsDef = {
+  verb: { type: "positional", required: true },
+  file: { type: "positional", required: false },
+  config: { type: "string" },
+  ...auditFilterArguments,
+  follow: { type: "boolean", alias: "f" },
+  format: { type: "string" },
+  columns: { type: "string" },
+  checkpoints: { type: "string" },
+  "trusted-keys": { type: "string" },
+  json: { type: "boolean" },
+};
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+const VERBS: Readonly<Record<string, (path: string, args: Arguments, io: CommandIo) => Promise<number>>> = {
+  verify,
+  tail,
+  export: exportRecords,
+};
+
+export async function runAudit(args: Arguments, io: CommandIo): Promise<number> {
+  const verbs = Object.keys(VERBS).join(", ");
+  const verb = VERBS[required(args["verb"], `one of ${verbs}`)];
+  if (verb === undefined) throw new UsageError(`expected one of ${verbs}, got ${JSON.stringify(args["verb"])}`);
+  const path = await auditPath(args, io);
+  return path === undefined ? EXIT_USAGE : verb(path, args, io);
+}
+
+/** The file given, else the configured one; undefined when the configuration's problems have been told. */
+async function auditPath(args: Arguments, io: CommandIo): Promise<string | undefined> {
+  const given = args["file"];
+  if (typeof given === "string") return given;
+  const loaded = await loadFromArguments({ config: args["config"] }, io);
+  if (!loaded.ok) {
+    reportFindings(loaded, io);
+    return undefined;
+  }
+  if (loaded.config.audit.file !== undefined) return loaded.config.audit.file;
+  throw new UsageError("no audit log is configured: name its file, or set audit.file (GATEKEEPER_AUDIT_FILE)");
+}
+
+/** Problems shown as text; --json has more. */
+const PROBLEMS_SHOWN = 20;
+
+async function verify(path: string, args: Arguments, io: CommandIo): Promise<number> {
+  const trustedKeys = listOf(args["trusted-keys"]);
+  const kept = args["checkpoints"];
+  const options = {
+    ...(trustedKeys === undefined ? {} : { trustedKeys }),
+    ...(typeof kept === "string" ? { checkpoints: readLinesOf(kept) } : {}),
+  };
+  const isFolder = lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const result = await readable(path, () =>
+    isFolder ? verifyAuditFiles(segmentsIn(path), options) : verifyAudit(path, options),
+  );
+  if (result.files === 0) throw new UsageError(`no audit log at ${path}`);
+  io.stdout(args["json"] === true ? `${JSON.stringify({ path, ...result }, null, 2)}\n` : renderVerdict(path, result));
+  return result.isWhole ? EXIT_OK : EXIT_FAILED;
+}
+
+function segmentsIn(folder: string): string[] {
+  const names = readdirSync(folder).filter((name) => name.includes(".ndjson") && !name.endsWith(".torn"));
+  return names
+    .map((name) => join(folder, name))
+    .filter((path) => lstatSync(path).isFile() && !/\.(?:key|reserve|cursor)$/.test(path));
+}
+
+function readLinesOf(path: string): string[] {
+  try {
+    return readFileSync(path, "latin1")
+      .split("\n")
+      .filter((line) => line !== "");
+  } catch (error) {
+    throw new UsageError(`Cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`);
+  }
+}
+
+/** What is not there or may not be read is a wrong command line, not a broken log. */
+async function readable<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    throw new UsageError(`Cannot read ${path}: ${code}`);
+  }
+}
+
+function renderVerdict(path: string, result: AuditVerification): string {
+  const { intents, problems, problemCount } = result;
+  const lines = problems
+    .slice(0, PROBLEMS_SHOWN)
+    .map(({ file, line, kind, detail }) => `${file === "" ? path : file}:${line}: ${kind}: ${detail}`);
+  if (problemCount > lines.length) lines.push(`and ${problemCount - lines.length} more`);
+  lines.push(
+    problemCount === 0
+      ? `${path}: whole`
+      : `${path}: NOT whole, ${problemCount} ${problemCount === 1 ? "problem" : "problems"}`,
+    `  ${result.records} records in ${result.files} files and ${result.runs.length} runs, ${result.checkpoints} signed checkpoints`,
+    `  signed with ${result.keyIds.length === 0 ? "no key" : `key ${result.keyIds.join(", ")}`}`,
+    `  ${intents.intents} statements, ${intents.unknown} of them with unknown outcome`,
+  );
+  const { beginsWith } = result;
+  if (beginsWith !== undefined)
+    lines.push(`  begins at record ${beginsWith.seq} of run ${beginsWith.run}: older files are gone`);
+  for (const gap of result.gaps)
+    lines.push(`  gap before record ${gap.seq}: ${gap.reason}, ${gap.lost} events refused`);
+  const last = result.runs.at(-1);
+  if (last !== undefined) {
+    const end = last.isStopped ? "stopped in order" : "running, or ended by a crash";
+    lines.push(`  last run ${last.run}: ${end}, ${last.unsigned} records behind its last checkpoint`);
+  }
+  if (result.tornBytes > 0) lines.push(`  ${result.tornBytes} bytes of a record that is not complete at the end`);
+  return `${lines.join("\n")}\n`;
+}
+
+const TAIL_DEFAULT = 20;
+const TAIL_MAX = 100_000;
+
+async function tail(path: string, args: Arguments, io: CommandIo): Promise<number> {
+  const filter = auditFilter(args);
+  const limit = countOf(args["limit"], TAIL_MAX) ?? TAIL_DEFAULT;
+  const render = args["json"] === true ? renderNdjson : renderText;
+  const signal = io.stopped ?? new AbortController().signal;
+  const isFollowed = args["follow"] === true;
+  await readable(path, async () => {
+    const records = isFollowed ? followAudit(path, filter, signal, limit) : await tailAudit(path, limit, filter);
+    await printAll(records, render, io);
+  });
+  return EXIT_OK;
+}
+
+async function exportRecords(path: string, args: Arguments, io: CommandIo): Promise<number> {
+  const format = args["json"] === true ? "ndjson" : (args["format"] ?? "ndjson");
+  if (format !== "ndjson" && format !== "csv") {
+    throw new UsageError(`--format: expected ndjson or csv, got ${JSON.stringify(format)}`);
+  }
+  const columns = listOf(args["columns"]) ?? DEFAULT_COLUMNS;
+  if (format !== "csv" && args["columns"] !== undefined) throw new UsageError("--columns goes with --format csv");
+  const limit = countOf(args["limit"], Number.MAX_SAFE_INTEGER) ?? Number.POSITIVE_INFINITY;
+  const records = firstOf(readAudit(path, auditFilter(args)), limit);
+  if (format === "csv") io.stdout(renderCsvHeader(columns));
+  const render = format === "csv" ? (record: ReadRecord) => renderCsvRow(record, columns) : renderNdjson;
+  await readable(path, () => printAll(records, render, io));
+  return EXIT_OK;
+}
+
+async function* firstOf(records: AsyncIterable<ReadRecord>, limit: number): AsyncGenerator<ReadRecord> {
+  let count = 0;
+  for await (const record of records) {
+    yield record;
+    count += 1;
+    if (count >= limit) return;
+  }
+}
+
+const OUTPUT_CHARS = 1 << 16;
+
+/** In large pieces, and no faster than they are taken. A reader that has gone ends it. */
+async function printAll(
+  records: AsyncIterable<ReadRecord> | Iterable<ReadRecord>,
+  render: (record: ReadRecord) => string,
+  io: CommandIo,
+): Promise<void> {
+  let text = "";
+  let isFlushing = false;
+  const flush = (): void => {
+    isFlushing = false;
+    if (text !== "") io.stdout(text);
+    text = "";
+  };
+  for await (const record of records) {
+    if (io.stopped?.aborted === true) return;
+    text += render(record);
+    if (text.length >= OUTPUT_CHARS) {
+      flush();
+      await io.stdoutDrained?.();
+    } else if (!isFlushing) {
+      // What has come is shown even when nothing more follows for a while.
+      isFlushing = true;
+      setTimeout(flush, 20);
+    }
+  }
+  flush();
+}
+
+function listOf(value: unknown): readonly string[] | undefined {
+  return typeof value === "string" ? value.split(",").filter((item) => item !== "") : undefined;
+}
