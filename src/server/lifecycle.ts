@@ -19,7 +19,9 @@ import { newProxyMetrics } from "./metric-labels.ts";
 import { connectionsAllowedByDescriptors } from "./open-files.ts";
 import { connectMetrics } from "./process-metrics.ts";
 import { ProxyServer } from "./proxy-server.ts";
+import { ServiceManager } from "./service-manager.ts";
 import { SessionRegistry } from "./session-registry.ts";
+import { assignSockets, takeInheritedSockets } from "./socket-activation.ts";
 
 export interface ServeOptions {
   readonly logger: Logger;
@@ -58,6 +60,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
   const reason = await process_.untilStopped(config.drainTimeoutMs);
   record({ type: "stop", reason, openSessions: process_.openSessions });
   await audit.log?.close();
+  await process_.serviceManagerTold();
   logger.info("querycop stopped", { reason });
   return 0;
 }
@@ -73,10 +76,18 @@ function recorder(trail: AuditTrail): (event: AuditEvent) => void {
   };
 }
 
+function addressText(target: ListenTarget, port: number): string {
+  if (target.kind === "fd") return `handed over as descriptor ${target.fd}`;
+  return target.kind === "unix" ? target.path : `${target.host}:${port}`;
+}
+
 class ProxyProcess {
   readonly #config: Config;
   readonly #logger: Logger;
   readonly #audit: AuditTrail;
+  readonly #manager: ServiceManager;
+  /** Descriptors of sockets handed over, by listener. */
+  readonly #inherited: ReadonlyMap<string, readonly number[]>;
   readonly #registry: SessionRegistry;
   readonly #policy: LivePolicy;
   readonly #judge: PolicyJudge;
@@ -91,6 +102,10 @@ class ProxyProcess {
   constructor(config: Config, { logger, version }: ServeOptions, { trail: audit, log }: ReturnType<typeof openAudit>) {
     this.#config = config;
     this.#logger = logger;
+    // Before anything that might start a program: both take their variables out of the environment.
+    this.#manager = new ServiceManager(process.env, logger);
+    const listenerNames = config.listeners.map(({ name }) => name);
+    this.#inherited = assignSockets(takeInheritedSockets(process.env, process.pid), listenerNames);
     this.#mintSlots = new MintSlots(config.token.childrenMax, WAITING_MINTS_MAX);
     this.#audit = audit;
     const record = recorder(audit);
@@ -129,6 +144,14 @@ class ProxyProcess {
     return this.#registry.size;
   }
 
+  #tellReady(): void {
+    this.#manager.ready(`serving ${this.#config.listeners.map(({ name }) => name).join(", ")}`);
+  }
+
+  async serviceManagerTold(): Promise<void> {
+    await this.#manager.sent();
+  }
+
   async listen(): Promise<void> {
     for (const listener of this.#config.listeners) await this.#openListener(listener);
     this.#policy.watch();
@@ -139,14 +162,11 @@ class ProxyProcess {
     const services = this.#servicesFor(listener, logger);
     const server = new ProxyServer(services, this.#registry);
     this.#servers.push(server);
-    const target: ListenTarget =
-      listener.listen.socket === undefined
-        ? { kind: "tcp", host: listener.listen.host, port: listener.listen.port }
-        : { kind: "unix", path: listener.listen.socket };
-    const port = await server.listen(target);
+    const addresses: string[] = [];
+    for (const target of this.#targetsOf(listener)) addresses.push(addressText(target, await server.listen(target)));
     const { backend } = listener;
     logger.info("querycop listening", {
-      address: target.kind === "tcp" ? `${target.host}:${port}` : listener.listen.socket,
+      address: addresses.join(", "),
       backend: `${backend.host}:${backend.port}`,
       backendTls: backend.tlsMode,
       clientTls: listener.proxy.tlsMode,
@@ -155,6 +175,13 @@ class ProxyProcess {
       role: backend.role,
       pooler: backend.pooler,
     });
+  }
+
+  #targetsOf({ name, listen }: ListenerConfig): readonly ListenTarget[] {
+    const inherited = this.#inherited.get(name);
+    if (inherited !== undefined) return inherited.map((fd) => ({ kind: "fd", fd }));
+    if (listen.socket !== undefined) return [{ kind: "unix", path: listen.socket }];
+    return [{ kind: "tcp", host: listen.host, port: listen.port }];
   }
 
   #servicesFor(listener: ListenerConfig, logger: Logger): SessionServices {
@@ -220,6 +247,7 @@ class ProxyProcess {
         }
         reason = signal;
         this.#logger.info("draining", { signal, sessions: this.#registry.size, timeoutMs: drainTimeoutMs });
+        this.#manager.stopping(`draining ${this.#registry.size} sessions`);
         this.stopListening();
         this.#sweep(true);
         const deadline = setTimeout(endNow, drainTimeoutMs);
@@ -236,9 +264,14 @@ class ProxyProcess {
         );
       };
       for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => onSignal(name));
-      process.on("SIGHUP", () => this.#policy.reload("signal"));
+      process.on("SIGHUP", () => {
+        this.#manager.reloading();
+        this.#policy.reload("signal");
+        this.#tellReady();
+      });
       // A peer that closes its end of a pipe or socket is an error on that stream, not the end of the process.
       process.on("SIGPIPE", () => {});
+      this.#tellReady();
     });
   }
 

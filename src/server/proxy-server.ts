@@ -22,7 +22,7 @@ export class ProxyServer {
   readonly #services: SessionServices;
   readonly #registry: SessionRegistry;
   readonly #logger: Logger;
-  #listener: Listener | undefined;
+  readonly #listeners: Listener[] = [];
   #isClosing = false;
   #turnedAway = 0;
 
@@ -32,18 +32,22 @@ export class ProxyServer {
     this.#logger = services.logger;
   }
 
-  /** Resolves with the port in use (0 for a unix socket). Rejects with the system's error when the address is taken. */
+  /**
+   * Resolves with the port in use (0 for a unix socket). Rejects with the system's error when the address is taken. May be
+   * called again for a further address.
+   */
   async listen(target: ListenTarget): Promise<number> {
     if (target.kind === "unix") removeStaleSocket(target.path);
-    this.#listener = await network.listen(target, (transport) => this.#accept(transport));
+    const listener = await network.listen(target, (transport) => this.#accept(transport));
     if (target.kind === "unix") chmodSync(target.path, 0o660);
-    return this.#listener.port;
+    this.#listeners.push(listener);
+    return listener.port;
   }
 
   /** Stops accepting; running sessions go on. */
   close(): void {
     this.#isClosing = true;
-    this.#listener?.close();
+    for (const listener of this.#listeners) listener.close();
   }
 
   #accept(transport: Transport): void {

@@ -258,6 +258,8 @@ function debianRoot(folder: string): DebianRoot {
     join(folder, "usr/lib/mysql/private"),
     join(folder, "usr/lib/mysql-router"),
     join(folder, "usr/lib", triplet, "mysql-router"),
+    join(folder, "lib", triplet, "systemd"),
+    join(folder, "usr/lib", triplet, "systemd"),
   ];
   const loaders = [join(folder, "usr/lib", triplet, loader), join(folder, "lib", triplet, loader)];
   return {

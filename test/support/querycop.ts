@@ -66,7 +66,7 @@ let binary: Promise<string> | undefined;
  * Path of dist/querycop, built first when it is missing or older than what it is made from. QUERYCOP_TEST_BINARY names
  * another executable to test as it is, such as one for another libc.
  */
-function querycopBinary(): Promise<string> {
+export function querycopBinary(): Promise<string> {
   const given = process.env["QUERYCOP_TEST_BINARY"];
   if (given !== undefined) return Promise.resolve(given);
   binary ??= withLock(join(tmpdir(), "querycop-build.lock"), BUILD_TIMEOUT_MS, async () => {
@@ -77,7 +77,7 @@ function querycopBinary(): Promise<string> {
 }
 
 /** The parent's environment without anything that would configure querycop. */
-function cleanEnvironment(settings: Settings): Record<string, string | undefined> {
+export function cleanEnvironment(settings: Settings): Record<string, string | undefined> {
   const foreign = Object.keys(process.env).filter((name) => name.startsWith("GATEKEEPER_") || name === "ADMIN_API_KEY");
   return { ...Object.fromEntries(foreign.map((name) => [name, undefined])), ...settings };
 }
