@@ -4,6 +4,9 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { COMMAND_SHAPES } from "../src/cli/commands.ts";
+import { renderManPage } from "../src/cli/man-page.ts";
+import { renderServiceUnit, renderSocketUnit } from "../src/cli/service-command.ts";
 import { renderExample, renderReference } from "../src/config/reference.ts";
 import { renderDoctorPage } from "../src/doctor/doctor-page.ts";
 import { renderRulesMarkdown } from "../src/policy/rules-doc.ts";
@@ -27,6 +30,9 @@ const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/audit-event.schema.json", render: renderAuditJsonSchema },
   { path: "docs/doctor.md", render: renderDoctorPage },
   { path: "docs/metrics.md", render: renderMetricsPage },
+  { path: "docs/querycop.1", render: () => renderManPage(COMMAND_SHAPES) },
+  { path: "packaging/querycop.service", render: renderServiceUnit },
+  { path: "packaging/querycop.socket", render: renderSocketUnit },
   { path: "docs/protocol-coverage.md", render: renderProtocolCoverage },
 ];
 

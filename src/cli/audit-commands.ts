@@ -44,7 +44,7 @@ export const auditHelp: CommandHelp = {
 };
 
 export const auditArguments: ArgsDef = {
-  verb: { type: "positional", required: true },
+  verb: { type: "positional", required: true, valueHint: "verify|tail|export" },
   file: { type: "positional", required: false },
   config: { type: "string" },
   ...auditFilterArguments,

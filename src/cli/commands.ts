@@ -5,11 +5,15 @@ import { closestWord, quote } from "../config/values.ts";
 import { checkArguments } from "./arguments.ts";
 import { auditArguments, auditHelp, runAudit } from "./audit-commands.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
+import type { CommandShape } from "./command-shape.ts";
+import { completionArguments, completionHelp, printCompletion } from "./completion.ts";
 import { doctor, doctorArguments, doctorHelp } from "./doctor-command.ts";
 import { explainArguments, explainHelp, runExplain } from "./explain-command.ts";
 import { hashPassword } from "./hash-password.ts";
 import { type CommandHelp, renderCommandHelp, renderHelp } from "./help.ts";
+import { manHelp, printManPage } from "./man-page.ts";
 import { policyArguments, policyHelp, runPolicy } from "./policy-commands.ts";
+import { runService, serviceArguments, serviceHelp } from "./service-command.ts";
 import { loadFromArguments, reportFindings, settingArguments } from "./settings-command.ts";
 import { checkConfig, showConfig } from "./show-config.ts";
 import { wait } from "./wait.ts";
@@ -104,6 +108,9 @@ const COMMANDS: readonly Command[] = [
     { user: { type: "string" }, plugin: { type: "string" } },
     hashPassword,
   ),
+  command(serviceHelp, serviceArguments, runService),
+  command(completionHelp, completionArguments, (args, io) => printCompletion(args, io, COMMAND_SHAPES)),
+  command(manHelp, {}, (_args, io) => printManPage(io, COMMAND_SHAPES)),
   command(
     {
       name: "version",
@@ -117,6 +124,11 @@ const COMMANDS: readonly Command[] = [
     showVersion,
   ),
 ];
+
+export const COMMAND_SHAPES: readonly CommandShape[] = COMMANDS.map(({ help, definition }) => ({
+  help,
+  args: definition.args as ArgsDef,
+}));
 
 const HELP_WORDS = ["help", "--help", "-h"];
 const VERSION_WORDS = ["--version", "-V"];

@@ -34,7 +34,7 @@ export const policyHelp: CommandHelp = {
 };
 
 export const policyArguments: ArgsDef = {
-  verb: { type: "positional", required: true },
+  verb: { type: "positional", required: true, valueHint: "lint|test|replay|learn|import-digests" },
   file: { type: "positional", required: true },
   policy: { type: "string" },
   user: { type: "string" },
