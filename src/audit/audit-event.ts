@@ -44,6 +44,9 @@ const TEXT_FORMS = ["digest", "redacted", "raw", "none"] as const;
 /** The words of a policy decision, as everywhere in querycop. */
 const DECISION_ACTIONS = ["allow", "warn", "block", "require-approval"] as const;
 
+/** What the data guard did at a limit. */
+const GUARD_ACTIONS = ["warned", "exceeded", "cut-off", "terminated", "refused"] as const;
+
 /** What ended a hold. */
 const APPROVAL_VERDICTS = ["approved", "denied", "expired", "cancelled"] as const;
 
@@ -152,6 +155,29 @@ export const AUDIT_EVENTS = {
       action: oneOf(["sent", "refused"], "What querycop did"),
       bytes: may("integer", "Bytes sent on"),
       contentHash: may("text", "SHA-256 of the content, hexadecimal"),
+    },
+  },
+  "own-statement": {
+    doc: "querycop is about to put a statement of its own to the backend, on account of the session's statement",
+    fields: {
+      session: must("session", "The session it is for"),
+      ordinal: must("integer", "Number of the command in its session that called for it"),
+      purpose: must("text", "What for: kill-query, estimate, or the transaction around a guarded statement"),
+      text: must("text", "The statement; an EXPLAIN shows the client's statement as its digest"),
+    },
+  },
+  "data-guard": {
+    doc: "A limit of the data guard is near, was passed, or ended a response",
+    fields: {
+      session: must("session", "The session"),
+      ordinal: must("integer", "Number of the command in its session"),
+      command: may("text", "COM_STMT_FETCH, where rows of an open cursor were fetched"),
+      statementId: may("integer", "Id of the prepared statement whose cursor it is"),
+      statementOrdinal: may("integer", "Ordinal of the COM_STMT_EXECUTE that opened the cursor"),
+      action: oneOf(GUARD_ACTIONS, "warned: 80 % are used; exceeded: passed, and only told; else what was done"),
+      limit: must("text", "Which limit, by its key in the configuration"),
+      rows: may("integer", "Rows the client had got of a response that was cut off"),
+      bytes: may("integer", "Bytes the client had got of it"),
     },
   },
   disconnect: {

@@ -21,6 +21,7 @@ import { connectionsAllowedByDescriptors } from "../server/open-files.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
 import { newDataGuardCounts } from "../session/data-guard.ts";
 import type { SessionServices } from "../session/session-services.ts";
+import { UserWindows } from "../session/user-windows.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import { loadFromArguments, reportFindings } from "./settings-command.ts";
@@ -161,6 +162,7 @@ function servicesOf(listener: ListenerConfig, config: Config): SessionServices {
     judge: new AllowAllJudge(),
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),
+    userWindows: new UserWindows(),
     nextOwnConnectionId: () => 0,
     backendConnectionId: () => undefined,
   };

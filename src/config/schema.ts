@@ -435,6 +435,35 @@ export const listenerEntries = {
       "In units of 1,000,000 bytes, over a window that moves along; off switches the limit off. See data-guard.md.",
     reloadable: true,
   }),
+  responseRowsMax: settingWithDefault(integerKind({ min: 1, max: 1_000_000_000, off: true }), "off", {
+    key: "max_response_rows",
+    env: "GATEKEEPER_MAX_RESPONSE_ROWS",
+    title: "Most rows one statement may return",
+    description: "A larger response is cut off behind this many rows with an error. See data-guard.md.",
+    reloadable: true,
+  }),
+  userWindowBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "off", {
+    key: "max_user_window_mb",
+    env: "GATEKEEPER_MAX_USER_WINDOW_MB",
+    title: "Most data one user may get in 60 seconds",
+    description: "As GATEKEEPER_MAX_WINDOW_MB, but over all connections of the user.",
+    reloadable: true,
+  }),
+  userWindowRowsMax: settingWithDefault(integerKind({ min: 1, max: 1_000_000_000, off: true }), "off", {
+    key: "max_user_window_rows",
+    env: "GATEKEEPER_MAX_USER_WINDOW_ROWS",
+    title: "Most rows one user may get in 60 seconds",
+    description: "Over all connections of the user.",
+    reloadable: true,
+  }),
+  limitAction: settingWithDefault(choiceKind(["warn", "cut", "terminate"]), "cut", {
+    key: "data_guard_action",
+    env: "GATEKEEPER_DATA_GUARD_ACTION",
+    title: "What happens at a limit on data",
+    description:
+      "warn only logs and records it, to find limits that fit. cut ends the response with an error and leaves the connection usable. terminate ends the connection as well.",
+    reloadable: true,
+  }),
   localInfile: settingWithDefault(switchKind, "off", {
     key: "local_infile",
     env: "GATEKEEPER_LOCAL_INFILE",

@@ -94,6 +94,9 @@ export class ResponseTracker {
   rows = 0;
   bytes = 0;
   resultSets = 0;
+  /** No row behind this many is read: feed() stops in front of it and says so in `isRowTooMany`. */
+  rowsMax = Number.POSITIVE_INFINITY;
+  isRowTooMany = false;
 
   readonly #shape: ResponseShape;
   readonly #isEofDeprecated: boolean;
@@ -149,9 +152,9 @@ export class ResponseTracker {
     return this.#fragmentLeft + (this.#fragmentBytes === PACKET_PAYLOAD_MAX ? PACKET_HEADER_BYTES : 0);
   }
 
-  /** True inside the header of a packet: nothing is known of its length yet. */
+  /** True before the first payload byte of a packet that has begun: its length or its kind is not known yet. */
   get isInHeader(): boolean {
-    return this.#headerBytes > 0;
+    return this.#headerBytes > 0 || (this.#isInFragment && this.#isUndecided);
   }
 
   /** How many bytes of the chunk belong to this response: all of them unless it ends inside the chunk. */
@@ -159,9 +162,12 @@ export class ResponseTracker {
     const isBetweenPackets = !this.#isInFragment && this.#headerBytes === 0 && !this.#isContinuation;
     this.packetBoundary = isBetweenPackets ? 0 : undefined;
     let at = 0;
+    this.isRowTooMany = false;
     if (this.end === undefined) {
       try {
-        while (at < chunk.length && this.#summary.outcome === undefined) at = this.#walk(chunk, at);
+        while (at < chunk.length && this.#summary.outcome === undefined && !this.isRowTooMany) {
+          at = this.#walk(chunk, at);
+        }
       } catch (thrown) {
         throw thrown instanceof MalformedPacketError ? violation(thrown.message, thrown) : thrown;
       }
@@ -204,6 +210,12 @@ export class ResponseTracker {
     const payloadAt = at + PACKET_HEADER_BYTES;
     const end = payloadAt + length;
     if (length === 0 || length > KEPT_BYTES_MAX || end > chunk.length) return this.#readHeader(chunk, at);
+    // In front of a row for which there is no room nothing is taken, not even its sequence id.
+    if (this.#isFull()) {
+      this.#fragmentBytes = length;
+      this.isRowTooMany = !this.#mustRead(chunk[payloadAt] as number);
+      if (this.isRowTooMany) return at;
+    }
     this.#takeSequenceId(chunk[at + 3] as number);
     this.#fragmentBytes = length;
     const isRead = this.#mustRead(chunk[payloadAt] as number);
@@ -220,7 +232,11 @@ export class ResponseTracker {
   #skipWhole(chunk: Uint8Array, start: number): number {
     const isRows = this.#expected === ROWS;
     const limit = isRows ? this.#rowLimit : DEFINITION_LIMIT;
-    const countMax = this.#expected === DEFINITIONS ? this.#definitionsLeft : Number.POSITIVE_INFINITY;
+    const countMax = isRows
+      ? this.rowsMax - this.rows
+      : this.#expected === DEFINITIONS
+        ? this.#definitionsLeft
+        : Number.POSITIVE_INFINITY;
     const size = chunk.length;
     let sequenceId = this.#nextSequenceId;
     let count = 0;
@@ -270,8 +286,11 @@ export class ResponseTracker {
   /** Whatever a continuation begins with has no meaning: only the first byte of a whole packet is looked at. */
   #continueFragment(chunk: Uint8Array, start: number): number {
     if (this.#isUndecided) {
+      const isRead = this.#mustRead(chunk[start] as number);
+      this.isRowTooMany = !isRead && this.#isFull();
+      if (this.isRowTooMany) return start;
       this.#isUndecided = false;
-      if (this.#mustRead(chunk[start] as number)) {
+      if (isRead) {
         if (this.#fragmentBytes > KEPT_BYTES_MAX) {
           throw violation(`a packet of ${this.#fragmentBytes} bytes where at most ${KEPT_BYTES_MAX} are expected`);
         }
@@ -335,6 +354,10 @@ export class ResponseTracker {
     }
     if (first >= this.#rowLimit) throw violation(`a packet that begins with ${first} instead of a row`);
     return false;
+  }
+
+  #isFull(): boolean {
+    return this.#expected === ROWS && this.rows >= this.rowsMax;
   }
 
   #countPacket(): void {

@@ -4,6 +4,7 @@ import { sha256Hex } from "../sql/digest.ts";
 import type { Analysis, Reading } from "../sql/facts.ts";
 import { effectOf } from "./effects.ts";
 import { matchesAny } from "./glob.ts";
+import type { DataLimits } from "./limits.ts";
 import {
   type DecisionAction,
   mayMatchTable,
@@ -43,6 +44,8 @@ export interface Decision {
   /** How a block is told: a text that is not understood is a syntax error to the client. */
   readonly errorNumber: number;
   readonly sqlState: string;
+  /** What the profiles set instead of the listener's limits on data. */
+  readonly limits: Partial<DataLimits> | undefined;
   /** True when the verdict holds for every text with the same cache key, subject class and policy. */
   readonly isCacheable: boolean;
 }
@@ -95,6 +98,7 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
     understood: isUnderstood,
     errorNumber: isSyntax ? ER_PARSE_ERROR : ER_NOT_ALLOWED_COMMAND,
     sqlState: SQLSTATE_SYNTAX_OR_ACCESS,
+    limits: resolved.limits,
     isCacheable: isCacheable(analysis, resolved.settings),
   };
 }

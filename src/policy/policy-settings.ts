@@ -3,6 +3,7 @@
 import { STATEMENT_KINDS } from "../sql/facts.ts";
 import { compileAddressRange } from "./address.ts";
 import { compileGlob, type NameMatcher } from "./glob.ts";
+import { readLimits } from "./limits-settings.ts";
 import {
   compileColumnPattern,
   compileTablePattern,
@@ -44,6 +45,7 @@ const SETTING_READERS: Readonly<Record<string, SettingReader>> = {
   allow: readAllow,
   new_digest: (reader, value) => defined("newDigest", readNewDigest(reader, value)),
   exceptions: (reader, value) => ({ exceptions: readExceptions(reader, value) }),
+  limits: (reader, value) => ({ limits: readLimits(reader, value) }),
 };
 
 export const SETTING_KEYS: readonly string[] = Object.keys(SETTING_READERS);

@@ -2,6 +2,7 @@
 
 import type { AddressRange } from "./address.ts";
 import { compileGlob, matchesAny, type NameMatcher } from "./glob.ts";
+import type { DataLimits } from "./limits.ts";
 
 /** The product's public vocabulary, the same word in policy, audit, metrics and API. */
 export type DecisionAction = "allow" | "warn" | "require-approval" | "block";
@@ -138,6 +139,8 @@ export interface Settings {
   /** Answer to a digest that is not known, or the points it adds. */
   readonly newDigest: DecisionAction | number | undefined;
   readonly exceptions: readonly PolicyException[];
+  /** What is set here holds instead of the listener's limits on data. */
+  readonly limits: Partial<DataLimits>;
 }
 
 /** A part of the settings, as one profile writes it down. Lists are added, plain values replace. */
@@ -222,6 +225,7 @@ export const DEFAULT_SETTINGS: Settings = {
   knownDigests: new Set(),
   newDigest: undefined,
   exceptions: [],
+  limits: {},
 };
 
 /** The policy of a proxy without a policy file. */
@@ -243,6 +247,7 @@ export function applyFragment(settings: Settings, fragment: SettingsFragment): S
     merged[key] = mergeValue(merged[key], value);
   }
   merged["thresholds"] = { ...settings.thresholds, ...fragment.thresholds };
+  merged["limits"] = { ...settings.limits, ...fragment.limits };
   merged["isReadOnly"] = settings.isReadOnly || fragment.isReadOnly === true;
   return merged as unknown as Settings;
 }

@@ -1,5 +1,6 @@
 /** The settings that hold for one subject now, ready to use: profiles applied, overrides looked up once per rule. */
 
+import type { DataLimits } from "./limits.ts";
 import {
   applyFragment,
   type DecisionAction,
@@ -27,6 +28,8 @@ export interface ResolvedSettings {
   readonly profiles: readonly string[];
   readonly ruleStates: ReadonlyMap<string, RuleState>;
   readonly hasObservedRules: boolean;
+  /** Undefined where the listener's limits stand. */
+  readonly limits: Partial<DataLimits> | undefined;
 }
 
 /** SAFETY: these follow the profile alone; neither override, rule set nor exception reaches them. */
@@ -94,5 +97,11 @@ function compileSettings(settings: Settings, profiles: readonly string[]): Resol
       action: override?.action,
     });
   }
-  return { serial: nextSerial++, settings, profiles, ruleStates, hasObservedRules };
+  return { serial: nextSerial++, settings, profiles, ruleStates, hasObservedRules, limits: limitsOf(settings) };
+}
+
+/** In observe mode nothing is ever cut off. */
+function limitsOf({ mode, limits }: Settings): Partial<DataLimits> | undefined {
+  if (mode === "observe") return { ...limits, limitAction: "warn" };
+  return Object.keys(limits).length > 0 ? limits : undefined;
 }

@@ -10,6 +10,7 @@ import { BackendProfile } from "../session/backend-profile.ts";
 import { type DataGuardCounts, newDataGuardCounts } from "../session/data-guard.ts";
 import { PolicyJudge } from "../session/policy-judge.ts";
 import type { AuditTrail, SessionServices } from "../session/session-services.ts";
+import { UserWindows } from "../session/user-windows.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import { openAudit } from "./audit-setup.ts";
@@ -97,6 +98,7 @@ class ProxyProcess {
   readonly #metrics: Metrics;
   /** One cap on token commands for the whole process, however many listeners there are. */
   readonly #mintSlots: MintSlots;
+  readonly #userWindows = new UserWindows();
   #nextOwnId = OWN_CONNECTION_ID_FIRST;
 
   constructor(config: Config, { logger, version }: ServeOptions, { trail: audit, log }: ReturnType<typeof openAudit>) {
@@ -214,6 +216,7 @@ class ProxyProcess {
       judge: this.#judge,
       backendProfile: new BackendProfile(),
       dataGuardCounts,
+      userWindows: this.#userWindows,
       nextOwnConnectionId: () => this.#nextOwnConnectionId(),
       backendConnectionId: (id) => this.#registry.backendConnectionId(id),
     };

@@ -44,7 +44,11 @@ export function listenerOptions(config: ListenerConfig): ListenerOptions {
     allowsLocalInfile: config.localInfile,
     dataGuard: {
       responseBytesMax: config.responseBytesMax,
+      responseRowsMax: config.responseRowsMax,
       windowBytesMax: config.windowBytesMax,
+      userWindowBytesMax: config.userWindowBytesMax,
+      userWindowRowsMax: config.userWindowRowsMax,
+      limitAction: config.limitAction,
       discardTimeoutMs: DISCARD_TIMEOUT_MS,
       discardBytesMax: DISCARD_BYTES_MAX,
     },

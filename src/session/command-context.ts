@@ -10,6 +10,7 @@ import type { BackendGate } from "./backend-gate.ts";
 import type { ClientPeer } from "./client-peer.ts";
 import type { ClientLogin, EstablishedSession } from "./connection-phase.ts";
 import { DataGuard } from "./data-guard.ts";
+import { tellLimit } from "./data-guard-record.ts";
 import type { SessionServices } from "./session-services.ts";
 import { SessionState } from "./session-state.ts";
 import { dialectOf, fixedSubject } from "./sql-context.ts";
@@ -24,6 +25,12 @@ export interface CommandContextOptions {
   readonly signal: AbortSignal;
   readonly auditSession: () => AuditSession;
   readonly record: (event: AuditEvent) => void | Promise<void>;
+}
+
+/** A COM_STMT_FETCH is recorded with the command that opened its cursor. */
+export interface Fetching {
+  readonly statementId: number;
+  readonly executedAs: number | undefined;
 }
 
 export class CommandContext {
@@ -49,6 +56,8 @@ export class CommandContext {
   /** True from the first byte of a response to its last: nothing of ours may be written then. */
   isInsideResponse = false;
   lastActivityMs: number = SYSTEM_CLOCK.monotonicMs();
+  /** The cursor whose rows the command under way fetches. */
+  fetching: Fetching | undefined;
   /** Why the session ends where no error says so. */
   endReason: CloseReason | undefined;
 
@@ -56,10 +65,12 @@ export class CommandContext {
     const { established, services } = options;
     this.services = services;
     const clock = services.clock ?? SYSTEM_CLOCK;
-    this.dataGuard = new DataGuard(services.options.dataGuard, clock, (limit, bytes) => {
-      services.dataGuardCounts.warnings++;
-      const fields = { session: options.sessionLabel, user: this.state.user, client: options.clientAddress };
-      services.logger.warn("data guard", { ...fields, limit, bytes });
+    this.dataGuard = new DataGuard({
+      limits: services.options.dataGuard,
+      users: services.userWindows,
+      user: () => this.state.user,
+      clock,
+      notify: (notice) => tellLimit(this, notice),
     });
     this.client = options.client;
     this.backend = established.backend;

@@ -12,8 +12,10 @@ import { COMMANDS, type Command, type CommandRow, decodeCommand } from "../mysql
 import type { Packet } from "../mysql/packet.ts";
 import { changeUser } from "./change-user.ts";
 import type { CommandContext } from "./command-context.ts";
+import { tellRefusedFetch } from "./data-guard-record.ts";
 import { refuseCommand, sendErr } from "./local-answer.ts";
 import { drainBackend } from "./relay.ts";
+import type { PreparedStatement } from "./session-state.ts";
 import { forwardCommand, runStatement } from "./statement-run.ts";
 import { fieldListSql, initDbSql, PROCESS_INFO_SQL, processKillSql, retargetKill } from "./statement-text.ts";
 
@@ -108,10 +110,12 @@ function dispatch(context: CommandContext, packet: Packet, command: Command): Pr
     case "COM_STMT_SEND_LONG_DATA":
       return sendWithoutResponse(context, name, packet);
     case "COM_STMT_RESET":
-    case "COM_STMT_FETCH":
-      if (context.state.prepared.has(command.statementId)) return runCursor(context, packet, name);
+    case "COM_STMT_FETCH": {
+      const statement = context.state.prepared.get(command.statementId);
+      if (statement !== undefined) return runCursor(context, packet, name, statement);
       refuseStatementId(context, command.statementId);
       return undefined;
+    }
     case "COM_SET_OPTION":
       return setOption(context, packet, command.option);
     case "COM_QUIT":
@@ -157,12 +161,21 @@ function runCursor(
   context: CommandContext,
   packet: Packet,
   name: "COM_STMT_RESET" | "COM_STMT_FETCH",
+  statement: PreparedStatement,
 ): Promise<unknown> | undefined {
-  const overLimit = name === "COM_STMT_FETCH" ? context.dataGuard.refusal() : undefined;
-  if (overLimit === undefined) return forwardCommand(context, packet, name);
-  context.services.dataGuardCounts.statementsRefused++;
-  sendErr(context, overLimit);
-  return undefined;
+  if (name === "COM_STMT_RESET") return forwardCommand(context, packet, name);
+  const { statementId, executedAs } = statement;
+  context.fetching = { statementId, executedAs };
+  const overLimit = context.dataGuard.usedUp();
+  if (overLimit !== undefined) {
+    tellRefusedFetch(context, overLimit);
+    sendErr(context, context.dataGuard.errorFor(overLimit));
+    context.fetching = undefined;
+    return undefined;
+  }
+  return forwardCommand(context, packet, name).finally(() => {
+    context.fetching = undefined;
+  });
 }
 
 /** MYSQL_OPTION_MULTI_STATEMENTS_ON of enum_mysql_set_option. */

@@ -1,19 +1,20 @@
 /**
- * How much one response, and one connection in a rolling minute, may carry to a client.
+ * How much one response, one connection and one user in a rolling minute may get.
  *
- *   under 80 % ──► warned once ──► cut off: the response gets an ERR_Packet behind its last whole packet
- *                             └──► window used up: further statements are refused until it has moved on
+ *   under 80 % ──► told once ──► cut off: the response gets an ERR_Packet behind its last whole packet
+ *                           ├──► terminate: the same, and the connection ends
+ *                           ├──► warn: told once more, and goes on
+ *                           └──► window used up: further statements are refused until it has moved on
  */
 import type { Clock } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { PACKET_HEADER_BYTES, PACKET_PAYLOAD_MAX } from "../mysql/constants.ts";
 import type { ResponseTracker } from "../mysql/response.ts";
+import { type DataLimit, type DataLimits, LIMIT_KEYS, type LimitKey, MEGABYTE } from "../policy/limits.ts";
+import { RollingWindow } from "./rolling-window.ts";
+import type { UserWindow, UserWindows } from "./user-windows.ts";
 
-export interface DataGuardLimits {
-  /** Bytes of one response, packet headers included; 0 for no limit. */
-  readonly responseBytesMax: number;
-  /** Bytes one connection may get in 60 seconds; 0 for no limit. */
-  readonly windowBytesMax: number;
+export interface DataGuardLimits extends DataLimits {
   /** Milliseconds and bytes the rest of a response that was cut off may take before the connection is given up. */
   readonly discardTimeoutMs: number;
   readonly discardBytesMax: number;
@@ -32,15 +33,20 @@ export function newDataGuardCounts(): DataGuardCounts {
   return { warnings: 0, responsesCutOff: 0, statementsRefused: 0, connectionsEnded: 0, killFailures: 0 };
 }
 
-/** The configuration key of a limit, which is also how audit records name it. */
-export type DataLimit = "max_response_mb" | "max_window_mb";
-
 /** What the client had got of a response when it was cut off. */
 export interface CutOff {
   readonly limit: DataLimit;
   readonly rows: number;
   readonly resultSets: number;
   readonly bytes: number;
+}
+
+/** A limit that is near (`warned`), or passed where it is only told (`exceeded`). */
+export interface GuardNotice {
+  readonly action: "warned" | "exceeded";
+  readonly limit: DataLimit;
+  /** In the limit's own unit. */
+  readonly used: number;
 }
 
 /** What may be done with a chunk of a response. */
@@ -56,154 +62,210 @@ export interface Admission {
   readonly hasBoundary: boolean;
 }
 
+export interface DataGuardOptions {
+  readonly limits: DataGuardLimits;
+  readonly users: UserWindows;
+  readonly user: () => string;
+  readonly clock: Clock;
+  readonly notify: (notice: GuardNotice) => void;
+}
+
 const WARN_SHARE = 0.8;
-const BUCKET_MS = 1_000;
-const WINDOW_BUCKETS = 60;
 /** With less than this left no statement is begun: its OK_Packet might not fit, and it would have run in secret. */
 const WINDOW_RESERVE_BYTES = 16 * 1024;
 /** Farther away from the limit than the largest fragment and its header nothing needs to be held back. */
 const HOLD_BACK_BYTES = PACKET_PAYLOAD_MAX + 2 * PACKET_HEADER_BYTES;
-
-/** Bytes of the last 60 seconds, by the second: a byte counts for 60 to 61 seconds. */
-class ByteWindow {
-  readonly #buckets = new Float64Array(WINDOW_BUCKETS + 1);
-  #second = -1;
-  #bytes = 0;
-
-  bytesAt(nowMs: number): number {
-    const second = Math.floor(nowMs / BUCKET_MS);
-    if (second === this.#second) return this.#bytes;
-    const size = this.#buckets.length;
-    const from = Math.max(this.#second + 1, second - size + 1);
-    for (let passed = from; passed <= second; passed++) {
-      this.#bytes -= this.#buckets[passed % size] as number;
-      this.#buckets[passed % size] = 0;
-    }
-    this.#second = second;
-    return this.#bytes;
-  }
-
-  add(bytes: number, nowMs: number): void {
-    this.bytesAt(nowMs);
-    const at = this.#second % this.#buckets.length;
-    this.#buckets[at] = (this.#buckets[at] as number) + bytes;
-    this.#bytes += bytes;
-  }
-
-  /** Whole seconds until at most `bytes` are in the window. */
-  secondsUntil(bytes: number, nowMs: number): number {
-    let left = this.bytesAt(nowMs);
-    const size = this.#buckets.length;
-    for (let ahead = 1; ahead <= size; ahead++) {
-      left -= this.#buckets[(this.#second + ahead) % size] as number;
-      if (left <= bytes) return ahead;
-    }
-    return size;
-  }
-}
+const NO_LIMIT = Number.POSITIVE_INFINITY;
 
 export class DataGuard {
-  readonly limits: DataGuardLimits;
-  readonly #clock: Clock;
-  readonly #warn: (limit: DataLimit, bytes: number) => void;
-  readonly #window = new ByteWindow();
-  #isResponseWarned = false;
-  #isWindowWarned = false;
+  /** The limits in force: the listener's, and over them those of the profile that judged the last statement. */
+  limits: DataGuardLimits;
+  readonly #options: DataGuardOptions;
+  readonly #window = new RollingWindow();
+  /** How far each limit has been told: 0.8 or 1 of it. */
+  readonly #told = new Map<DataLimit, number>();
+  #override: Partial<DataLimits> | undefined;
   #responseBytes = 0;
+  #responseRows = 0;
+  #isHolding = false;
   /** Set when the response under way, or the one just over, was cut off. */
   cutOff: CutOff | undefined;
 
-  constructor(limits: DataGuardLimits, clock: Clock, warn: (limit: DataLimit, bytes: number) => void) {
-    this.limits = limits;
-    this.#clock = clock;
-    this.#warn = warn;
+  constructor(options: DataGuardOptions) {
+    this.#options = options;
+    this.limits = options.limits;
+  }
+
+  /** Puts a profile's limits over the listener's. */
+  apply(override: Partial<DataLimits> | undefined): void {
+    if (override === this.#override) return;
+    this.#override = override;
+    this.limits = { ...this.#options.limits, ...override };
   }
 
   beginResponse(): void {
     this.cutOff = undefined;
-    this.#isResponseWarned = false;
     this.#responseBytes = 0;
+    this.#responseRows = 0;
+    this.#isHolding = false;
+    this.#told.delete("max_response_mb");
+    this.#told.delete("max_response_rows");
   }
 
-  /** The error a statement is refused with while the window is used up. */
+  /** The error a statement is refused with while a window is used up. */
   refusal(): QuerycopError | undefined {
-    const { windowBytesMax } = this.limits;
-    if (windowBytesMax === 0) return undefined;
-    const used = this.#window.bytesAt(this.#clock.monotonicMs());
-    return windowBytesMax - used < WINDOW_RESERVE_BYTES ? this.errorFor("max_window_mb") : undefined;
+    const limit = this.usedUp();
+    return limit === undefined ? undefined : this.errorFor(limit);
+  }
+
+  /** The window that leaves no room for another statement. */
+  usedUp(): DataLimit | undefined {
+    const { windowBytesMax, userWindowBytesMax, userWindowRowsMax, limitAction } = this.limits;
+    if (limitAction === "warn") return undefined;
+    const nowMs = this.#nowMs();
+    if (windowBytesMax > 0 && windowBytesMax - this.#window.amountAt(nowMs) < WINDOW_RESERVE_BYTES) {
+      return "max_window_mb";
+    }
+    const { bytes, rows } = this.#userWindow(nowMs);
+    if (userWindowBytesMax > 0 && userWindowBytesMax - bytes.amountAt(nowMs) < WINDOW_RESERVE_BYTES) {
+      return "max_user_window_mb";
+    }
+    return userWindowRowsMax > 0 && rows.amountAt(nowMs) >= userWindowRowsMax ? "max_user_window_rows" : undefined;
   }
 
   errorFor(limit: DataLimit): QuerycopError {
-    const { responseBytesMax, windowBytesMax } = this.limits;
-    if (limit === "max_response_mb") {
-      const text =
-        `response exceeds ${megabytes(responseBytesMax)} (GATEKEEPER_MAX_RESPONSE_MB): ` +
-        "select less or in parts with LIMIT, or have the limit raised";
-      return new QuerycopError("QC_DATA_GUARD", `querycop: data guard: ${text}`);
-    }
-    const seconds = this.#window.secondsUntil(windowBytesMax - WINDOW_RESERVE_BYTES, this.#clock.monotonicMs());
-    const text =
-      `connection exceeds ${megabytes(windowBytesMax)} in 60 s (GATEKEEPER_MAX_WINDOW_MB): ` +
-      `try again in ${seconds} s, select less, or have the limit raised`;
-    return new QuerycopError("QC_DATA_GUARD", `querycop: data guard: ${text}`);
+    const { name, unit } = LIMIT_KEYS.find((key) => key.limit === limit) as LimitKey;
+    const max = this.limits[name];
+    const amount = unit === MEGABYTE ? `${max / MEGABYTE} MB` : `${max} rows`;
+    const setting =
+      this.#override?.[name] === undefined ? `GATEKEEPER_${limit.toUpperCase()}` : `${limit} of the policy`;
+    const text = limit.startsWith("max_response")
+      ? `response exceeds ${amount} (${setting}): select less or in parts with LIMIT, or have the limit raised`
+      : `${limit === "max_window_mb" ? "connection" : "user"} exceeds ${amount} in 60 s (${setting}): ` +
+        `try again in ${this.#secondsLeft(limit, max)} s, select less, or have the limit raised`;
+    const end = this.limits.limitAction === "terminate" && this.cutOff !== undefined ? " (reconnect to continue)" : "";
+    return new QuerycopError("QC_DATA_GUARD", `querycop: data guard: ${text}${end}`);
   }
 
   /** Feeds the tracker as much of the chunk as the limits leave room for, and says what of it the client may have. */
   admit(tracker: ResponseTracker, chunk: Uint8Array): Admission {
-    const { left, limit } = this.#room(tracker.bytes);
+    if (this.limits.limitAction === "warn") return whole(tracker.feed(chunk));
+    const { left, limit, rowsMax, rowLimit } = this.#room(tracker);
+    tracker.rowsMax = rowsMax;
     const head = chunk.length > left ? chunk.subarray(0, left) : chunk;
     const fedBytes = tracker.feed(head);
     if (tracker.end !== undefined) return whole(fedBytes);
-    const isCut = head.length < chunk.length || tracker.packetBytesLeft > left - head.length;
-    const isHeldBack = !isCut && tracker.isInHeader && left - head.length < HOLD_BACK_BYTES;
-    if (!isCut && !isHeldBack) return whole(fedBytes);
+    const isRowTooMany = tracker.isRowTooMany;
+    const isCut = isRowTooMany || head.length < chunk.length || tracker.packetBytesLeft > left - head.length;
+    const isNear = left - head.length < HOLD_BACK_BYTES || tracker.rows >= rowsMax;
     const boundary = tracker.packetBoundary;
-    const cut = isCut ? limit : undefined;
-    return { fedBytes, forwardBytes: boundary ?? 0, isHeldBack, cut, hasBoundary: boundary !== undefined };
+    // What is held must begin where a packet begins, for that is where an error can be put.
+    this.#isHolding = !isCut && tracker.isInHeader && isNear && (boundary !== undefined || this.#isHolding);
+    if (!isCut && !this.#isHolding) return whole(fedBytes);
+    const cut = isRowTooMany ? rowLimit : isCut ? limit : undefined;
+    const hasBoundary = boundary !== undefined;
+    return { fedBytes, forwardBytes: boundary ?? 0, isHeldBack: this.#isHolding, cut, hasBoundary };
   }
 
-  /** Counts what goes to the client, and warns on the way to a limit. */
-  forwarded(bytes: number): void {
-    const { responseBytesMax, windowBytesMax } = this.limits;
+  /** Counts what goes to the client, and tells of limits on the way. `rows` are those of the response so far. */
+  forwarded(bytes: number, rows: number): void {
+    const { limits } = this;
+    const nowMs = this.#nowMs();
+    const newRows = rows - this.#responseRows;
     this.#responseBytes += bytes;
-    if (!this.#isResponseWarned && responseBytesMax > 0 && this.#responseBytes >= responseBytesMax * WARN_SHARE) {
-      this.#isResponseWarned = true;
-      this.#warn("max_response_mb", this.#responseBytes);
+    this.#responseRows = rows;
+    this.#tell("max_response_mb", this.#responseBytes, limits.responseBytesMax);
+    this.#tell("max_response_rows", rows, limits.responseRowsMax);
+    if (limits.windowBytesMax > 0) {
+      this.#window.add(bytes, nowMs);
+      this.#tell("max_window_mb", this.#window.amountAt(nowMs), limits.windowBytesMax);
     }
-    if (windowBytesMax === 0) return;
-    const nowMs = this.#clock.monotonicMs();
-    this.#window.add(bytes, nowMs);
-    const used = this.#window.bytesAt(nowMs);
-    const isNear = used >= windowBytesMax * WARN_SHARE;
-    if (isNear && !this.#isWindowWarned) this.#warn("max_window_mb", used);
-    this.#isWindowWarned = isNear;
+    if (limits.userWindowBytesMax === 0 && limits.userWindowRowsMax === 0) return;
+    const user = this.#userWindow(nowMs);
+    user.bytes.add(bytes, nowMs);
+    user.rows.add(newRows, nowMs);
+    this.#tell("max_user_window_mb", user.bytes.amountAt(nowMs), limits.userWindowBytesMax);
+    this.#tell("max_user_window_rows", user.rows.amountAt(nowMs), limits.userWindowRowsMax);
   }
 
-  /** Notes that the response ends here. What was refused of the window counts as used, so that it stays shut a while. */
+  /** Notes that the response ends here. What was refused of a window counts as used, so that it stays shut a while. */
   cut(limit: DataLimit, tracker: ResponseTracker): void {
     this.cutOff = { limit, rows: tracker.rows, resultSets: tracker.resultSets, bytes: this.#responseBytes };
-    if (limit !== "max_window_mb") return;
-    const nowMs = this.#clock.monotonicMs();
-    this.#window.add(Math.max(0, this.limits.windowBytesMax - this.#window.bytesAt(nowMs)), nowMs);
+    const window = this.#windowOf(limit);
+    if (window === undefined) return;
+    const nowMs = this.#nowMs();
+    const { name } = LIMIT_KEYS.find((key) => key.limit === limit) as LimitKey;
+    window.add(Math.max(0, this.limits[name] - window.amountAt(nowMs)), nowMs);
   }
 
-  #room(responseBytes: number): { readonly left: number; readonly limit: DataLimit } {
-    const { responseBytesMax, windowBytesMax } = this.limits;
-    const ofResponse = responseBytesMax === 0 ? Number.POSITIVE_INFINITY : responseBytesMax - responseBytes;
-    const held = responseBytes - this.#responseBytes;
-    const ofWindow =
-      windowBytesMax === 0
-        ? Number.POSITIVE_INFINITY
-        : windowBytesMax - this.#window.bytesAt(this.#clock.monotonicMs()) - held;
-    const limit = ofResponse <= ofWindow ? "max_response_mb" : "max_window_mb";
-    return { left: Math.max(0, Math.min(ofResponse, ofWindow)), limit };
+  #tell(limit: DataLimit, used: number, max: number): void {
+    if (max === 0) return;
+    const told = this.#told.get(limit) ?? 0;
+    const isPassed = this.limits.limitAction === "warn" && used > max;
+    const share = isPassed ? 1 : used >= max * WARN_SHARE ? WARN_SHARE : 0;
+    if (share === told) return;
+    // A window that has moved on is told again when it fills up again.
+    this.#told.set(limit, share);
+    if (share > told) this.#options.notify({ action: isPassed ? "exceeded" : "warned", limit, used });
+  }
+
+  #room(tracker: ResponseTracker): {
+    readonly left: number;
+    readonly limit: DataLimit;
+    readonly rowsMax: number;
+    readonly rowLimit: DataLimit;
+  } {
+    const { limits } = this;
+    const nowMs = this.#nowMs();
+    let left = limits.responseBytesMax === 0 ? NO_LIMIT : limits.responseBytesMax - tracker.bytes;
+    let limit: DataLimit = "max_response_mb";
+    const held = tracker.bytes - this.#responseBytes;
+    if (limits.windowBytesMax > 0) {
+      const ofWindow = limits.windowBytesMax - this.#window.amountAt(nowMs) - held;
+      if (ofWindow < left) [left, limit] = [ofWindow, "max_window_mb"];
+    }
+    let rowsMax = limits.responseRowsMax === 0 ? NO_LIMIT : limits.responseRowsMax;
+    let rowLimit: DataLimit = "max_response_rows";
+    if (limits.userWindowBytesMax > 0 || limits.userWindowRowsMax > 0) {
+      const user = this.#userWindow(nowMs);
+      // Another connection may have used it up meanwhile: a packet that has begun to go out may still end.
+      const ofUser = Math.max(limits.userWindowBytesMax - user.bytes.amountAt(nowMs) - held, tracker.packetBytesLeft);
+      if (limits.userWindowBytesMax > 0 && ofUser < left) [left, limit] = [ofUser, "max_user_window_mb"];
+      const rowsOfUser = this.#responseRows + limits.userWindowRowsMax - user.rows.amountAt(nowMs);
+      if (limits.userWindowRowsMax > 0 && rowsOfUser < rowsMax) {
+        [rowsMax, rowLimit] = [rowsOfUser, "max_user_window_rows"];
+      }
+    }
+    return { left: Math.max(0, left), limit, rowsMax, rowLimit };
+  }
+
+  #secondsLeft(limit: DataLimit, max: number): number {
+    const reserve = limit.endsWith("rows") ? 1 : WINDOW_RESERVE_BYTES;
+    return this.#windowOf(limit)?.secondsUntil(max - reserve, this.#nowMs()) ?? 0;
+  }
+
+  #windowOf(limit: DataLimit): RollingWindow | undefined {
+    switch (limit) {
+      case "max_window_mb":
+        return this.#window;
+      case "max_user_window_mb":
+        return this.#userWindow(this.#nowMs()).bytes;
+      case "max_user_window_rows":
+        return this.#userWindow(this.#nowMs()).rows;
+      default:
+        return undefined;
+    }
+  }
+
+  #userWindow(nowMs: number): UserWindow {
+    return this.#options.users.windowOf(this.#options.user(), nowMs);
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.monotonicMs();
   }
 }
 
 function whole(bytes: number): Admission {
   return { fedBytes: bytes, forwardBytes: bytes, isHeldBack: false, cut: undefined, hasBoundary: true };
-}
-
-function megabytes(bytes: number): string {
-  return `${bytes / 1_000_000} MB`;
 }

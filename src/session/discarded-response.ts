@@ -2,12 +2,12 @@
 import { encodeUtf8 } from "../base/bytes.ts";
 import { QuerycopError, toQuerycopError } from "../base/errors.ts";
 import { encodeQuery } from "../mysql/command.ts";
-import { OK_HEADER } from "../mysql/constants.ts";
 import { encodePacket } from "../mysql/packet.ts";
 import { type ResponseEnd, ResponseTracker } from "../mysql/response.ts";
-import { logInToBackend, openBackend } from "./backend-login.ts";
 import type { CommandContext } from "./command-context.ts";
 import { malformedFrom } from "./malformed.ts";
+import { recordOwn } from "./own-statement.ts";
+import { withSideLogin } from "./side-login.ts";
 
 const ER_QUERY_INTERRUPTED = 1317;
 const KILL_PERMIT = { kind: "own", purpose: "kill-query" } as const;
@@ -72,37 +72,26 @@ function unstopped(): QuerycopError {
   return new QuerycopError("QC_DATA_GUARD", text);
 }
 
+/** Stops the statement where a token is at hand; else it ends when the server notices that nobody reads. */
+export async function stopStatement(context: CommandContext): Promise<void> {
+  if (context.services.tokens === undefined) return;
+  const signal = AbortSignal.timeout(context.dataGuard.limits.discardTimeoutMs);
+  if (!(await killQuery(context, signal))) context.backend.destroy();
+}
+
 /** Logs the session's user in once more and kills the session's statement. True when the server has said OK to that. */
 async function killQuery(context: CommandContext, over: AbortSignal): Promise<boolean> {
   const { services, login, backendGreeting } = context;
   const signal = AbortSignal.any([context.signal, over]);
-  const { connectionId } = backendGreeting;
   try {
-    const connection = await openBackend(services, signal);
-    const forget = (): void => connection.gate.destroy();
-    signal.addEventListener("abort", forget);
-    try {
-      const loginContext = { services, client: context.client, clientCanAnswer: false, signal };
-      const { sessionLabel, clientAddress } = context;
-      const side = await logInToBackend({ ...loginContext, sessionLabel, clientAddress }, login, connection);
+    await withSideLogin(context, login, signal, async (side) => {
+      const { connectionId } = backendGreeting;
+      await recordOwn(context, "kill-query", `KILL QUERY ${connectionId}`);
       // SAFETY: once the response is over, the kill could meet the client's next statement.
-      if (signal.aborted) {
-        side.backend.destroy();
-        return false;
-      }
-      signal.removeEventListener("abort", forget);
-      const query = encodeQuery(encodeUtf8(`KILL QUERY ${connectionId}`), login.capabilities.flags);
-      side.backend.resetSequence();
-      side.backend.send(KILL_PERMIT, encodePacket(query, 0));
-      const answer = await side.backend
-        .expectPacket("waiting for the answer to KILL QUERY", services.options.backend.loginTimeoutMs)
-        .finally(() => side.backend.destroy());
-      if (answer.payload[0] === OK_HEADER) return true;
-      throw new QuerycopError("QC_BACKEND_REFUSED", "The backend refused KILL QUERY");
-    } finally {
-      signal.removeEventListener("abort", forget);
-      connection.gate.destroy();
-    }
+      if (signal.aborted) throw new QuerycopError("QC_BACKEND_CLOSED", "The response is over, nothing is left to kill");
+      await side.query(`KILL QUERY ${connectionId}`, "KILL QUERY");
+    });
+    return true;
   } catch (thrown) {
     if (signal.aborted) return false;
     services.dataGuardCounts.killFailures++;

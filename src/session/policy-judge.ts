@@ -47,6 +47,7 @@ export class PolicyJudge implements StatementJudge {
       textForm: "digest",
       statementKind: summary.kinds.length === 1 ? summary.kinds[0] : summary.kinds.join(","),
       localFiles: localFiles(request, context, judged),
+      limits: decision.limits,
       afterwards: consequence(request.state, summary.kinds),
     };
   }

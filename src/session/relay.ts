@@ -7,7 +7,8 @@ import type { ResponseEnd, ResponseTracker } from "../mysql/response.ts";
 import type { BackendGate } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { Admission } from "./data-guard.ts";
-import { discardRest } from "./discarded-response.ts";
+import { tellCut } from "./data-guard-record.ts";
+import { discardRest, stopStatement } from "./discarded-response.ts";
 import { errPacketOf } from "./local-answer.ts";
 import { requireJudgedFile } from "./local-infile.ts";
 import type { Judgement } from "./statement-judge.ts";
@@ -39,7 +40,7 @@ export async function relayResponse(
     if (end?.outcome === "local-infile") requireJudgedFile(context, end, judgement);
     context.isInsideResponse = true;
     if (admission.cut !== undefined) return await cutOff(context, tracker, chunk, held, admission);
-    const isTaken = forward(context, held, chunk.subarray(0, admission.forwardBytes));
+    const isTaken = forward(context, tracker, held, chunk.subarray(0, admission.forwardBytes));
     held = admission.isHeldBack ? heldBack(held, chunk, admission) : NO_BYTES;
     if (end !== undefined && admission.fedBytes < chunk.length) {
       const text = `The backend sent ${chunk.length - admission.fedBytes} bytes behind the end of a response`;
@@ -53,10 +54,10 @@ export async function relayResponse(
 const NO_BYTES = new Uint8Array(0);
 
 /** Writes what may go to the client, behind the piece of a header that was held back from it. */
-function forward(context: CommandContext, held: Uint8Array, bytes: Uint8Array): boolean {
+function forward(context: CommandContext, tracker: ResponseTracker, held: Uint8Array, bytes: Uint8Array): boolean {
   const { leg } = context.client;
   if (bytes.length === 0) return true;
-  context.dataGuard.forwarded(held.length + bytes.length);
+  context.dataGuard.forwarded(held.length + bytes.length, tracker.rows);
   if (held.length > 0) leg.write(held);
   return leg.write(bytes);
 }
@@ -80,17 +81,20 @@ async function cutOff(
 ): Promise<ResponseEnd> {
   const { client, dataGuard, services } = context;
   const limit = admission.cut ?? "max_response_mb";
-  forward(context, held, chunk.subarray(0, admission.forwardBytes));
+  forward(context, tracker, held, chunk.subarray(0, admission.forwardBytes));
   dataGuard.cut(limit, tracker);
-  services.dataGuardCounts.responsesCutOff++;
-  const fields = { session: context.sessionLabel, user: context.state.user, client: context.clientAddress };
-  services.logger.warn("data guard cut off a response", { ...fields, limit, bytes: dataGuard.cutOff?.bytes });
+  tracker.rowsMax = Number.POSITIVE_INFINITY;
+  tellCut(context, limit);
   const error = dataGuard.errorFor(limit);
   if (!admission.hasBoundary && held.length === 0) {
     services.dataGuardCounts.connectionsEnded++;
     throw error;
   }
   client.leg.write(encodePacket(encodeErrPacket(errPacketOf(error)), (tracker.lastSequenceId + 1) & 0xff));
+  if (dataGuard.limits.limitAction === "terminate") {
+    await stopStatement(context);
+    throw error;
+  }
   return await discardRest(context, tracker, chunk.subarray(admission.fedBytes));
 }
 

@@ -8,6 +8,7 @@ import type { BackendProfile } from "./backend-profile.ts";
 import type { DataGuardCounts } from "./data-guard.ts";
 import type { ListenerOptions } from "./listener-options.ts";
 import type { StatementJudge } from "./statement-judge.ts";
+import type { UserWindows } from "./user-windows.ts";
 
 /** Where sessions record what happens; see AuditLog for what "recorded" means. */
 export interface AuditTrail {
@@ -28,6 +29,8 @@ export interface SessionServices {
   readonly judge: StatementJudge;
   readonly backendProfile: BackendProfile;
   readonly dataGuardCounts: DataGuardCounts;
+  /** Shared by all listeners: a user's windows count every connection. */
+  readonly userWindows: UserWindows;
   /** What the data guard's window goes by: the machine's clock, unless a test moves its own. */
   readonly clock?: Clock;
   /** A connection id for clients that are greeted before the backend is dialled. */

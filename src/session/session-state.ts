@@ -9,6 +9,8 @@ export interface PreparedStatement {
   readonly statementId: number;
   readonly sql: Uint8Array;
   readonly parameters: number;
+  /** Ordinal of its last COM_STMT_EXECUTE: what a COM_STMT_FETCH belongs to. */
+  executedAs?: number;
 }
 
 /** Servers allow 16 382 for all clients together; one session gets a share of that. */

@@ -1,4 +1,5 @@
 /** Where a session asks whether a statement may run. */
+import type { DataLimits } from "../policy/limits.ts";
 import type { Subject } from "../policy/policy.ts";
 import type { SessionState } from "./session-state.ts";
 
@@ -47,6 +48,8 @@ export interface Judgement {
   readonly statementKind: string | undefined;
   /** File names that LOAD DATA LOCAL statements of the text give; undefined when the text was not analysed. */
   readonly localFiles: readonly string[] | undefined;
+  /** What a profile sets instead of the listener's limits on data. */
+  readonly limits?: Partial<DataLimits> | undefined;
   /**
    * What the statement does to how later texts are read, where the server does not report it: nothing, something that
    * can be asked for, or something unknown.

@@ -49,6 +49,7 @@ function judgeAndRun(context: CommandContext, packet: Packet, run: StatementRun)
   if (judgement.action === "block" || judgement.action === "require-approval") {
     return refuseStatement(context, run, judgement);
   }
+  context.dataGuard.apply(judgement.limits);
   const overLimit = context.dataGuard.refusal();
   if (overLimit !== undefined) return refuseOverLimit(context, run, judgement, overLimit);
   const permit: Permit = { kind: "decision", decisionId: judgement.decisionId, action: judgement.action };
@@ -150,6 +151,8 @@ function afterStatement(context: CommandContext, run: StatementRun, judgement: J
   if (judgement.afterwards === "unknown") state.obscure();
   else if (judgement.afterwards === "ask") state.needsProbe = true;
   state.afterResponse(end);
+  const executed = run.statementId === undefined ? undefined : state.prepared.get(run.statementId);
+  if (executed !== undefined) executed.executedAs = state.ordinal;
   if (run.shape !== "prepare") return;
   state.lastPreparedId = end.prepared?.statementId;
   if (end.prepared === undefined) return;

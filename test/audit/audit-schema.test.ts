@@ -79,6 +79,8 @@ const EVENTS: { [T in keyof typeof AUDIT_EVENTS]: Extract<AuditEvent, { type: T 
   "statement-outcome": outcome(1) as Extract<AuditEvent, { type: "statement-outcome" }>,
   command: { type: "command", session: SESSION, ordinal: 1, command: "COM_PING", action: "answered" },
   "local-infile": { type: "local-infile", session: SESSION, ordinal: 1, fileName: "/x", action: "sent", bytes: 1 },
+  "own-statement": { type: "own-statement", session: SESSION, ordinal: 1, purpose: "kill-query", text: "KILL QUERY 8" },
+  "data-guard": { type: "data-guard", session: SESSION, ordinal: 1, action: "warned", limit: "max_window_mb" },
   disconnect: { type: "disconnect", session: SESSION, reason: "client-closed" },
   "token-mint": {
     type: "token-mint",

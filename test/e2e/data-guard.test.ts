@@ -70,20 +70,23 @@ async function assertRecorded(querycop: Querycop): Promise<void> {
   assert.equal(outcome["limit"], "max_response_mb");
 }
 
+function tokenSettings(): Settings {
+  return {
+    ...awsEnvironment(),
+    GATEKEEPER_BACKEND_PORT: String(mysql.port),
+    GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
+    GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
+    GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+    GATEKEEPER_CLIENT_AUTH: "trust",
+    GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer",
+  };
+}
+
 const LIMIT = { GATEKEEPER_MAX_RESPONSE_MB: "5" };
 
 describe("the data guard", () => {
   e2e("stops a statement by KILL QUERY when it can log in with a token", async () => {
-    const querycop = await start({
-      ...awsEnvironment(),
-      ...LIMIT,
-      GATEKEEPER_BACKEND_PORT: String(mysql.port),
-      GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
-      GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
-      GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
-      GATEKEEPER_CLIENT_AUTH: "trust",
-      GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer",
-    });
+    const querycop = await start({ ...tokenSettings(), ...LIMIT });
     const raw = await connect(querycop, "iam_user", "");
     await assertCut(raw, ENDLESS);
     const log = mysql.generalLog();
@@ -91,7 +94,31 @@ describe("the data guard", () => {
     const kill = log.find(({ argument }) => argument === `KILL QUERY ${threadId}`);
     assert.ok(kill !== undefined && kill.threadId !== threadId);
     await assertRecorded(querycop);
+    const own = querycop.audit().find(({ type }) => type === "own-statement");
+    assert.equal(own?.["text"], `KILL QUERY ${threadId}`);
+    const running = "SELECT id, command, IFNULL(info, '-') FROM information_schema.processlist WHERE user='iam_user'";
+    await eventually("only the session is left, and its statement is gone", async () => {
+      const processes = await mysql.rootQuery(running);
+      return processes.length === 1 && processes[0]?.join() === `${threadId},Sleep,-`;
+    });
+    const [aborted] = await mysql.rootQuery("SHOW GLOBAL STATUS LIKE 'Aborted_clients'");
+    assert.equal(aborted?.[1], "0", "the side login leaves as a client does");
     await assertCut(raw, ENDLESS);
+  });
+
+  e2e("terminate: stops the statement and ends the connection", async () => {
+    const querycop = await start({ ...tokenSettings(), ...LIMIT, GATEKEEPER_DATA_GUARD_ACTION: "terminate" });
+    const raw = await connect(querycop, "iam_user", "");
+    raw.writeCommand(0x03, `${ENDLESS} -- terminate`);
+    let last = await raw.readPacket();
+    while (last.payload[0] !== 0xff) last = await raw.readPacket();
+    assert.match(last.payload.toString(), /exceeds 5 MB .*\(reconnect to continue\)/);
+    await eventually("nothing of the session is left on the server", async () => {
+      const left = await mysql.rootQuery("SELECT id FROM information_schema.processlist WHERE user='iam_user'");
+      return left.length === 0;
+    });
+    await assert.rejects(async () => await raw.query("SELECT 1"));
+    assert.ok(querycop.audit().some(({ type, action }) => type === "data-guard" && action === "terminated"));
   });
 
   for (const server of [mysql, mariadb]) {

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { createConnection } from "mysql2/promise";
-import type { Clock } from "../../src/base/clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../../src/base/clock.ts";
 import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
 import { encodePacket } from "../../src/mysql/packet.ts";
+import { Judge } from "../../src/policy/judge.ts";
+import { parsePolicy } from "../../src/policy/policy-file.ts";
 import { type DataGuardCounts, type DataGuardLimits, newDataGuardCounts } from "../../src/session/data-guard.ts";
+import { PolicyJudge } from "../../src/session/policy-judge.ts";
+import type { StatementJudge } from "../../src/session/statement-judge.ts";
 import {
   acceptLogin,
   type FakeBackend,
@@ -14,7 +18,7 @@ import {
   queryPayload,
   startFakeBackend,
 } from "../support/fake-peers.ts";
-import { type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { NO_DATA_LIMITS, type ProxyHarness, startProxy } from "../support/session-harness.ts";
 import {
   binaryRow,
   columnCount,
@@ -46,6 +50,7 @@ async function setUp(
   limits: Partial<DataGuardLimits>,
   reply: (payload: Buffer) => Iterable<Uint8Array>,
   clock?: Clock,
+  judge?: StatementJudge,
 ): Promise<Setup> {
   const asked: string[] = [];
   const backend: FakeBackend = await startFakeBackend(async (peer: PacketPeer) => {
@@ -62,9 +67,13 @@ async function setUp(
   const proxy = await startProxy({
     backendPort: backend.port,
     listener: {
-      dataGuard: { responseBytesMax: 0, windowBytesMax: 0, discardTimeoutMs: 5_000, discardBytesMax: 1e9, ...limits },
+      dataGuard: { ...NO_DATA_LIMITS, ...limits },
     },
-    services: { dataGuardCounts: counts, ...(clock === undefined ? {} : { clock }) },
+    services: {
+      dataGuardCounts: counts,
+      ...(clock === undefined ? {} : { clock }),
+      ...(judge === undefined ? {} : { judge }),
+    },
   });
   closing.push(
     () => backend.close(),
@@ -78,6 +87,12 @@ const RESPONSE = resultSet(ROWS);
 const WIRE = wireOf(RESPONSE);
 const OK_WIRE = encodePacket(OK_PAYLOAD, 1);
 const isQuery = (payload: Buffer, sql: string): boolean => payload.subarray(1).toString().endsWith(sql);
+
+function guardRecords(proxy: ProxyHarness): [string, string][] {
+  const found: [string, string][] = [];
+  for (const event of proxy.events) if (event.type === "data-guard") found.push([event.action, event.limit]);
+  return found;
+}
 
 /** Reads up to an ERR_Packet or the end of the rows; checks every sequence id. */
 async function readResponse(client: PacketPeer): Promise<{ readonly packets: number; readonly error?: string }> {
@@ -141,9 +156,10 @@ describe("the response limit", () => {
     assert.deepEqual({ ...counts }, { ...newDataGuardCounts(), warnings: 1 });
     const lines = proxy.log.filter(({ event, level }) => event === "data guard" && level === "warn");
     assert.deepEqual(
-      lines.map(({ fields }) => [fields["user"], fields["limit"], fields["bytes"]]),
-      [["app", "max_response_mb", WIRE.length]],
+      lines.map(({ fields }) => [fields["user"], fields["limit"], fields["action"], fields["used"]]),
+      [["app", "max_response_mb", "warned", WIRE.length]],
     );
+    assert.deepEqual(guardRecords(proxy), [["warned", "max_response_mb"]]);
     client.socket.destroy();
   });
 
@@ -224,6 +240,198 @@ describe("the response limit", () => {
     // The scripted backend's own 300 encoded packets live in this process too.
     assert.ok(peak - before < 200e6, `grew by ${Math.round((peak - before) / 1e6)} MB`);
     connection.destroy();
+  });
+});
+
+describe("the row limit", () => {
+  const texts = resultSet(ROWS.slice(0, 10));
+  const values = resultSet(Array.from({ length: 10 }, () => binaryRow("x".repeat(50))));
+  const ask = { text: queryPayload("rows"), binary: executePayload(1) };
+  for (const form of ["text", "binary"] as const) {
+    for (const [responseRowsMax, rows] of [
+      [10, undefined],
+      [9, 9],
+      [1, 1],
+    ] as const) {
+      for (const pieceBytes of [100_000, 1, 5]) {
+        it(`${responseRowsMax} of 10 ${form} rows, in pieces of ${pieceBytes} bytes`, async () => {
+          const wire = wireOf(form === "text" ? texts : values);
+          const { proxy } = await setUp({ responseRowsMax }, function* (payload) {
+            if (payload[0] === 0x16) yield wireOf(prepareOk(1));
+            else if (isQuery(payload, "next")) yield OK_WIRE;
+            else for (let at = 0; at < wire.length; at += pieceBytes) yield wire.subarray(at, at + pieceBytes);
+          });
+          const client = await logIn(proxy.port);
+          client.write(Uint8Array.of(0x16, 0x61), 0);
+          await client.expect();
+          client.write(ask[form], 0);
+          const { packets, error } = await readResponse(client);
+          assert.equal(packets, rows === undefined ? 13 : rows + 2);
+          const text = new RegExp(`response exceeds ${rows} rows \\(GATEKEEPER_MAX_RESPONSE_ROWS\\)`);
+          if (rows !== undefined) assert.match(String(error), text);
+          client.write(queryPayload("next"), 0);
+          assert.equal((await client.expect()).payload[0], 0);
+          client.socket.destroy();
+        });
+      }
+    }
+  }
+
+  it("counts the rows of all results of a text", async () => {
+    const results = [...resultSet(ROWS.slice(0, 5), MORE_RESULTS), ...resultSet(ROWS.slice(0, 5))];
+    const { proxy } = await setUp({ responseRowsMax: 7 }, () => [wireOf(results)]);
+    const client = await logIn(proxy.port);
+    client.write(queryPayload("rows"), 0);
+    const rows = [];
+    for (let packet = await client.expect(); packet.payload[0] !== 0xff; packet = await client.expect()) {
+      if (Buffer.from(packet.payload).includes("row ")) rows.push(packet);
+    }
+    assert.equal(rows.length, 7);
+    client.socket.destroy();
+  });
+});
+
+describe("what happens at a limit", () => {
+  it("warn: tells and records it, and cuts nothing", async () => {
+    const limits = {
+      responseRowsMax: 100,
+      responseBytesMax: 1_000,
+      windowBytesMax: 35_000,
+      limitAction: "warn",
+    } as const;
+    const { proxy, counts } = await setUp(limits, () => [WIRE]);
+    const client = await logIn(proxy.port);
+    for (let round = 0; round < 3; round++) {
+      client.write(queryPayload("rows"), 0);
+      assert.equal((await readResponse(client)).packets, RESPONSE.length);
+    }
+    assert.equal(counts.responsesCutOff + counts.statementsRefused, 0);
+    const records = guardRecords(proxy);
+    assert.deepEqual(records.slice(0, 2), [
+      ["exceeded", "max_response_mb"],
+      ["exceeded", "max_response_rows"],
+    ]);
+    assert.equal(records.filter(([, limit]) => limit === "max_window_mb").length, 2, "near once, passed once");
+    client.socket.destroy();
+  });
+
+  it("terminate: says so and ends the connection", async () => {
+    const { proxy } = await setUp({ responseRowsMax: 5, limitAction: "terminate" }, () => [WIRE]);
+    const client = await logIn(proxy.port);
+    client.write(queryPayload("rows"), 0);
+    const { packets, error } = await readResponse(client);
+    assert.equal(packets, 7);
+    assert.match(String(error), /\(reconnect to continue\)$/);
+    await client.closed();
+    assert.equal(await client.read(), undefined, "nothing behind the error");
+    const outcome = await proxy.untilEvent(({ type }) => type === "statement-outcome");
+    assert.ok(outcome.type === "statement-outcome" && outcome.outcome === "cut-off" && outcome.rows === 5);
+    assert.deepEqual(guardRecords(proxy).at(-1), ["terminated", "max_response_rows"]);
+    const end = await proxy.untilEvent(({ type }) => type === "disconnect");
+    assert.ok(end.type === "disconnect" && end.reason === "limit" && end.errorCode === "QC_DATA_GUARD");
+  });
+
+  it("records a cut fetch with the execution it belongs to", async () => {
+    const fetched = [...ROWS.slice(0, 20), rowsEnd()].map((row) => (row[0] === 0xfe ? row : binaryRow("x".repeat(40))));
+    const cursor = [columnCount(1), columnDefinition("a"), rowsEnd(0x42)];
+    const { proxy } = await setUp({ responseRowsMax: 10 }, (payload) => {
+      const answers: Record<number, readonly Uint8Array[]> = { 22: prepareOk(1), 23: cursor, 28: fetched };
+      return [wireOf(answers[payload[0] ?? 0] ?? [OK_PAYLOAD])];
+    });
+    const client = await logIn(proxy.port);
+    client.write(Uint8Array.of(0x16, 0x61), 0);
+    await client.expect();
+    client.write(executePayload(1, 1), 0);
+    for (const _packet of cursor) await client.expect();
+    client.write(Uint8Array.of(0x0e), 0);
+    await client.expect();
+    client.write(statementCommand(28, 1, [20, 0, 0, 0]), 0);
+    let rows = 0;
+    for (let packet = await client.expect(); packet.payload[0] !== 0xff; packet = await client.expect()) rows++;
+    assert.equal(rows, 10);
+    const record = await proxy.untilEvent((event) => event.type === "data-guard" && event.action === "cut-off");
+    assert.ok(record.type === "data-guard");
+    assert.deepEqual(
+      [record.command, record.ordinal, record.statementId, record.statementOrdinal, record.limit, record.rows],
+      ["COM_STMT_FETCH", 4, 1, 2, "max_response_rows", 10],
+    );
+    client.socket.destroy();
+  });
+
+  it("is what the profile says where a profile says it", async () => {
+    const policy = parsePolicy(`
+version: 1
+profiles:
+  - name: reports
+    match: { users: [reports] }
+    limits: { max_response_rows: 20, max_response_mb: off }
+  - name: trial
+    match: { users: [trial] }
+    limits: { max_response_rows: 1, data_guard_action: warn }
+  - name: observed
+    match: { users: [observed] }
+    mode: observe
+`);
+    assert.ok(policy.kind === "loaded");
+    const judge = new PolicyJudge(
+      new Judge({ policy: policy.policy, clock: SYSTEM_CLOCK, idPrefix: "t", cacheBytesMax: 1_000_000 }),
+    );
+    const { proxy } = await setUp(
+      { responseRowsMax: 5 },
+      (payload) => [isQuery(payload, "t") ? WIRE : OK_WIRE],
+      undefined,
+      judge,
+    );
+    const rowsOf = async (user: string): Promise<[number, string | undefined]> => {
+      const client = await logIn(proxy.port, { user });
+      client.write(queryPayload("SELECT a FROM t"), 0);
+      const { packets, error } = await readResponse(client);
+      client.socket.destroy();
+      return [packets, error?.match(/\((.*)\)/)?.[1]];
+    };
+    assert.deepEqual(await rowsOf("app"), [7, "GATEKEEPER_MAX_RESPONSE_ROWS"]);
+    assert.deepEqual(await rowsOf("reports"), [22, "max_response_rows of the policy"]);
+    assert.deepEqual(await rowsOf("trial"), [RESPONSE.length, undefined]);
+    assert.deepEqual(await rowsOf("observed"), [RESPONSE.length, undefined]);
+  });
+});
+
+describe("the limits of a user", () => {
+  it("count all connections of the user, and nobody else's", async () => {
+    let nowMs = 0;
+    const clock: Clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
+    const limits = { userWindowRowsMax: 500, userWindowBytesMax: 10_000_000 };
+    const { proxy, asked } = await setUp(limits, () => [WIRE], clock);
+    const clients = await Promise.all([logIn(proxy.port), logIn(proxy.port), logIn(proxy.port, { user: "other" })]);
+    const run = async (index: number): Promise<[number, string | undefined]> => {
+      clients[index]?.write(queryPayload("rows"), 0);
+      const { packets, error } = await readResponse(clients[index] as PacketPeer);
+      return [packets, error?.match(/user exceeds 500 rows in 60 s/)?.[0]];
+    };
+    assert.deepEqual(await run(0), [303, undefined]);
+    assert.deepEqual(await run(1), [202, "user exceeds 500 rows in 60 s"]);
+    const sent = asked.length;
+    assert.deepEqual((await run(0))[0], 0, "the user's other connection is refused before anything is sent");
+    assert.equal(asked.length, sent);
+    assert.deepEqual(await run(2), [303, undefined]);
+    nowMs += 61_000;
+    assert.deepEqual(await run(0), [303, undefined]);
+    for (const client of clients) client.socket.destroy();
+  });
+
+  it("of bytes cut at the last packet that fits", async () => {
+    const rows = resultSet(Array.from({ length: 100 }, () => textRow("x".repeat(1_000))));
+    const wire = wireOf(rows);
+    const userWindowBytesMax = wire.length + wireOf(rows.slice(0, 40)).length + 500;
+    const { proxy } = await setUp({ userWindowBytesMax }, () => [wire]);
+    const clients = await Promise.all([logIn(proxy.port), logIn(proxy.port)]);
+    const packets: number[] = [];
+    for (const client of clients) {
+      client.write(queryPayload("rows"), 0);
+      packets.push((await readResponse(client)).packets);
+    }
+    assert.deepEqual(packets, [rows.length, 40]);
+    for (const client of clients) client.socket.destroy();
   });
 });
 

@@ -7,9 +7,10 @@ import { newProxyMetrics } from "../../src/server/metric-labels.ts";
 import { ProxyServer } from "../../src/server/proxy-server.ts";
 import { SessionRegistry } from "../../src/server/session-registry.ts";
 import { BackendProfile } from "../../src/session/backend-profile.ts";
-import { newDataGuardCounts } from "../../src/session/data-guard.ts";
+import { type DataGuardLimits, newDataGuardCounts } from "../../src/session/data-guard.ts";
 import type { BackendOptions, ListenerOptions } from "../../src/session/listener-options.ts";
 import type { AuditTrail, SessionServices } from "../../src/session/session-services.ts";
+import { UserWindows } from "../../src/session/user-windows.ts";
 
 export interface ProxyHarness {
   readonly port: number;
@@ -61,6 +62,7 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     judge: new AllowAllJudge(),
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),
+    userWindows: new UserWindows(),
     nextOwnConnectionId: () => nextOwnId++,
     backendConnectionId: (id) => registry.backendConnectionId(id),
     ...options.services,
@@ -86,6 +88,17 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
   };
 }
 
+export const NO_DATA_LIMITS: DataGuardLimits = {
+  responseBytesMax: 0,
+  responseRowsMax: 0,
+  windowBytesMax: 0,
+  userWindowBytesMax: 0,
+  userWindowRowsMax: 0,
+  limitAction: "cut",
+  discardTimeoutMs: 5_000,
+  discardBytesMax: 1e9,
+};
+
 function listenerOptions(options: HarnessOptions): ListenerOptions {
   return {
     name: "test",
@@ -99,7 +112,7 @@ function listenerOptions(options: HarnessOptions): ListenerOptions {
     writeTimeoutMs: 5_000,
     packetBytesMax: 64 * 1024 * 1024,
     allowsLocalInfile: true,
-    dataGuard: { responseBytesMax: 0, windowBytesMax: 0, discardTimeoutMs: 5_000, discardBytesMax: 1e9 },
+    dataGuard: NO_DATA_LIMITS,
     ...options.listener,
     backend: {
       host: "127.0.0.1",
