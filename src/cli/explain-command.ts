@@ -1,8 +1,18 @@
 /** `querycop explain`: what querycop sees in a statement and what the policy makes of it. */
 
 import type { ArgsDef } from "citty";
-import { COLOUR_PALETTE, explain, explainLine, PLAIN_PALETTE, renderExplanation } from "../policy/explain.ts";
+import {
+  askAdvice,
+  COLOUR_PALETTE,
+  explain,
+  explainLine,
+  explainLineAdvised,
+  PLAIN_PALETTE,
+  renderExplanation,
+} from "../policy/explain.ts";
+import type { Policy } from "../policy/policy.ts";
 import type { ToolSession } from "../policy/tool-context.ts";
+import { SecondOpinion } from "../sql/second-opinion.ts";
 import { type CommandIo, EXIT_OK, UsageError } from "./command-io.ts";
 import type { CommandHelp } from "./help.ts";
 import { linesOf, loadPolicy } from "./policy-source.ts";
@@ -22,6 +32,7 @@ export const explainHelp: CommandHelp = {
     ["--sql-mode MODES", "sql_mode of the session"],
     ["--dialect NAME", "mysql (default), mariadb or vitess"],
     ["--batch", "One JSON object per line in, one per line out"],
+    ["--second-opinion", "With --batch: ask the second parser too, as is done for a single statement"],
     ["--json", "Print JSON"],
   ],
   takesSettings: false,
@@ -36,37 +47,75 @@ export const explainArguments: ArgsDef = {
   "sql-mode": { type: "string" },
   dialect: { type: "string" },
   batch: { type: "boolean" },
+  "second-opinion": { type: "boolean" },
   json: { type: "boolean" },
 };
 
 const SQL_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Nobody waits behind this, unlike on the way to the server. */
+const OPINION_DEADLINE_MS = 1_000;
+/** Lines of a batch whose opinions are asked for at a time. */
+const OPINIONS_AT_A_TIME = 32;
+
 export async function runExplain(args: Readonly<Record<string, unknown>>, io: CommandIo): Promise<number> {
   const policy = loadPolicy(args["policy"], io.env);
-  if (args["batch"] === true) return explainBatch(policy, io);
-  const sql = await statementOf(args, io);
-  const explanation = explain({ sql, session: sessionOf(args), policy, wallMs: Date.now() });
-  if (args["json"] === true) io.stdout(`${JSON.stringify(explanation, null, 2)}\n`);
-  else io.stdout(renderExplanation(explanation, usesColour(io) ? COLOUR_PALETTE : PLAIN_PALETTE));
-  return EXIT_OK;
+  const advisor = new SecondOpinion({ deadlineMs: OPINION_DEADLINE_MS, holdsProcess: true });
+  try {
+    if (args["batch"] === true) {
+      return await explainBatch(policy, io, args["second-opinion"] === true ? advisor : undefined);
+    }
+    const sql = await statementOf(args, io);
+    const session = sessionOf(args);
+    const wallMs = Date.now();
+    const advice = await askAdvice(sql, session, policy, wallMs, advisor);
+    const explanation = explain({ sql, session, policy, wallMs, advice });
+    if (args["json"] === true) io.stdout(`${JSON.stringify(explanation, null, 2)}\n`);
+    else io.stdout(renderExplanation(explanation, usesColour(io) ? COLOUR_PALETTE : PLAIN_PALETTE));
+    return EXIT_OK;
+  } finally {
+    await advisor.close();
+  }
 }
 
-async function explainBatch(policy: ReturnType<typeof loadPolicy>, io: CommandIo): Promise<number> {
+async function explainBatch(policy: Policy, io: CommandIo, advisor: SecondOpinion | undefined): Promise<number> {
   const wallMs = Date.now();
-  let pending = "";
+  const writer = new BatchWriter(io);
+  const open: Promise<string>[] = [];
   for await (const line of linesOf("-", io)) {
     if (line === "") continue;
-    pending += `${explainLine(line, policy, wallMs)}\n`;
-    if (pending.length < BATCH_CHARACTERS) continue;
-    io.stdout(pending);
-    pending = "";
-    await io.stdoutDrained?.();
+    if (advisor === undefined) await writer.write(explainLine(line, policy, wallMs));
+    else open.push(explainLineAdvised(line, policy, wallMs, advisor));
+    if (open.length === OPINIONS_AT_A_TIME)
+      for (const done of await Promise.all(open.splice(0))) await writer.write(done);
   }
-  if (pending !== "") io.stdout(pending);
+  for (const done of await Promise.all(open)) await writer.write(done);
+  writer.flush();
   return EXIT_OK;
 }
 
-/** Written together, so that millions of lines are not millions of system calls. */
+/** Lines are written together, so that millions of them are not millions of system calls. */
+class BatchWriter {
+  readonly #io: CommandIo;
+  #pending = "";
+
+  constructor(io: CommandIo) {
+    this.#io = io;
+  }
+
+  write(line: string): Promise<void> | undefined {
+    this.#pending += `${line}\n`;
+    if (this.#pending.length < BATCH_CHARACTERS) return undefined;
+    this.flush();
+    return this.#io.stdoutDrained?.();
+  }
+
+  flush(): void {
+    if (this.#pending !== "") this.#io.stdout(this.#pending);
+    this.#pending = "";
+  }
+}
+
 const BATCH_CHARACTERS = 64 * 1024;
 
 async function statementOf(args: Readonly<Record<string, unknown>>, io: CommandIo): Promise<string> {

@@ -1,5 +1,6 @@
 /** One analysed text, one subject, one policy: what happens, and why, in words the client can act on. */
 
+import { type Advice, addsFacts, withAdvice } from "../sql/advice.ts";
 import { sha256Hex } from "../sql/digest.ts";
 import type { Analysis, Reading } from "../sql/facts.ts";
 import { effectOf } from "./effects.ts";
@@ -101,6 +102,28 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
     limits: resolved.limits,
     isCacheable: isCacheable(analysis, resolved.settings),
   };
+}
+
+/** False where the policy switches the rule or all judging off: nobody is asked then. */
+export function isOpinionWanted(policy: Policy, subject: Subject, wallMs: number): boolean {
+  const { settings, ruleStates } = resolveSettings(policy, subject, wallMs);
+  return settings.mode !== "off" && ruleStates.get("dyn.opinion")?.isOff !== true;
+}
+
+/** SAFETY: the second opinion only adds; where a decision with it would be milder in anything, the one without stays. */
+export function decideWithAdvice(
+  analysis: Analysis,
+  advice: Advice,
+  subject: Subject,
+  policy: Policy,
+  options: DecideOptions,
+): Decision {
+  const own = decide(analysis, subject, policy, options);
+  if (!addsFacts(advice)) return own;
+  const advised = decide(withAdvice(analysis, advice), subject, policy, options);
+  const isMilder =
+    advised.score < own.score || strictestAction(advised.enforcedAction, own.enforcedAction) !== advised.enforcedAction;
+  return isMilder ? own : advised;
 }
 
 /** The mysql client of 8.1 and later asks at login whether the server knows $$ quotes; every answer is fine with it. */

@@ -1,9 +1,11 @@
 /** `querycop explain`: everything the analysis and the policy say about one text, as data and as text. */
 
+import { type Advice, adviceWithout } from "../sql/advice.ts";
 import { analyze } from "../sql/analyze.ts";
 import { sha256Hex } from "../sql/digest.ts";
 import type { Analysis, StatementFacts, TableReference } from "../sql/facts.ts";
-import { type Decision, decide } from "./decide.ts";
+import { type Decision, decideWithAdvice, isOpinionWanted } from "./decide.ts";
+import type { Advisor } from "./opinions.ts";
 import type { Policy } from "./policy.ts";
 import { tableText } from "./policy-tests.ts";
 import { ruleOf } from "./rules.ts";
@@ -23,6 +25,8 @@ export interface Explanation {
   readonly notUnderstood: string | undefined;
   readonly readings: number;
   readonly ambiguities: readonly string[];
+  /** Whether the second parser agrees; "refused" when it cannot read the statement, "skipped" when it was not asked. */
+  readonly secondOpinion: string;
   readonly digest: string;
   readonly digestHash: string;
   readonly policyVersion: string;
@@ -57,13 +61,30 @@ export interface ExplainOptions {
   readonly session: ToolSession;
   readonly policy: Policy;
   readonly wallMs: number;
+  /** What a second parser said of the text; undefined when nobody was asked. */
+  readonly advice?: Advice | undefined;
 }
 
+/** What a second parser says of the text, for explain() and explainLine(). Undefined where the policy wants nobody asked. */
+export async function askAdvice(
+  sql: string,
+  session: ToolSession,
+  policy: Policy,
+  wallMs: number,
+  advisor: Advisor,
+): Promise<Advice | undefined> {
+  if (!isOpinionWanted(policy, subjectFor(session), wallMs)) return undefined;
+  return await advisor.secondOpinion(analyze(new TextEncoder().encode(sql), contextFor(session)));
+}
+
+const NO_ADVICE = adviceWithout("skipped");
+
 /** Explains one text. The decision is the one enforce mode makes, whatever the policy's mode. */
-export function explain({ sql, session, policy, wallMs }: ExplainOptions): Explanation {
+export function explain({ sql, session, policy, wallMs, advice = NO_ADVICE }: ExplainOptions): Explanation {
   const bytes = new TextEncoder().encode(sql);
   const analysis = analyze(bytes, contextFor(session));
-  const decision = decide(analysis, subjectFor(session), policy, { wallMs, decisionId: "explain" });
+  const options = { wallMs, decisionId: "explain" };
+  const decision = decideWithAdvice(analysis, advice, subjectFor(session), policy, options);
   return {
     score: decision.score,
     level: decision.level,
@@ -86,6 +107,7 @@ export function explain({ sql, session, policy, wallMs }: ExplainOptions): Expla
     notUnderstood: analysis.notUnderstood?.reason,
     readings: analysis.readings.length,
     ambiguities: analysis.ambiguities,
+    secondOpinion: advice.outcome,
     digest: analysis.digest,
     digestHash: sha256Hex(analysis.digest),
     policyVersion: decision.policyVersion,
@@ -128,13 +150,31 @@ function batchResult(analysis: Analysis, decision: Decision): BatchResult {
 /** One line of a batch: JSON in, JSON out. A line that cannot be read gives `{"error": …}`, so that lines stay in step. */
 export function explainLine(line: string, policy: Policy, wallMs: number): string {
   const input = parseLine(line);
-  if (typeof input === "string") return JSON.stringify({ error: input });
-  const analysis = analyze(new TextEncoder().encode(input.sql), contextFor(input));
-  const decision = decide(analysis, subjectFor(input), policy, { wallMs, decisionId: "batch" });
-  return JSON.stringify(batchResult(analysis, decision));
+  return typeof input === "string" ? JSON.stringify({ error: input }) : explainInput(input, policy, wallMs, NO_ADVICE);
 }
 
-function parseLine(line: string): (ToolSession & { readonly sql: string }) | string {
+/** The same with a second opinion, which is waited for. */
+export async function explainLineAdvised(
+  line: string,
+  policy: Policy,
+  wallMs: number,
+  advisor: Advisor,
+): Promise<string> {
+  const input = parseLine(line);
+  if (typeof input === "string") return JSON.stringify({ error: input });
+  const advice = await askAdvice(input.sql, input, policy, wallMs, advisor);
+  return explainInput(input, policy, wallMs, advice ?? NO_ADVICE);
+}
+
+function explainInput(input: BatchInput, policy: Policy, wallMs: number, advice: Advice): string {
+  const analysis = analyze(new TextEncoder().encode(input.sql), contextFor(input));
+  const options = { wallMs, decisionId: "batch" };
+  return JSON.stringify(batchResult(analysis, decideWithAdvice(analysis, advice, subjectFor(input), policy, options)));
+}
+
+type BatchInput = ToolSession & { readonly sql: string };
+
+function parseLine(line: string): BatchInput | string {
   let parsed: unknown;
   try {
     parsed = JSON.parse(line);
@@ -207,21 +247,10 @@ export function renderExplanation(explanation: Explanation, palette: Palette): s
     lines.push(palette.faint(`       ${"".padEnd(16)} instead: ${rule.instead}`));
   }
   if (explanation.rules.length > 0) lines.push("");
-  for (const statement of explanation.statements) {
-    const origin = statement.within === "packet" ? "" : ` (${statement.within})`;
-    lines.push(`${palette.strong(statement.kind)}${origin}`);
-    const facts: readonly [string, readonly string[]][] = [
-      ["reads", statement.tablesRead],
-      ["writes", statement.tablesWritten],
-      ["columns", statement.columns],
-      ["calls", statement.functions],
-    ];
-    for (const [name, values] of facts)
-      if (values.length > 0) lines.push(oneLine(`  ${name.padEnd(8)}${values.join(", ")}`));
-    if (statement.where !== "absent") lines.push(`  where   ${statement.where}`);
-  }
+  for (const statement of explanation.statements) lines.push(...renderStatement(statement, palette));
   if (!explanation.understood) lines.push(`not understood: ${explanation.notUnderstood ?? "in one of the readings"}`);
   if (explanation.readings > 1) lines.push(`readings: ${explanation.readings} (${explanation.ambiguities.join(", ")})`);
+  if (explanation.secondOpinion !== "skipped") lines.push(`second opinion: ${explanation.secondOpinion}`);
   const profiles = explanation.profiles.length === 0 ? "" : `, profiles ${explanation.profiles.join(", ")}`;
   lines.push(
     "",
@@ -230,6 +259,21 @@ export function renderExplanation(explanation: Explanation, palette: Palette): s
   );
   lines.push(palette.faint(`policy ${explanation.policyVersion}${profiles}`));
   return `${lines.join("\n")}\n`;
+}
+
+function renderStatement(statement: ExplainedStatement, palette: Palette): string[] {
+  const origin = statement.within === "packet" ? "" : ` (${statement.within})`;
+  const lines = [`${palette.strong(statement.kind)}${origin}`];
+  const facts: readonly [string, readonly string[]][] = [
+    ["reads", statement.tablesRead],
+    ["writes", statement.tablesWritten],
+    ["columns", statement.columns],
+    ["calls", statement.functions],
+  ];
+  for (const [name, values] of facts)
+    if (values.length > 0) lines.push(oneLine(`  ${name.padEnd(8)}${values.join(", ")}`));
+  if (statement.where !== "absent") lines.push(`  where   ${statement.where}`);
+  return lines;
 }
 
 /** Control characters of the statement must not reach the terminal. */

@@ -1,9 +1,11 @@
 /** The hot path: SQL bytes and a subject in, a decision out, through the verdict cache where that is safe. */
 
 import type { Clock } from "../base/clock.ts";
+import { type Advice, adviceWithout } from "../sql/advice.ts";
 import { analyze, lexForCache } from "../sql/analyze.ts";
 import type { Analysis, SqlContext } from "../sql/facts.ts";
-import { type Decision, decide } from "./decide.ts";
+import { type DecideOptions, type Decision, decide, decideWithAdvice, isOpinionWanted } from "./decide.ts";
+import { type Advisor, type OpinionReport, Opinions } from "./opinions.ts";
 import type { Policy, Subject } from "./policy.ts";
 import { resolveSettings } from "./settings.ts";
 import { VerdictCache, type VerdictCacheCounts } from "./verdict-cache.ts";
@@ -38,7 +40,14 @@ export interface JudgeOptions {
   readonly idPrefix: string;
   /** Memory for remembered verdicts; 0 judges every text anew. */
   readonly cacheBytesMax: number;
+  /** Gives second opinions; without one the judge relies on its own walk alone. */
+  readonly advisor?: Advisor;
+  readonly onDisagreement?: (report: OpinionReport) => void;
 }
+
+const NO_ADVICE = adviceWithout("skipped");
+/** A verdict without an opinion, although one is wanted, is asked again after that: the advisor may have been busy. */
+const PROVISIONAL_MS = 60_000;
 
 /** Judges texts under the current policy. One per process: verdicts are shared by all sessions. */
 export class Judge {
@@ -46,6 +55,7 @@ export class Judge {
   readonly #cache: VerdictCache<Verdict>;
   readonly #isCaching: boolean;
   readonly #idPrefix: string;
+  readonly #opinions: Opinions | undefined;
   #policy: Policy;
   #decisionCount = 0;
 
@@ -55,6 +65,9 @@ export class Judge {
     this.#idPrefix = options.idPrefix;
     this.#isCaching = options.cacheBytesMax > 0;
     this.#cache = new VerdictCache({ bytesMax: options.cacheBytesMax });
+    const { advisor, onDisagreement = () => {} } = options;
+    const onStale = (key: string): void => this.#cache.forget(key);
+    this.#opinions = advisor === undefined ? undefined : new Opinions({ advisor, onDisagreement, onStale });
   }
 
   get policy(): Policy {
@@ -79,12 +92,28 @@ export class Judge {
       if (known !== undefined && wallMs < known.validUntilMs) return this.#remember(known);
     }
     const analysis = analyze(sql, context);
-    const decision = decide(analysis, subject, this.#policy, { wallMs, decisionId: this.#nextId() });
+    const options = { wallMs, decisionId: this.#nextId() };
+    const advice = this.#adviceOn(analysis, subject, key, options);
+    const decision =
+      advice === undefined
+        ? decide(analysis, subject, this.#policy, options)
+        : decideWithAdvice(analysis, advice, subject, this.#policy, options);
     const summary = summarize(analysis);
     if (key !== undefined && decision.isCacheable) {
-      this.#cache.offer(key, { decision, summary, validUntilMs: this.#validUntil(subject, wallMs) });
+      const validUntilMs = this.#validUntil(subject, wallMs, advice === undefined);
+      this.#cache.offer(key, { decision, summary, validUntilMs });
     }
     return { decision, summary, analysis, isFromCache: false };
+  }
+
+  #adviceOn(
+    analysis: Analysis,
+    subject: Subject,
+    key: string | undefined,
+    { wallMs, decisionId }: DecideOptions,
+  ): Advice | undefined {
+    if (this.#opinions === undefined || !isOpinionWanted(this.#policy, subject, wallMs)) return NO_ADVICE;
+    return this.#opinions.adviceOn(analysis, key, decisionId);
   }
 
   #remember({ decision, summary }: Verdict): Judgement {
@@ -121,10 +150,10 @@ export class Judge {
     return base.exceptions.length > 0 || profiles.some(({ settings }) => (settings.exceptions?.length ?? 0) > 0);
   }
 
-  #validUntil(subject: Subject, wallMs: number): number {
+  #validUntil(subject: Subject, wallMs: number, isProvisional: boolean): number {
     const { settings } = resolveSettings(this.#policy, subject, wallMs);
     const ends = settings.exceptions.map(({ expiresAtMs }) => expiresAtMs).filter((end) => end > wallMs);
-    return Math.min(Number.MAX_SAFE_INTEGER, ...ends);
+    return Math.min(isProvisional ? wallMs + PROVISIONAL_MS : Number.MAX_SAFE_INTEGER, ...ends);
   }
 
   #nextId(): string {

@@ -1,5 +1,6 @@
 /** What a rule is. Rules are data: an id, points, words for people, and what in the facts raises them. */
 
+import type { Disagreement } from "../sql/advice.ts";
 import type {
   Analysis,
   Finding,
@@ -41,6 +42,8 @@ export interface RuleExample {
   readonly subject?: Partial<Subject>;
   /** What is known of the session. */
   readonly context?: Partial<SqlContext>;
+  /** What the second parser sees besides. */
+  readonly disagreements?: readonly Disagreement[];
 }
 
 export interface Rule {

@@ -50,7 +50,11 @@ function renderRule(rule: Rule): string[] {
   const policy = example.policy === undefined ? [] : [`With \`${example.policy}\`:`];
   const subject = example.subject === undefined ? [] : [`For ${renderSubject(example.subject)}:`];
   const session = example.context === undefined ? [] : [`In a session with ${renderSubject(example.context)}:`];
-  const given = [...policy, ...subject, ...session].join(" ");
+  const opinion =
+    example.disagreements === undefined
+      ? []
+      : [`When the second parser also sees ${example.disagreements.map((one) => `the ${one.about} ${one.detail}`)}:`];
+  const given = [...policy, ...subject, ...session, ...opinion].join(" ");
   return [
     `### ${rule.id}`,
     "",

@@ -497,6 +497,18 @@ const DYNAMIC: readonly Rule[] = [
     rewrite: "Check the statement for typing errors; report it if the server runs it",
     example: { sql: "FROBNICATE book" },
   },
+  {
+    id: "dyn.opinion",
+    category: "dynamic",
+    points: "20",
+    title: "A second parser sees more in the statement than querycop does",
+    rewrite: "Write the statement in the usual form; report it, because querycop should see it too",
+    example: {
+      sql: "SELECT id FROM member",
+      disagreements: [{ about: "table", detail: "secret" }],
+    },
+    findings: { "second-opinion": 20 },
+  },
 ];
 
 export const EFFECT_RULES: readonly Rule[] = [

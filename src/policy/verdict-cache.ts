@@ -5,6 +5,8 @@ export interface VerdictCacheOptions {
   readonly bytesMax: number;
   /** Longest key kept; longer texts are judged every time. */
   readonly keyBytesMax?: number;
+  /** Admit a key on its first sighting. */
+  readonly admitsAtOnce?: boolean;
 }
 
 export interface VerdictCacheCounts {
@@ -28,6 +30,7 @@ const CANDIDATE_COUNT_MAX = 8192;
 export class VerdictCache<Verdict> {
   readonly #bytesMax: number;
   readonly #keyBytesMax: number;
+  readonly #admitsAtOnce: boolean;
   /** Two generations: hits in the old one move to the young one; when the young one is half the budget, the old one goes. */
   #young = new Map<string, Verdict>();
   #old = new Map<string, Verdict>();
@@ -40,6 +43,7 @@ export class VerdictCache<Verdict> {
   constructor(options: VerdictCacheOptions) {
     this.#bytesMax = options.bytesMax;
     this.#keyBytesMax = options.keyBytesMax ?? 8192;
+    this.#admitsAtOnce = options.admitsAtOnce ?? false;
   }
 
   lookUp(key: string): Verdict | undefined {
@@ -63,12 +67,19 @@ export class VerdictCache<Verdict> {
   /** Offers a verdict after a miss. Kept from the second offer of the same key on. */
   offer(key: string, verdict: Verdict): void {
     if (this.#bytesMax === 0 || key.length * 2 > this.#keyBytesMax) return;
-    if (!this.#candidates.delete(key)) {
+    if (!this.#admitsAtOnce && !this.#candidates.delete(key)) {
       if (this.#candidates.size >= CANDIDATE_COUNT_MAX) this.#candidates.clear();
       this.#candidates.add(key);
       return;
     }
     this.#insert(key, verdict);
+  }
+
+  /** Forgets one key, so that it is judged anew. */
+  forget(key: string): void {
+    this.#candidates.delete(key);
+    if (this.#young.delete(key)) this.#youngBytes -= costOf(key);
+    if (this.#old.delete(key)) this.#oldBytes -= costOf(key);
   }
 
   /** Forgets everything, as after a policy change. */

@@ -259,7 +259,7 @@ class ProxyProcess {
             clearTimeout(deadline);
             clearInterval(sweep);
             for (const tokens of this.#tokens) tokens.close();
-            this.#policy.unwatch();
+            this.#policy.close();
             for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.removeAllListeners(name);
             resolve(signal);
           },

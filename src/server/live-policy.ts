@@ -4,12 +4,17 @@ import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { Judge } from "../policy/judge.ts";
+import type { OpinionReport } from "../policy/opinions.ts";
 import { DEFAULT_POLICY, type Policy } from "../policy/policy.ts";
 import { POLICY_FILE_CHARACTERS_MAX, parsePolicy, renderProblems } from "../policy/policy-file.ts";
+import { sha256Hex } from "../sql/digest.ts";
+import { SecondOpinion } from "../sql/second-opinion.ts";
 
 /** Enough for some ten thousand statement shapes. */
 const VERDICT_CACHE_BYTES_MAX = 32 * 1024 * 1024;
 const WATCH_INTERVAL_MS = 2_000;
+/** Clients could make new shapes faster than anybody reads. */
+const OPINION_LOG_INTERVAL_MS = 1_000;
 
 export interface PolicyChange {
   readonly outcome: "ok" | "error";
@@ -29,6 +34,9 @@ export interface LivePolicyOptions {
 export class LivePolicy {
   readonly judge: Judge;
   readonly #options: LivePolicyOptions;
+  readonly #secondOpinion = new SecondOpinion();
+  #opinionLoggedMs = Number.NEGATIVE_INFINITY;
+  #opinionsUnlogged = 0;
   /** True while the file on disk is not the policy in force because it has a problem. */
   isFileRefused = false;
 
@@ -42,6 +50,8 @@ export class LivePolicy {
       clock: SYSTEM_CLOCK,
       idPrefix: options.idPrefix,
       cacheBytesMax: VERDICT_CACHE_BYTES_MAX,
+      advisor: this.#secondOpinion,
+      onDisagreement: (report) => this.#logDisagreement(report),
     });
     options.onChange({ outcome: "ok", fromVersion: undefined, toVersion: loaded.version, by: "start" });
   }
@@ -59,8 +69,26 @@ export class LivePolicy {
     });
   }
 
-  unwatch(): void {
+  close(): void {
     if (this.#options.file !== undefined) unwatchFile(this.#options.file);
+    this.#secondOpinion.close().catch(() => undefined);
+  }
+
+  /** The statement has been decided already; later ones of its shape are decided with the rule dyn.opinion. */
+  #logDisagreement({ decisionId, digest, advice }: OpinionReport): void {
+    const nowMs = SYSTEM_CLOCK.monotonicMs();
+    if (nowMs - this.#opinionLoggedMs < OPINION_LOG_INTERVAL_MS) {
+      this.#opinionsUnlogged++;
+      return;
+    }
+    this.#options.logger.warn("second opinion differs", {
+      decisionId,
+      digest: sha256Hex(digest),
+      sees: advice.disagreements.map(({ about, detail }) => `${about} ${detail}`).join(", "),
+      unlogged: this.#opinionsUnlogged,
+    });
+    this.#opinionLoggedMs = nowMs;
+    this.#opinionsUnlogged = 0;
   }
 
   /** Takes the file's policy into force if it has no problem; else the old one stays and the log says why. */

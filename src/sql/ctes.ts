@@ -20,6 +20,7 @@ function cteHead(w: Walker, isRecursive: boolean) {
     return;
   }
   const name = w.text.name(w.at);
+  w.statement.cteNames.push(name);
   w.role(w.at, ROLE_DEFINITION);
   w.at++;
   if (w.kind(w.at) === T.LEFT_PAREN) skipNames(w);

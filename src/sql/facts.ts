@@ -276,6 +276,8 @@ export interface StatementFacts extends ByteRange {
   readonly tablesWritten: readonly TableReference[];
   /** Schemas, routines, events, accounts and whatever else the statement names that is not a table. */
   readonly objects: readonly ObjectReference[];
+  /** Names that WITH defines; they are in neither list of tables. */
+  readonly cteNames: readonly string[];
   readonly columns: readonly ColumnReference[];
   readonly functions: readonly FunctionCall[];
   readonly predicates: readonly Predicate[];
@@ -643,6 +645,7 @@ export const FINDING_NAMES = {
   "unbalanced-parentheses": "parentheses do not match",
   "budget-exceeded": "too many tokens, too deep, too long or too many readings; count = what was measured",
   "not-understood": "a statement the walker does not know",
+  "second-opinion": "a second parser sees something in the statement that the walk does not; count = how much",
   "literal-looks-like-sql": "a string literal that itself lexes as an attack",
   "identifier-not-ascii": "an identifier with bytes above 0x7f that is not quoted",
   // Looking around

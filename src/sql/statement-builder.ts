@@ -116,6 +116,7 @@ export class StatementBuilder {
   readonly tablesRead: TableDraft[] = [];
   readonly tablesWritten: TableDraft[] = [];
   readonly objects: ObjectReference[] = [];
+  readonly cteNames: string[] = [];
   readonly columns: ColumnDraft[] = [];
   readonly functions: FunctionDraft[] = [];
   readonly predicates: PredicateDraft[] = [];
@@ -161,6 +162,7 @@ export class StatementBuilder {
       tablesRead: this.tablesRead,
       tablesWritten: this.tablesWritten,
       objects: this.objects,
+      cteNames: this.cteNames,
       columns: this.columns,
       functions: this.functions,
       predicates: this.predicates,

@@ -180,3 +180,8 @@ test("docs/deployment.md warns of what turns the file into something else", () =
   const text = readFileSync(join(PROJECT, "docs/deployment.md"), "utf8");
   for (const word of ["strip", "BUN_BE_BUN", "setuid", "MemoryDenyWriteExecute"]) assert.ok(text.includes(word), word);
 });
+
+test("querycop explain asks the second parser, whose worker is compiled in", async () => {
+  const { stdout } = await runChecked(EXECUTABLE, ["explain", "--json", "SELECT a FROM t WHERE b = 1"]);
+  assert.equal((JSON.parse(stdout) as { secondOpinion: string }).secondOpinion, "agrees");
+});

@@ -5,6 +5,7 @@ import { type Decision, decide } from "../../src/policy/decide.ts";
 import type { Policy, Subject } from "../../src/policy/policy.ts";
 import { parsePolicy, renderProblems } from "../../src/policy/policy-file.ts";
 import { contextFor } from "../../src/policy/tool-context.ts";
+import { adviceWithout, type Disagreement, withAdvice } from "../../src/sql/advice.ts";
 import { analyze } from "../../src/sql/analyze.ts";
 import type { SqlContext } from "../../src/sql/facts.ts";
 
@@ -31,13 +32,15 @@ export interface DecideFixture {
   readonly context?: Partial<SqlContext>;
   readonly wallMs?: number;
   readonly parameters?: readonly (string | null)[];
+  readonly disagreements?: readonly Disagreement[];
 }
 
 export function decideText(sql: string | Uint8Array, fixture: DecideFixture = {}): Decision {
-  const { policy = "", subject = {}, context = {}, wallMs = NOON, parameters } = fixture;
+  const { policy = "", subject = {}, context = {}, wallMs = NOON, parameters, disagreements = [] } = fixture;
   const whole: Subject = { ...SUBJECT, ...subject };
   const bytes = typeof sql === "string" ? new TextEncoder().encode(sql) : sql;
-  const analysis = analyze(bytes, { ...contextFor({ schema: whole.schema }), ...context });
+  const ownAnalysis = analyze(bytes, { ...contextFor({ schema: whole.schema }), ...context });
+  const analysis = withAdvice(ownAnalysis, { ...adviceWithout("disagrees"), disagreements });
   const resolved = typeof policy === "string" ? policyFrom(policy) : policy;
   const options = { wallMs, decisionId: "d-1", ...(parameters === undefined ? {} : { parameters }) };
   return decide(analysis, whole, resolved, options);

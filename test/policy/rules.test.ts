@@ -20,10 +20,10 @@ const FINDINGS_WITHOUT_RULE: ReadonlySet<FindingName> = new Set([
 
 for (const rule of RULES) {
   test(`the example of ${rule.id} raises it, with points in the documented range`, () => {
-    const { sql, subject, context = {} } = rule.example;
+    const { sql, subject, context = {}, disagreements = [] } = rule.example;
     const digest = sha256Hex(analyze(new TextEncoder().encode(sql), contextFor({})).digest);
     const policy = rule.id === "pol.deny.digest" ? `deny: { digests: ["${digest}"] }` : (rule.example.policy ?? "");
-    const decision = decideText(sql, { policy, context, ...(subject === undefined ? {} : { subject }) });
+    const decision = decideText(sql, { policy, context, disagreements, ...(subject === undefined ? {} : { subject }) });
     const hit = decision.rules.find(({ id }) => id === rule.id);
     assert.ok(hit, `${decision.score} ${JSON.stringify(decision.rules)}`);
     const [low = 0, high = low] = rule.points.split("-").map(Number);
