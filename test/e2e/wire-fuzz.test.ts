@@ -1,0 +1,200 @@
+/**
+ * Damaged bytes from clients, against the executable and a real server: it neither ends nor hangs, calls nothing an
+ * internal error, and whatever the server ran has its record.
+ *
+ *   QUERYCOP_TEST_SEED    which damage (the seed of a failed run is in its message)
+ *   QUERYCOP_TEST_SCALE   "full" for 20,000 connections and another seed each time, instead of 1,000 and seed 1
+ */
+import assert from "node:assert/strict";
+import { after, describe } from "node:test";
+import { e2e } from "../support/e2e-test.ts";
+import { eventually } from "../support/eventually.ts";
+import { type AuditLine, type Querycop, startQuerycop } from "../support/querycop.ts";
+import { randomFrom } from "../support/random.ts";
+import { CAPABILITY, RawClient } from "../support/raw-client.ts";
+import { startServer } from "../support/servers.ts";
+
+const IS_FULL = process.env["QUERYCOP_TEST_SCALE"] === "full";
+const SEED = Number(process.env["QUERYCOP_TEST_SEED"] ?? (IS_FULL ? Date.now() % 1_000_000 : 1));
+const CONNECTIONS = IS_FULL ? 20_000 : 1_000;
+const TOGETHER = 8;
+const PATIENCE_MS = 15;
+
+const server = await startServer({ kind: "mariadb" });
+after(() => server.stop());
+
+function packet(payload: Buffer, sequenceId = 0): Buffer {
+  const header = Buffer.alloc(4);
+  header.writeUIntLE(payload.length, 0, 3);
+  header[3] = sequenceId;
+  return Buffer.concat([header, payload]);
+}
+
+const command = (byte: number, body: string | Buffer = ""): Buffer =>
+  packet(Buffer.concat([Buffer.from([byte]), Buffer.from(body)]));
+
+const bytes = (hex: string): Buffer => Buffer.from(hex.replaceAll(" ", ""), "hex");
+
+/** The server's log has a line for each of several statements in one text; a session that may send no such text has one. */
+const withoutCapabilities = CAPABILITY.MULTI_STATEMENTS;
+
+/** Well-formed exchanges of many kinds; the statement id that a PREPARE gets on a new connection is 1. */
+const EXCHANGES: readonly Buffer[] = [
+  command(0x03, "SELECT 1, 'a', NULL /* fuzz */"),
+  command(0x03, "INSERT INTO appdb.numbers (n) VALUES (1), (2) /*! ON DUPLICATE KEY UPDATE n = n */"),
+  command(0x03, "SELECT 1; SELECT n FROM appdb.numbers WHERE n < 5; DELETE FROM appdb.numbers WHERE n = -1"),
+  command(0x03, "SET NAMES gbk"),
+  command(0x03, "SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'"),
+  command(0x03, "LOAD DATA LOCAL INFILE 'x.csv' INTO TABLE appdb.numbers"),
+  command(0x03, "SELECT @a := 1"),
+  command(0x16, "SELECT n FROM appdb.numbers WHERE n = ? AND n < ?"),
+  command(0x17, bytes("01000000 00 01000000 00 01 0300 0300 05000000 07000000")),
+  command(0x17, bytes("01000000 01 01000000 00 01 0800 fe00 0500000000000000 03 616263")),
+  command(0x17, bytes("ffffffff 00 01000000 03 01 0300 0300")),
+  command(0x18, bytes("01000000 0000 6162636465")),
+  command(0x1a, bytes("01000000")),
+  command(0x1c, bytes("01000000 0a000000")),
+  command(0x19, bytes("01000000")),
+  command(0xfa, bytes("01000000 8000 0300 00 01000000")),
+  command(0x02, "appdb"),
+  command(0x04, "numbers\0%"),
+  command(0x09),
+  command(0x0e),
+  command(0x0c, bytes("01000000")),
+  command(0x1f),
+  command(0x0d),
+  command(0x12, bytes("00000000 0000 01000000")),
+  command(0x11, "admin\0\0appdb\0"),
+];
+
+type Random = () => number;
+
+const below = (random: Random, count: number): number => Math.floor(random() * count);
+
+function chosen<T>(random: Random, items: readonly T[]): T {
+  const item = items[below(random, items.length)];
+  if (item === undefined) throw new Error("nothing to choose from");
+  return item;
+}
+
+/** One kind of damage to a stream of packets. */
+function damaged(random: Random, stream: Buffer): Buffer {
+  const at = below(random, stream.length);
+  const copy = Buffer.from(stream);
+  switch (below(random, 8)) {
+    case 0:
+      copy[at] = (copy[at] ?? 0) ^ (1 << below(random, 8));
+      return copy;
+    case 1:
+      copy[at] = chosen(random, [0, 1, 0x7f, 0x80, 0xfb, 0xfc, 0xfd, 0xfe, 0xff, 0x27, 0x3b]);
+      return copy;
+    case 2:
+      return copy.subarray(0, at);
+    case 3:
+      return Buffer.concat([copy.subarray(0, at), copy.subarray(Math.min(copy.length, at + 1 + below(random, 8)))]);
+    case 4:
+      return Buffer.concat([copy.subarray(0, at), Buffer.from([below(random, 256)]), copy.subarray(at)]);
+    case 5:
+      return Buffer.concat([copy.subarray(0, at), copy.subarray(below(random, copy.length))]);
+    case 6:
+      // The length of the first packet, which is where most parsers break.
+      copy.writeUIntLE(chosen(random, [0, 1, 5, copy.length, 0x10000, 0xfffffe, 0xffffff]), 0, 3);
+      return copy;
+    default:
+      copy[4] = below(random, 256);
+      return copy;
+  }
+}
+
+function stream(random: Random): Buffer {
+  const parts = Array.from({ length: 1 + below(random, 6) }, () => chosen(random, EXCHANGES));
+  let whole: Buffer = Buffer.concat(parts);
+  for (let count = below(random, 4); count > 0 && whole.length > 5; count -= 1) whole = damaged(random, whole);
+  return whole;
+}
+
+const password = server.accounts["admin"]?.password ?? "";
+
+/** A login whose own bytes are damaged, with everything behind it. */
+function loginStream(random: Random): Buffer {
+  const head = Buffer.alloc(32);
+  head.writeUInt32LE(chosen(random, [0x018fa28d, 0x0000a28d, 0xffffffff, 0x00000200, 0x1fffffff]), 0);
+  head.writeUInt32LE(0x40000000, 4);
+  head[8] = below(random, 256);
+  const rest = Buffer.concat([Buffer.from("admin\0\x14"), Buffer.alloc(20, 7), Buffer.from("mysql_native_password\0")]);
+  const login = packet(Buffer.concat([head, rest]), 1);
+  return damaged(random, Buffer.concat([login, stream(random)]));
+}
+
+/** Sends damaged bytes in pieces, and waits for the connection to end. */
+async function attack(random: Random, querycop: Querycop): Promise<void> {
+  const raw = await RawClient.connect(querycop.host, querycop.port);
+  const isLoggedIn = random() < 0.8;
+  if (isLoggedIn) await raw.login({ user: "admin", password, database: "appdb", withoutCapabilities });
+  else await raw.readGreeting();
+  let rest = isLoggedIn ? stream(random) : loginStream(random);
+  while (rest.length > 0) {
+    const piece = rest.subarray(0, 1 + below(random, rest.length));
+    raw.write(piece);
+    rest = rest.subarray(piece.length);
+    if (random() < 0.3) await new Promise((resolve) => setImmediate(resolve));
+  }
+  // Some stay for the answers; the others are gone at once, and their statements with them.
+  if (random() < 0.7) await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+  raw.end();
+  // Whatever it answers, it must come to an end once this side has said that nothing more follows.
+  while (!raw.isAtEnd) await raw.readBytes(1).catch(() => undefined);
+}
+
+function intentsByThread(lines: readonly AuditLine[]): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const line of lines) {
+    if (line.type !== "statement-intent") continue;
+    const { backendConnectionId } = line["session"] as { readonly backendConnectionId: number };
+    counts.set(backendConnectionId, (counts.get(backendConnectionId) ?? 0) + 1);
+  }
+  return counts;
+}
+
+describe(`damaged bytes, seed ${SEED}`, () => {
+  e2e("neither end nor hang querycop, and nothing reaches the server unrecorded", async () => {
+    const querycop = await startQuerycop({
+      GATEKEEPER_BACKEND_HOST: server.host,
+      GATEKEEPER_BACKEND_PORT: String(server.port),
+      GATEKEEPER_BACKEND_TLS_MODE: "disable",
+      GATEKEEPER_LOG_LEVEL: "info",
+    });
+    try {
+      let next = 0;
+      const worker = async (): Promise<void> => {
+        while (next < CONNECTIONS) await attack(randomFrom(SEED * 100_003 + next++), querycop);
+      };
+      await Promise.all(Array.from({ length: TOGETHER }, worker));
+
+      const healthy = await RawClient.connect(querycop.host, querycop.port);
+      await healthy.login({ user: "admin", password });
+      assert.equal((await healthy.query("SELECT 1")).length, 4);
+      healthy.quit();
+      const ended = (): number =>
+        querycop.audit().filter(({ type }) => type === "disconnect" || type === "refusal").length;
+      await eventually("every session has ended", () => ended() >= CONNECTIONS + 1);
+
+      const internal = querycop
+        .logText()
+        .split("\n")
+        .filter((line) => line.includes("QC_INTERNAL") || line.includes('"level":"error"'));
+      assert.deepEqual(internal.slice(0, 3), [], `seed ${SEED}`);
+      const intents = intentsByThread(querycop.audit());
+      const ran = new Map<number, number>();
+      for (const { threadId, command: verb, argument } of server.generalLog()) {
+        if (!["Query", "Prepare", "Execute"].includes(verb) || argument.startsWith("SELECT @@sql_mode")) continue;
+        ran.set(threadId, (ran.get(threadId) ?? 0) + 1);
+      }
+      assert.ok(ran.size > CONNECTIONS / 10, `${ran.size} connections got a statement through`);
+      const unrecorded = [...ran].filter(([threadId, count]) => (intents.get(threadId) ?? 0) < count);
+      assert.deepEqual(unrecorded, [], `seed ${SEED}: connections of the server with more statements than records`);
+    } finally {
+      await querycop.stop();
+    }
+  });
+});
