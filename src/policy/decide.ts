@@ -7,6 +7,7 @@ import { effectOf } from "./effects.ts";
 import { matchesAny } from "./glob.ts";
 import type { DataLimits } from "./limits.ts";
 import {
+  type ApprovalSettings,
   type DecisionAction,
   mayMatchTable,
   type Policy,
@@ -47,6 +48,8 @@ export interface Decision {
   readonly sqlState: string;
   /** What the profiles set instead of the listener's limits on data. */
   readonly limits: Partial<DataLimits> | undefined;
+  /** How the statement gets its approval, when the action asks for one. */
+  readonly approval: ApprovalSettings;
   /** True when the verdict holds for every text with the same cache key, subject class and policy. */
   readonly isCacheable: boolean;
 }
@@ -100,6 +103,7 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
     errorNumber: isSyntax ? ER_PARSE_ERROR : ER_NOT_ALLOWED_COMMAND,
     sqlState: SQLSTATE_SYNTAX_OR_ACCESS,
     limits: resolved.limits,
+    approval: resolved.settings.approval,
     isCacheable: isCacheable(analysis, resolved.settings),
   };
 }
@@ -309,7 +313,7 @@ function renderReason({ action, score, decidedBy }: ReadingVerdict, decisionId: 
 }
 
 /** Names come from the client's text: control characters, and what turns text around, become "?". Cut at `bytesMax`. */
-function printable(text: string, bytesMax: number): string {
+export function printable(text: string, bytesMax: number): string {
   let safe = "";
   let bytes = 0;
   for (const character of text) {

@@ -5,6 +5,7 @@ import { compileAddressRange } from "./address.ts";
 import { compileGlob, type NameMatcher } from "./glob.ts";
 import { readLimits } from "./limits-settings.ts";
 import {
+  type ApprovalSettings,
   compileColumnPattern,
   compileTablePattern,
   type DecisionAction,
@@ -46,6 +47,7 @@ const SETTING_READERS: Readonly<Record<string, SettingReader>> = {
   new_digest: (reader, value) => defined("newDigest", readNewDigest(reader, value)),
   exceptions: (reader, value) => ({ exceptions: readExceptions(reader, value) }),
   limits: (reader, value) => ({ limits: readLimits(reader, value) }),
+  approval: (reader, value) => ({ approval: readApproval(reader, value) }),
 };
 
 export const SETTING_KEYS: readonly string[] = Object.keys(SETTING_READERS);
@@ -283,6 +285,38 @@ function readExceptions(reader: YamlReader, value: YamlValue): PolicyException[]
     });
   }
   return exceptions;
+}
+
+function readApproval(reader: YamlReader, value: YamlValue): Partial<ApprovalSettings> {
+  const fields = reader.entries(value, APPROVAL_KEYS);
+  const given = <Value>(key: string, read: (field: YamlValue) => Value | undefined): Value | undefined => {
+    const field = fields.get(key);
+    return field === undefined ? undefined : read(field);
+  };
+  const read = {
+    mode: given("mode", (field) => reader.word(field, ["hold", "immediate"] as const)),
+    timeoutMs: given("timeout", (field) => reader.compile(field, parseDuration)),
+    validForMs: given("valid_for", (field) => reader.compile(field, parseDuration)),
+    inTransaction: given("in_transaction", (field) => reader.word(field, ["block", "hold"] as const)),
+    transactionTimeoutMs: given("transaction_timeout", (field) => reader.compile(field, parseDuration)),
+    openPerUserMax: given("open_per_user", (field) => reader.integer(field, 1, 1000)),
+  };
+  return Object.fromEntries(Object.entries(read).filter(([, setting]) => setting !== undefined));
+}
+
+const APPROVAL_KEYS = ["mode", "timeout", "valid_for", "in_transaction", "transaction_timeout", "open_per_user"];
+
+const DURATION_SHAPE = /^([1-9][0-9]{0,6})(ms|s|m|h)$/;
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+/** Timers cannot wait longer than 24.8 days. */
+const DURATION_MS_MAX = 7 * 24 * 3_600_000;
+
+/** "30s", "5m", "1h". Throws RangeError. */
+function parseDuration(text: string): number {
+  const found = DURATION_SHAPE.exec(text);
+  const durationMs = Number(found?.[1]) * (UNIT_MS[found?.[2] ?? ""] ?? Number.NaN);
+  if (durationMs <= DURATION_MS_MAX) return durationMs;
+  throw new RangeError(`Cannot read "${text}" as a time: write 30s, 5m or 1h, at most 168h`);
 }
 
 const EXCEPTION_KEYS = ["id", "reason", "expires", "rules", "users", "schemas", "tables", "addresses", "digests"];

@@ -1,6 +1,7 @@
 /** What a policy is after loading, the built-in defaults, and how profiles combine for one subject. */
 
 import type { AddressRange } from "./address.ts";
+import type { ApprovalMode } from "./approvals.ts";
 import { compileGlob, matchesAny, type NameMatcher } from "./glob.ts";
 import type { DataLimits } from "./limits.ts";
 
@@ -88,6 +89,19 @@ export interface TenantRule {
   readonly value: string | undefined;
 }
 
+/** How statements that need an approval get one. */
+export interface ApprovalSettings {
+  readonly mode: ApprovalMode;
+  /** How long a request waits for an answer. */
+  readonly timeoutMs: number;
+  /** How long an approval may be used. */
+  readonly validForMs: number;
+  /** Whether a statement may wait while its transaction holds locks. */
+  readonly inTransaction: "block" | "hold";
+  readonly transactionTimeoutMs: number;
+  readonly openPerUserMax: number;
+}
+
 export interface PolicyException {
   readonly id: string;
   /** Where it is written, for lint. */
@@ -141,12 +155,16 @@ export interface Settings {
   readonly exceptions: readonly PolicyException[];
   /** What is set here holds instead of the listener's limits on data. */
   readonly limits: Partial<DataLimits>;
+  readonly approval: ApprovalSettings;
 }
 
 /** A part of the settings, as one profile writes it down. Lists are added, plain values replace. */
-export type SettingsFragment = { readonly [Key in Exclude<keyof Settings, "thresholds">]?: Settings[Key] } & {
+export type SettingsFragment = {
+  readonly [Key in Exclude<keyof Settings, "thresholds" | "approval">]?: Settings[Key];
+} & {
   /** Only the thresholds that are written; one that is written as off is present and undefined. */
   readonly thresholds?: Partial<Thresholds>;
+  readonly approval?: Partial<ApprovalSettings>;
 };
 
 export interface ProfileMatch {
@@ -226,6 +244,14 @@ export const DEFAULT_SETTINGS: Settings = {
   newDigest: undefined,
   exceptions: [],
   limits: {},
+  approval: {
+    mode: "hold",
+    timeoutMs: 5 * 60_000,
+    validForMs: 15 * 60_000,
+    inTransaction: "block",
+    transactionTimeoutMs: 30_000,
+    openPerUserMax: 5,
+  },
 };
 
 /** The policy of a proxy without a policy file. */
@@ -248,6 +274,7 @@ export function applyFragment(settings: Settings, fragment: SettingsFragment): S
   }
   merged["thresholds"] = { ...settings.thresholds, ...fragment.thresholds };
   merged["limits"] = { ...settings.limits, ...fragment.limits };
+  merged["approval"] = { ...settings.approval, ...fragment.approval };
   merged["isReadOnly"] = settings.isReadOnly || fragment.isReadOnly === true;
   return merged as unknown as Settings;
 }
