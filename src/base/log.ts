@@ -1,5 +1,6 @@
 /** The operational log: one bounded, escaped, redacted line per event. Audit records never go this way. */
 import { isSecretKey, REDACTED, redactSecrets } from "./redact.ts";
+import { escapeCode, isUnprintable } from "./visible-text.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type LogFormat = "text" | "json" | "pretty";
@@ -39,29 +40,6 @@ interface LogRecord {
   readonly level: LogLevel;
   readonly event: string;
   readonly fields: ReadonlyArray<readonly [string, string | number | boolean]>;
-}
-
-/** The code points that could forge a line, hide text or turn its direction: C0, DEL, C1, bidi and zero-width marks. */
-function isUnprintable(code: number): boolean {
-  return (
-    code < 0x20 ||
-    (code >= 0x7f && code <= 0x9f) ||
-    code === 0x00ad ||
-    code === 0x061c ||
-    (code >= 0x200b && code <= 0x200f) ||
-    (code >= 0x2028 && code <= 0x202e) ||
-    (code >= 0x2060 && code <= 0x206f) ||
-    code === 0xfeff ||
-    (code >= 0xd800 && code <= 0xdfff) ||
-    (code >= 0xe0000 && code <= 0xe007f)
-  );
-}
-
-function escapeCode(code: number): string {
-  if (code <= 0xffff) return `\\u${code.toString(16).padStart(4, "0")}`;
-  const high = 0xd800 + ((code - 0x10000) >> 10);
-  const low = 0xdc00 + ((code - 0x10000) & 0x3ff);
-  return escapeCode(high) + escapeCode(low);
 }
 
 function utf8Length(code: number): number {

@@ -15,6 +15,7 @@ import { connectionSnippets } from "../doctor/snippets.ts";
 import { parsePolicy } from "../policy/policy-file.ts";
 import { lintPolicy } from "../policy/policy-lint.ts";
 import { AllowAllJudge } from "../server/allow-all-judge.ts";
+import { ApprovalDesk } from "../server/approval-desk.ts";
 import { listenerOptions, tokenManager } from "../server/listener-setup.ts";
 import { newProxyMetrics } from "../server/metric-labels.ts";
 import { connectionsAllowedByDescriptors } from "../server/open-files.ts";
@@ -153,13 +154,15 @@ const WAITING_MINTS_MAX = 16;
 
 /** As lifecycle.ts makes them, but nothing is recorded, and no statement of a client is ever judged. */
 function servicesOf(listener: ListenerConfig, config: Config): SessionServices {
+  const audit = { run: "doctor", isKept: false, append: () => undefined, hashText: () => "" };
   return {
     options: listenerOptions(listener),
     tokens: tokenManager(listener, config.token, new MintSlots(1, WAITING_MINTS_MAX), silentLogger, () => undefined),
-    audit: { run: "doctor", isKept: false, append: () => undefined, hashText: () => "" },
+    audit,
     logger: silentLogger,
     metrics: newProxyMetrics(),
     judge: new AllowAllJudge(),
+    approvals: new ApprovalDesk({ audit, logger: silentLogger, openMax: 0 }),
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),
     userWindows: new UserWindows(),

@@ -30,6 +30,7 @@ const GROUP_TITLES: Readonly<Record<string, string>> = {
   log: "Log",
   audit: "Audit",
   policy: "Policy",
+  approvals: "Approvals",
   token: "Tokens",
 };
 

@@ -534,6 +534,16 @@ const policy = v.strictObject({
   }),
 });
 
+const approvals = v.strictObject({
+  openMax: settingWithDefault(integerKind({ min: 1, max: 1000 }), "50", {
+    key: "open_max",
+    env: "GATEKEEPER_APPROVALS_OPEN_MAX",
+    title: "Approval requests at a time",
+    description:
+      "Of all users together: those that wait, and those approved that are not used yet. Further statements that need an approval are refused. See approvals.md.",
+  }),
+});
+
 const token = v.strictObject({
   childrenMax: settingWithDefault(integerKind({ min: 1, max: 256 }), "8", {
     key: "children_max",
@@ -591,6 +601,7 @@ export const processEntries = {
   log: v.optional(log, {}),
   audit: v.optional(audit, {}),
   policy: v.optional(policy, {}),
+  approvals: v.optional(approvals, {}),
   token: v.optional(token, {}),
   maxConnections: settingWithDefault(integerKind({ min: 1, max: 1_000_000 }), "1000", {
     key: "max_connections",

@@ -89,6 +89,11 @@ export class PacketReader {
     return this.#bufferedBytes;
   }
 
+  /** A copy of the first buffered bytes, at most `count`. */
+  peek(count: number): Uint8Array {
+    return this.#peek(0, Math.min(count, this.#bufferedBytes));
+  }
+
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     this.#bufferedBytes += chunk.length;

@@ -84,6 +84,21 @@ export class Leg implements TransportListener {
     return this.#chunks.length > 0 || this.#reader.bufferedBytes > 0;
   }
 
+  /** True while more waits unread than is taken in: neither a FIN nor a reset of the peer is noticed then. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** The first unread bytes, at most `count`, which stay unread. */
+  peek(count: number): Uint8Array {
+    const parts = [this.#reader.peek(count)];
+    for (const chunk of this.#chunks) {
+      if (parts.reduce((bytes, part) => bytes + part.length, 0) >= count) break;
+      parts.push(chunk.subarray(0, count));
+    }
+    return Buffer.concat(parts).subarray(0, count);
+  }
+
   /** Called once when the leg is gone for good (reset, closed, destroyed), never for a half-close. */
   onDead(listener: () => void): void {
     this.#deadListener = listener;

@@ -1,5 +1,6 @@
 /** One analysed text, one subject, one policy: what happens, and why, in words the client can act on. */
 
+import { isUnprintable } from "../base/visible-text.ts";
 import { type Advice, addsFacts, withAdvice } from "../sql/advice.ts";
 import { sha256Hex } from "../sql/digest.ts";
 import type { Analysis, Reading } from "../sql/facts.ts";
@@ -323,9 +324,4 @@ export function printable(text: string, bytesMax: number): string {
     safe += isUnprintable(code) ? "?" : character;
   }
   return safe;
-}
-
-function isUnprintable(code: number): boolean {
-  if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return true;
-  return (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }

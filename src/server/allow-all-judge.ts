@@ -22,6 +22,7 @@ export class AllowAllJudge implements StatementJudge {
       textForm: "raw",
       statementKind: undefined,
       localFiles: undefined,
+      approval: undefined,
       afterwards: "nothing",
     };
   }

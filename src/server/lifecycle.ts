@@ -13,6 +13,7 @@ import type { AuditTrail, SessionServices } from "../session/session-services.ts
 import { UserWindows } from "../session/user-windows.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
+import { ApprovalDesk } from "./approval-desk.ts";
 import { openAudit } from "./audit-setup.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
 import { LivePolicy } from "./live-policy.ts";
@@ -92,6 +93,7 @@ class ProxyProcess {
   readonly #registry: SessionRegistry;
   readonly #policy: LivePolicy;
   readonly #judge: PolicyJudge;
+  readonly #approvals: ApprovalDesk;
   readonly #servers: ProxyServer[] = [];
   readonly #tokens: TokenManager[] = [];
   readonly #dataGuardCounts: DataGuardCounts[] = [];
@@ -118,6 +120,7 @@ class ProxyProcess {
       onChange: (change) => record({ type: "policy-change", ...change }),
     });
     this.#judge = new PolicyJudge(this.#policy.judge);
+    this.#approvals = new ApprovalDesk({ audit, logger, openMax: config.approvals.openMax });
     const descriptorsAllow = connectionsAllowedByDescriptors();
     if (descriptorsAllow < config.maxConnections) {
       logger.warn("fewer connections than configured", {
@@ -214,6 +217,7 @@ class ProxyProcess {
       audit: this.#audit,
       logger,
       judge: this.#judge,
+      approvals: this.#approvals,
       backendProfile: new BackendProfile(),
       dataGuardCounts,
       userWindows: this.#userWindows,
@@ -252,6 +256,7 @@ class ProxyProcess {
         this.#logger.info("draining", { signal, sessions: this.#registry.size, timeoutMs: drainTimeoutMs });
         this.#manager.stopping(`draining ${this.#registry.size} sessions`);
         this.stopListening();
+        this.#approvals.close();
         this.#sweep(true);
         const deadline = setTimeout(endNow, drainTimeoutMs);
         this.#registry.whenEmpty().then(

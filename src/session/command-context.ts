@@ -6,6 +6,7 @@ import { CLIENT_MULTI_STATEMENTS } from "../mysql/constants.ts";
 import { decodeErrPacket, encodeErrPacket } from "../mysql/generic-response.ts";
 import type { HandshakeV10 } from "../mysql/handshake.ts";
 import { encodePacket, PacketReader } from "../mysql/packet.ts";
+import type { CancelReason } from "../policy/approvals.ts";
 import type { BackendGate } from "./backend-gate.ts";
 import type { ClientPeer } from "./client-peer.ts";
 import type { ClientLogin, EstablishedSession } from "./connection-phase.ts";
@@ -55,6 +56,8 @@ export class CommandContext {
   hasQuit = false;
   /** True from the first byte of a response to its last: nothing of ours may be written then. */
   isInsideResponse = false;
+  /** Present while a statement of this session waits for an approval. */
+  cancelHold: ((reason: CancelReason) => void) | undefined;
   lastActivityMs: number = SYSTEM_CLOCK.monotonicMs();
   /** The cursor whose rows the command under way fetches. */
   fetching: Fetching | undefined;
@@ -111,6 +114,7 @@ export class CommandContext {
 
   /** The backend is gone. A client that waits for nothing is told by the end of its connection, as by a server. */
   backendDied(): void {
+    this.cancelHold?.("backend-closed");
     if (!this.isIdle || this.client.leg.isDead) return;
     this.endReason ??= "backend-closed";
     this.client.leg.destroy();
@@ -121,6 +125,7 @@ export class CommandContext {
    * connection. That is passed on; anything else would become the answer to a question not yet put.
    */
   backendSpokeUnasked(): void {
+    this.cancelHold?.("backend-closed");
     if (!this.isIdle) return;
     const chunk = this.backend.takeChunk();
     const farewell = chunk === undefined ? undefined : readFarewell(chunk);

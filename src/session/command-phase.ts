@@ -40,6 +40,7 @@ export async function serveCommands(context: CommandContext): Promise<void> {
     }
     if (leg.isFinished) return;
     context.isIdle = true;
+    context.lastActivityMs = context.clock.monotonicMs();
     // It may have closed right behind its last answer, when nobody listened.
     if (context.backend.isFinished) {
       context.backendSpokeUnasked();
@@ -52,7 +53,6 @@ export async function serveCommands(context: CommandContext): Promise<void> {
 
 /** Carries out one command. Returns a promise where something has to be waited for. */
 function runCommand(context: CommandContext, packet: Packet): Promise<unknown> | undefined {
-  context.lastActivityMs = context.clock.monotonicMs();
   context.client.leg.nextSequenceId = (packet.lastSequenceId + 1) & 0xff;
   if (packet.sequenceId !== 0) {
     const text = `Packets out of order: a command began with sequence id ${packet.sequenceId} instead of 0`;

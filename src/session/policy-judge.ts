@@ -5,7 +5,7 @@ import { analyze } from "../sql/analyze.ts";
 import type { SqlContext, StatementKind } from "../sql/facts.ts";
 import type { SessionState } from "./session-state.ts";
 import { sqlContextOf } from "./sql-context.ts";
-import type { Judgement, StatementJudge, StatementRequest } from "./statement-judge.ts";
+import type { ApprovalBrief, Judgement, StatementJudge, StatementRequest } from "./statement-judge.ts";
 
 /** Statements that can change sql_mode or the client character set without naming them. */
 const OPAQUE_KINDS: ReadonlySet<string> = new Set<StatementKind>([
@@ -48,9 +48,22 @@ export class PolicyJudge implements StatementJudge {
       statementKind: summary.kinds.length === 1 ? summary.kinds[0] : summary.kinds.join(","),
       localFiles: localFiles(request, context, judged),
       limits: decision.limits,
+      approval: decision.action === "require-approval" ? briefOf(judged) : undefined,
       afterwards: consequence(request.state, summary.kinds),
     };
   }
+}
+
+function briefOf({ decision, summary }: PolicyJudgement): ApprovalBrief {
+  return {
+    settings: decision.approval,
+    digest: summary.digest,
+    isUnderstood: decision.understood,
+    kinds: summary.kinds,
+    tablesRead: summary.tablesRead,
+    tablesWritten: summary.tablesWritten,
+    reasons: decision.rules.map(({ id, points, reason }) => `${id} (${points}): ${reason}`),
+  };
 }
 
 function subjectOf({ state, session, command }: StatementRequest): Subject {

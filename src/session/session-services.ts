@@ -7,6 +7,7 @@ import type { TokenManager } from "../token/token-manager.ts";
 import type { BackendProfile } from "./backend-profile.ts";
 import type { DataGuardCounts } from "./data-guard.ts";
 import type { ListenerOptions } from "./listener-options.ts";
+import type { StatementApprovals } from "./statement-approvals.ts";
 import type { StatementJudge } from "./statement-judge.ts";
 import type { UserWindows } from "./user-windows.ts";
 
@@ -27,6 +28,7 @@ export interface SessionServices {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly judge: StatementJudge;
+  readonly approvals: StatementApprovals;
   readonly backendProfile: BackendProfile;
   readonly dataGuardCounts: DataGuardCounts;
   /** Shared by all listeners: a user's windows count every connection. */

@@ -87,6 +87,7 @@ export class Session {
     this.#closeReason ??= reason;
     if (this.#commands !== undefined) this.#commands.hasQuit = true;
     this.#abort.abort();
+    this.#commands?.cancelHold?.("session-ended");
     this.#client.leg.end();
     this.#commands?.backend.destroy();
     if (this.#phase !== "commands" || this.isIdle) this.#client.leg.destroy();
@@ -153,8 +154,10 @@ export class Session {
 
   /** A client that is gone needs no more answers; what the backend still says is kept for the record for a while. */
   #clientDied(): void {
-    const isInResponse = this.#phase === "commands" && !this.isIdle;
+    const isHeld = this.#commands?.cancelHold !== undefined;
+    const isInResponse = this.#phase === "commands" && !this.isIdle && !isHeld;
     this.#abort.abort();
+    this.#commands?.cancelHold?.("client-closed");
     const backend = this.#commands?.backend;
     if (backend === undefined) return;
     if (!isInResponse) {

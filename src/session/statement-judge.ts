@@ -1,6 +1,6 @@
 /** Where a session asks whether a statement may run. */
 import type { DataLimits } from "../policy/limits.ts";
-import type { Subject } from "../policy/policy.ts";
+import type { ApprovalSettings, Subject } from "../policy/policy.ts";
 import type { SessionState } from "./session-state.ts";
 
 /** The product's decision words. */
@@ -24,6 +24,18 @@ export interface SessionSubject {
   readonly isAurora: boolean;
   /** The same in the policy's terms. */
   readonly fixed: Pick<Subject, "clientAddress" | "isTls" | "listener" | "backendRole" | "backendPooler" | "isAurora">;
+}
+
+/** How an approval is got, and what the approver is shown of the statement. Holds no literal of it. */
+export interface ApprovalBrief {
+  readonly settings: ApprovalSettings;
+  readonly digest: string;
+  readonly isUnderstood: boolean;
+  readonly kinds: readonly string[];
+  readonly tablesRead: readonly string[];
+  readonly tablesWritten: readonly string[];
+  /** Each rule in words. */
+  readonly reasons: readonly string[];
 }
 
 /** What was decided about one statement text, and what the audit record says of it. */
@@ -50,6 +62,11 @@ export interface Judgement {
   readonly localFiles: readonly string[] | undefined;
   /** What a profile sets instead of the listener's limits on data. */
   readonly limits?: Partial<DataLimits> | undefined;
+  /** Present when the action is require-approval. */
+  readonly approval: ApprovalBrief | undefined;
+  /** The approval under which the statement runs, or the one it did not get. */
+  readonly approvalId?: string;
+  readonly approver?: string;
   /**
    * What the statement does to how later texts are read, where the server does not report it: nothing, something that
    * can be asked for, or something unknown.

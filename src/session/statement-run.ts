@@ -3,6 +3,7 @@ import { type ErrorOrigin, QuerycopError } from "../base/errors.ts";
 import { COMMANDS, type CommandName, encodeQuery } from "../mysql/command.ts";
 import { encodePacket, type Packet } from "../mysql/packet.ts";
 import { type ResponseEnd, type ResponseShape, ResponseTracker } from "../mysql/response.ts";
+import { type Clearance, seekApproval } from "./approval-hold.ts";
 import type { Permit } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";
 import { sendErr } from "./local-answer.ts";
@@ -22,13 +23,21 @@ export interface StatementRun {
   readonly rewritten?: Uint8Array;
 }
 
+type GrantedClearance = Extract<Clearance, { readonly kind: "granted" }>;
+
 /** Judges the statement and, if it may run, runs it. Throws only what ends the session. */
 export function runStatement(context: CommandContext, packet: Packet, run: StatementRun): Promise<void> | undefined {
   if (!context.state.needsProbe || !context.services.judge.readsSql) return judgeAndRun(context, packet, run);
   return probeSession(context).then(() => judgeAndRun(context, packet, run));
 }
 
-function judgeAndRun(context: CommandContext, packet: Packet, run: StatementRun): Promise<void> | undefined {
+/** `granted` is the approval under which the statement comes here for the second time. */
+function judgeAndRun(
+  context: CommandContext,
+  packet: Packet,
+  run: StatementRun,
+  granted?: GrantedClearance,
+): Promise<void> | undefined {
   if (run.shape === "prepare" && context.state.prepared.size >= PREPARED_STATEMENTS_MAX) {
     const text = `Cannot prepare more than ${PREPARED_STATEMENTS_MAX} statements on one connection: close some`;
     sendErr(context, new QuerycopError("QC_CLIENT_TOO_MANY_STATEMENTS", text));
@@ -36,7 +45,7 @@ function judgeAndRun(context: CommandContext, packet: Packet, run: StatementRun)
   }
   const { metrics } = context.services;
   const beganMs = context.clock.monotonicMs();
-  const judgement = context.services.judge.judge({
+  const judged = context.services.judge.judge({
     command: run.command,
     sql: run.sql,
     state: context.state,
@@ -44,14 +53,21 @@ function judgeAndRun(context: CommandContext, packet: Packet, run: StatementRun)
   });
   const judgedMs = context.clock.monotonicMs();
   metrics.proxyOverhead.of("judge").observe((judgedMs - beganMs) / 1000);
-  metrics.decisions.of(judgement.action, judgement.ruleId ?? "none").value++;
-  if (judgement.notUnderstood !== undefined) metrics.notUnderstood.of(judgement.notUnderstood).value++;
-  if (judgement.action === "block" || judgement.action === "require-approval") {
-    return refuseStatement(context, run, judgement);
+  if (granted === undefined) metrics.decisions.of(judged.action, judged.ruleId ?? "none").value++;
+  if (judged.notUnderstood !== undefined) metrics.notUnderstood.of(judged.notUnderstood).value++;
+  const judgement = granted === undefined ? judged : { ...judged, ...approvalFields(granted) };
+  // SAFETY: the policy of this moment has the last word, whatever was approved under an earlier one.
+  if (judgement.action === "block") return refuseStatement(context, run, judgement);
+  // Preparing a statement does nothing yet; its EXECUTE is held.
+  if (judgement.action === "require-approval" && granted === undefined && run.shape !== "prepare") {
+    return runOnceApproved(context, packet, run, judgement);
   }
   context.dataGuard.apply(judgement.limits);
   const overLimit = context.dataGuard.refusal();
   if (overLimit !== undefined) return refuseOverLimit(context, run, judgement, overLimit);
+  if (granted !== undefined && !context.services.approvals.use(granted.approvalId)) {
+    return refuseStatement(context, run, { ...judgement, ...approvalLost(granted) });
+  }
   const permit: Permit = { kind: "decision", decisionId: judgement.decisionId, action: judgement.action };
   const recorded = timedIntent(context, run, judgement);
   if (recorded === true) return sendAndRelay(context, packet, run, judgement, permit);
@@ -59,6 +75,46 @@ function judgeAndRun(context: CommandContext, packet: Packet, run: StatementRun)
   return recorded.then((isRecorded) =>
     isRecorded ? sendAndRelay(context, packet, run, judgement, permit) : undefined,
   );
+}
+
+/** Waits for an approval, then runs the statement as the policy of that later moment says. */
+async function runOnceApproved(
+  context: CommandContext,
+  packet: Packet,
+  run: StatementRun,
+  judgement: Judgement,
+): Promise<void> {
+  const clearance = await seekApproval(context, {
+    packet,
+    run,
+    judgement,
+    recordHold: (approvalId, expiresInMs) =>
+      context.record({ type: "hold", ...statementFields(context, run, { ...judgement, approvalId }), expiresInMs }),
+  });
+  if (clearance.kind === "granted") {
+    await judgeAndRun(context, packet, run, clearance);
+    // Of a statement that waited; one that is to be sent again may still come.
+    if (judgement.approval?.settings.mode === "hold") {
+      context.services.approvals.cancel(clearance.approvalId, "not-sent");
+    }
+    return;
+  }
+  if (clearance.kind === "refused") {
+    const { kind: _kind, ...told } = clearance;
+    return await refuseStatement(context, run, { ...judgement, ...told });
+  }
+  const { approvalId, failure } = clearance;
+  await recordBlocked(context, run, { ...judgement, approvalId, errorNumber: failure.errorNumber });
+  throw failure;
+}
+
+function approvalFields({ approvalId, approver }: GrantedClearance) {
+  return { approvalId, approver };
+}
+
+/** It was taken back, or ran out, between the answer and now. */
+function approvalLost({ approvalId }: GrantedClearance) {
+  return { clientMessage: `querycop: the approval does not hold any more, send it again [request ${approvalId}]` };
 }
 
 async function sendAndRelay(
@@ -178,6 +234,8 @@ function statementFields(context: CommandContext, run: StatementRun, judgement: 
     level: judgement.level,
     rules: judgement.rules.length > 0 ? judgement.rules : undefined,
     policyVersion: judgement.policyVersion,
+    approvalId: judgement.approvalId,
+    approver: judgement.approver,
   } as const;
 }
 
@@ -195,6 +253,11 @@ function refuseOverLimit(
 
 async function refuseStatement(context: CommandContext, run: StatementRun, judgement: Judgement): Promise<void> {
   const message = judgement.clientMessage ?? `querycop: blocked [decision ${judgement.decisionId}]`;
+  await recordBlocked(context, run, judgement);
+  context.client.sendErr({ errorNumber: judgement.errorNumber, sqlState: judgement.sqlState, message });
+}
+
+async function recordBlocked(context: CommandContext, run: StatementRun, judgement: Judgement): Promise<void> {
   try {
     await context.record({
       type: "statement-blocked",
@@ -204,7 +267,6 @@ async function refuseStatement(context: CommandContext, run: StatementRun, judge
   } catch {
     // Nothing was sent and nothing will be: a block stands whether or not it could be recorded.
   }
-  context.client.sendErr({ errorNumber: judgement.errorNumber, sqlState: judgement.sqlState, message });
 }
 
 /**

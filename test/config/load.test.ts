@@ -225,6 +225,7 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     expected: inFolder("audit.ndjson"),
   },
   GATEKEEPER_AUDIT_DURABILITY: { value: "durable", read: (config) => config.audit.durability, expected: "durable" },
+  GATEKEEPER_APPROVALS_OPEN_MAX: { value: "7", read: (config) => config.approvals.openMax, expected: 7 },
   GATEKEEPER_POLICY_FILE: { value: policyFile, read: (config) => config.policy.file, expected: policyFile },
   GATEKEEPER_TOKEN_CHILDREN_MAX: { value: "3", read: (config) => config.token.childrenMax, expected: 3 },
   GATEKEEPER_TOKEN_CACHE_ENTRIES_MAX: { value: "5", read: (config) => config.token.cacheEntriesMax, expected: 5 },

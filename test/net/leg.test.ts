@@ -59,6 +59,21 @@ function fakeLeg(side: "client" | "backend" = "client"): {
 const packet = (text: string, sequenceId = 0): Uint8Array => encodePacket(Buffer.from(text), sequenceId);
 const textOf = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString("latin1");
 
+test("peek() shows the first unread bytes, in pieces or half taken, and leaves them unread", () => {
+  const transport = new FakeTransport();
+  const leg = new Leg("client", transport, PACKET_BYTES_MAX);
+  assert.equal(leg.peek(5).length, 0);
+  const wire = encodePacket(Uint8Array.of(7, 8, 9), 0);
+  leg.receive(Uint8Array.from([...wire, 1]));
+  leg.receive(Uint8Array.of(0));
+  leg.receive(Uint8Array.of(0, 0, 14, 99));
+  assert.deepEqual([...leg.peek(4)], [...wire.subarray(0, 4)]);
+  assert.deepEqual([...(leg.takePacket()?.payload ?? [])], [7, 8, 9]);
+  assert.deepEqual([...leg.peek(5)], [1, 0, 0, 0, 14]);
+  assert.deepEqual([...leg.peek(9)], [1, 0, 0, 0, 14, 99]);
+  assert.deepEqual([...(leg.takePacket()?.payload ?? [])], [14]);
+});
+
 test("takePacket() hands out packets in order, however they were cut", () => {
   const { leg, hears } = fakeLeg();
   const wire = Buffer.concat([packet("one"), packet("two", 1), packet("three", 2)]);

@@ -303,7 +303,7 @@ class Model {
     this.entries.push({ id, user, state: "pending", expiresMs, uses: 0, approvals: 0 });
   }
 
-  #act(next: Exclude<Step, { do: "wait" | "request" }>): void {
+  #act(next: Exclude<Step, { readonly do: "wait" } | { readonly do: "request" }>): void {
     const entry = this.entries[next.at];
     const id = entry?.id ?? "apr-none";
     if (next.do === "use") {
@@ -315,7 +315,7 @@ class Model {
     } else if (next.do === "cancel") {
       assert.equal(this.#book.cancel(id, "client-closed", this.nowMs), entry !== undefined && isOpen(entry));
       if (entry !== undefined && isOpen(entry)) entry.state = "cancelled";
-    } else {
+    } else if (next.do === "approve" || next.do === "deny") {
       const answer = { approver: next.approver, reason: undefined };
       const result = this.#book[next.do](id, answer, this.nowMs);
       const isOwn = next.do === "approve" && entry?.user === next.approver;

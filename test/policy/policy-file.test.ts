@@ -69,6 +69,16 @@ const REFUSED: readonly [name: string, text: string, message: string][] = [
     'policy.yaml:2: thresholds.block: expected a whole number from 1 to 100, got "101"',
   ],
   [
+    "a time without unit",
+    "version: 1\napproval: { timeout: 300 }",
+    'policy.yaml:2: approval.timeout: Cannot read "300" as a time: write 30s, 5m or 1h, at most 168h',
+  ],
+  [
+    "a time longer than timers run",
+    "version: 1\napproval: { valid_for: 169h }",
+    'policy.yaml:2: approval.valid_for: Cannot read "169h" as a time: write 30s, 5m or 1h, at most 168h',
+  ],
+  [
     "a bad address",
     "version: 1\nprofiles:\n  - name: a\n    match: { addresses: [10.0.0.1/8] }",
     'policy.yaml:4: profiles[0].match.addresses[0]: Cannot read "10.0.0.1/8": bits after the prefix are set',
@@ -212,4 +222,21 @@ test("parsePolicy() keeps the thresholds that a file does not write, and switche
   assert.deepEqual(policy.base.thresholds, { warn: 50, requireApproval: undefined, block: 90 });
   const { thresholds } = resolveSettings(policy, SUBJECT, NOON).settings;
   assert.deepEqual(thresholds, { warn: undefined, requireApproval: undefined, block: 90 });
+});
+
+test("parsePolicy() reads how approvals are got, and keeps what is not written", () => {
+  const policy = load(
+    "version: 1\napproval: { timeout: 90s, in_transaction: hold, open_per_user: 2 }\n" +
+      "profiles: [{ name: a, match: { users: [app] }, approval: { mode: immediate, transaction_timeout: 500ms, valid_for: 1h } }]",
+  );
+  const { approval } = resolveSettings(policy, SUBJECT, NOON).settings;
+  assert.deepEqual(approval, {
+    mode: "immediate",
+    timeoutMs: 90_000,
+    validForMs: 3_600_000,
+    inTransaction: "hold",
+    transactionTimeoutMs: 500,
+    openPerUserMax: 2,
+  });
+  assert.equal(policy.base.approval.mode, "hold");
 });

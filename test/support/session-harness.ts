@@ -1,8 +1,10 @@
 /** A whole proxy listener in this process, in front of any backend port, with its audit events and log in memory. */
-import type { AuditEvent } from "../../src/audit/audit-event.ts";
+import type { AuditEvent, AuditEventType } from "../../src/audit/audit-event.ts";
+import { QuerycopError } from "../../src/base/errors.ts";
 import type { Logger } from "../../src/base/log.ts";
 import { BackendTls } from "../../src/net/tls.ts";
 import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
+import { ApprovalDesk } from "../../src/server/approval-desk.ts";
 import { newProxyMetrics } from "../../src/server/metric-labels.ts";
 import { ProxyServer } from "../../src/server/proxy-server.ts";
 import { SessionRegistry } from "../../src/server/session-registry.ts";
@@ -17,6 +19,9 @@ export interface ProxyHarness {
   readonly events: AuditEvent[];
   readonly log: { readonly level: string; readonly event: string; readonly fields: Record<string, unknown> }[];
   readonly registry: SessionRegistry;
+  readonly approvals: ApprovalDesk;
+  /** Events of these types cannot be recorded. */
+  readonly failing: Set<AuditEventType>;
   /** Resolves with the first event that fits, past or future. */
   untilEvent(fits: (event: AuditEvent) => boolean): Promise<AuditEvent>;
   close(): Promise<void>;
@@ -27,6 +32,7 @@ export interface HarnessOptions {
   readonly listener?: Partial<ListenerOptions>;
   readonly backend?: Partial<BackendOptions>;
   readonly services?: Partial<SessionServices>;
+  readonly approvalsOpenMax?: number;
   readonly connectionsMax?: number;
   readonly connectionsPerAddressMax?: number;
 }
@@ -37,11 +43,14 @@ function plaintextBackendTls(): BackendTls {
 
 export async function startProxy(options: HarnessOptions): Promise<ProxyHarness> {
   const events: AuditEvent[] = [];
+  const failing = new Set<AuditEventType>();
   const waiters: { fits: (event: AuditEvent) => boolean; resolve: (event: AuditEvent) => void }[] = [];
   const audit: AuditTrail = {
     run: "test",
     isKept: true,
     append(event) {
+      if (failing.has(event.type))
+        throw new QuerycopError("QC_AUDIT_FAILED", `Cannot record: ${event.type} is failing`);
       events.push(event);
       for (const waiter of waiters) if (waiter.fits(event)) waiter.resolve(event);
     },
@@ -52,14 +61,17 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     connectionsMax: options.connectionsMax ?? 1000,
     connectionsPerAddressMax: options.connectionsPerAddressMax ?? 1000,
   });
+  const logger = memoryLogger(log);
+  const approvals = new ApprovalDesk({ audit, logger, openMax: options.approvalsOpenMax ?? 50 });
   let nextOwnId = 0x40000000;
   const services: SessionServices = {
     options: listenerOptions(options),
     tokens: undefined,
     audit,
-    logger: memoryLogger(log),
+    logger,
     metrics: newProxyMetrics(),
     judge: new AllowAllJudge(),
+    approvals,
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),
     userWindows: new UserWindows(),
@@ -74,6 +86,8 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     events,
     log,
     registry,
+    approvals,
+    failing,
     untilEvent: (fits) =>
       new Promise((resolve) => {
         const found = events.find(fits);
