@@ -3,6 +3,7 @@
  *
  *   npm run build                  dist/querycop for this machine
  *   npm run build -- --release     dist/querycop-<os>-<arch>[-musl|-baseline] for every released target
+ *   npm run build -- --deb         dist/querycop_<version>_<arch>.deb as well, for this machine; needs dpkg-deb
  *
  * The same sources and the same lock file give the same bytes. Other machines' runtimes come from the npm registry, in
  * the version that package-lock.json pins and checked against the hash it holds; nothing else is downloaded.
@@ -176,11 +177,28 @@ function buildRelease(defines: readonly string[]): void {
   writeFileSync(join(DIST, "SHA256SUMS"), sums.join(""));
 }
 
+async function buildDeb(): Promise<void> {
+  const { buildDebianPackage } = await import("./tools/debian-package.ts");
+  const { version } = readJson<{ version: string }>("package.json");
+  const time = spawnSync("git", ["log", "-1", "--format=%ct"], { cwd: PROJECT, encoding: "utf8" });
+  const output = join(DIST, `querycop_${version}_${process.arch === "x64" ? "amd64" : process.arch}.deb`);
+  buildDebianPackage({
+    executable: join(DIST, "querycop"),
+    version,
+    arch: process.arch,
+    level: 6,
+    epochSeconds: time.status === 0 ? Number(time.stdout) : 0,
+    output,
+  });
+  console.log(describe(output));
+}
+
 const args = process.argv.slice(2);
-const unknown = args.find((arg) => arg !== "--release");
-if (unknown !== undefined) throw new Error(`Unknown option ${unknown}: the only one is --release`);
+const unknown = args.find((arg) => arg !== "--release" && arg !== "--deb");
+if (unknown !== undefined) throw new Error(`Unknown option ${unknown}: there are --release and --deb`);
 if (args.includes("--release")) buildRelease(buildDefines());
 else {
   compile(join(DIST, "querycop"), buildDefines());
   console.log(describe(join(DIST, "querycop")));
+  if (args.includes("--deb")) await buildDeb();
 }

@@ -30,11 +30,15 @@ export async function printCompletion(
   io: CommandIo,
   commands: readonly CommandShape[],
 ): Promise<number> {
-  const shell = args["verb"];
-  const render = typeof shell === "string" ? SHELLS[shell] : undefined;
-  if (render === undefined) throw new UsageError(`expected one of ${Object.keys(SHELLS).join(", ")}`);
-  io.stdout(render(commands));
+  io.stdout(renderCompletion(String(args["verb"]), commands));
   return EXIT_OK;
+}
+
+/** Throws a UsageError for a shell there is no script for. */
+export function renderCompletion(shell: string, commands: readonly CommandShape[]): string {
+  const render = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
+  if (render === undefined) throw new UsageError(`expected one of ${Object.keys(SHELLS).join(", ")}`);
+  return render(commands);
 }
 
 /** Without a command, options are those of serve. */
@@ -168,7 +172,7 @@ function renderFish(commands: readonly CommandShape[]): string {
   const names = commands.map(({ help }) => help.name).join(" ");
   return `# fish completion for querycop; printed by: querycop completion fish
 function __querycop_at
-    # Whether the command is $argv[1]; with a second argument, whether its verb is still to come.
+    # Whether the command is $argv[1]; with a second argument, whether so many words stand before the one completed.
     set -l words (commandline -opc)
     set -l command ''
     if set -q words[2]; and not string match -q -- '-*' $words[2]
@@ -176,7 +180,7 @@ function __querycop_at
     end
     test "$command" = "$argv[1]"; or return 1
     set -q argv[2]; or return 0
-    test (count $words) -eq 2
+    test (count $words) $argv[2..]
 end
 complete -c querycop -f
 ${commands.map(({ help }) => `complete -c querycop -n '__querycop_at ""' -a ${help.name} -d ${fishQuote(help.summary)}`).join("\n")}
@@ -190,8 +194,10 @@ function fishCase(command: CommandShape): string {
   const { name } = command.help;
   const verbs = verbsOf(command);
   return [
-    ...(verbs.length === 0 ? [] : [`complete -c querycop -n '__querycop_at ${name} verb' -a '${verbs.join(" ")}'`]),
-    ...(takesFiles(command) ? [`complete -c querycop -n '__querycop_at ${name}' -F`] : []),
+    ...(verbs.length === 0 ? [] : [`complete -c querycop -n '__querycop_at ${name} -eq 2' -a '${verbs.join(" ")}'`]),
+    ...(takesFiles(command)
+      ? [`complete -c querycop -n '__querycop_at ${name} -gt ${verbs.length > 0 ? 2 : 1}' -F`]
+      : []),
     fishOptions(name, command),
   ].join("\n");
 }
@@ -200,8 +206,8 @@ function fishOptions(at: string, command: CommandShape): string {
   return optionsOf(command)
     .map(({ name, alias, summary, value, choices }) => {
       const short = alias === undefined ? "" : ` -s ${alias}`;
-      const values = value === "choice" ? ` -a '${choices.join(" ")}'` : value === "file" ? " -F" : "";
-      return `complete -c querycop -n '__querycop_at ${at}' -l ${name}${short}${value === "none" ? "" : ` -r${values}`} -d ${fishQuote(summary)}`;
+      const values = { none: "", file: " -r -F", text: " -x", choice: ` -x -a '${choices.join(" ")}'` }[value];
+      return `complete -c querycop -n '__querycop_at ${at}' -l ${name}${short}${values} -d ${fishQuote(summary)}`;
     })
     .join("\n");
 }

@@ -1,0 +1,245 @@
+/** What is packaged beside the executable, read by the programs it is meant for. Needs Debian packages, not root. */
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import test, { after, before } from "node:test";
+import { fileURLToPath } from "node:url";
+import { parse as parseYaml } from "yaml";
+import { CONFIG_FILE_ENV } from "../../src/config/schema.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
+import { buildDebianPackage } from "../../tools/debian-package.ts";
+import { type RunResult, run, runChecked } from "../support/child.ts";
+import { type DebianRoot, installRoot } from "../support/debian-root.ts";
+import { installSystemd } from "../support/systemd.ts";
+
+const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
+const EXECUTABLE = join(PROJECT, "dist/querycop");
+const EXPOSURE_MAX = 1.5;
+
+let readers: DebianRoot;
+let systemd: DebianRoot;
+let folder: string;
+
+before(async () => {
+  readers = await installRoot({
+    name: "documents",
+    suite: "bookworm",
+    packages: ["zsh", "mandoc", "libpcre2-32-0", "libstdc++6", "libtinfo6"],
+    alone: ["fish"],
+  });
+  systemd = await installSystemd();
+  folder = mkdtempSync(join(tmpdir(), "querycop-packaging-"));
+});
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function runIn(root: DebianRoot, program: string, ...args: string[]): Promise<RunResult> {
+  const line = root.command(program, args);
+  return run(line.command, line.args, { cwd: folder });
+}
+
+async function printed(name: string, ...args: string[]): Promise<string> {
+  const file = join(folder, name);
+  writeFileSync(file, (await runChecked(EXECUTABLE, args)).stdout);
+  return file;
+}
+
+test("querycop man is a manual page without faults", async () => {
+  const page = await printed("querycop.1", "man");
+  const { code, stdout } = await runIn(readers, "usr/bin/mandoc", "-T", "lint", "-W", "warning", page);
+  // A date would differ with every build.
+  const faults = stdout.split("\n").filter((line) => line !== "" && !line.includes("missing date"));
+  assert.deepEqual(faults, [], `exit code ${code}`);
+  const text = await runIn(readers, "usr/bin/mandoc", "-T", "utf8", page);
+  assert.match(text.stdout.replaceAll(/.\u0008/g, ""), /--backend-tls-mode VALUE/);
+});
+
+/** The words a shell offers, by what stands before the cursor. */
+const COMPLETIONS: readonly (readonly [line: string, offered: RegExp, not?: RegExp])[] = [
+  ["querycop ser", /^serve service$/],
+  ["querycop policy ", /\blint\b.*\btest\b/, /README|--/],
+  ["querycop service pr", /^print$/],
+  ["querycop doctor --str", /^--strict$/],
+  ["querycop serve --backend-tls-mode ver", /^verify-ca verify-full$/],
+  ["querycop --backend-tls-mo", /^--backend-tls-mode$/],
+  ["querycop policy lint notes", /^notes\.yaml$/],
+  ["querycop serve --config notes", /^notes\.yaml$/],
+  ["querycop serve --backend-host no", /^$/],
+];
+
+function assertOffers(line: string, offered: RegExp, not: RegExp | undefined, words: readonly string[]): void {
+  const text = [...words].sort().join(" ");
+  assert.match(text, offered, line);
+  if (not !== undefined) assert.doesNotMatch(text, not, line);
+}
+
+test("querycop completion bash completes in bash", async () => {
+  const script = await printed("completion.bash", "completion", "bash");
+  writeFileSync(join(folder, "notes.yaml"), "");
+  const program = `source "$1"; read -ra COMP_WORDS <<<"$2"; if [[ $2 == *" " ]]; then COMP_WORDS+=(""); fi
+    COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _querycop; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  for (const [line, offered, not] of COMPLETIONS) {
+    const { stdout, stderr } = await run("bash", ["--norc", "-c", program, "bash", script, line], { cwd: folder });
+    assert.equal(stderr, "");
+    assertOffers(line, offered, not, stdout.trim().split("\n"));
+  }
+});
+
+test("querycop completion fish completes in fish", async () => {
+  const script = await printed("completion.fish", "completion", "fish");
+  writeFileSync(join(folder, "notes.yaml"), "");
+  for (const [line, offered, not] of COMPLETIONS) {
+    const program = `source ${script}; complete -C '${line}'`;
+    const { stdout, stderr } = await runIn(readers, "usr/bin/fish", "--no-config", "-c", program);
+    assert.equal(stderr, "");
+    const words = stdout.trim().split("\n");
+    assertOffers(line, offered, not, words.map((word) => word.split("\t", 1)[0] ?? "").filter(Boolean));
+  }
+});
+
+/** zsh completes with an editor only, so its functions are replaced by ones that tell what they were asked. */
+test("querycop completion zsh is read by zsh, and offers what belongs to a command", async () => {
+  const script = await printed("_querycop", "completion", "zsh");
+  assert.equal((await runIn(readers, "bin/zsh", "-f", "-n", script)).stderr, "");
+  const modules = `module_path=(${readers.path("usr/lib")}/*/zsh/*)`;
+  const stubs = `${modules}; compdef() {}; _describe() { print -l \${(P)2} }; _arguments() { print -l -- $@ }`;
+  const asked = async (...words: string[]): Promise<string> => {
+    const program = `${stubs}; source ${script}; words=(${words.map((word) => `'${word}'`).join(" ")}); CURRENT=${words.length}; _querycop`;
+    const { stdout, stderr } = await runIn(readers, "bin/zsh", "-f", "-c", program);
+    assert.equal(stderr, "");
+    return stdout;
+  };
+  assert.match(await asked("querycop", "do"), /^doctor:Check everything/m);
+  assert.match(await asked("querycop", "service", ""), /^1:verb:\(print\)$/m);
+  assert.match(
+    await asked("querycop", "--backend"),
+    /^--backend-tls-mode=\[.*\]:value:\(disable prefer require verify-ca verify-full\)$/m,
+  );
+  assert.match(await asked("querycop", "check-config", ""), /^--config=\[Configuration file\]:file:_files$/m);
+});
+
+test("the systemd units are valid", async () => {
+  const units = join(folder, "units");
+  mkdirSync(units);
+  const paths = ["--executable", EXECUTABLE];
+  const service = await printed("units/querycop.service", "service", "print", ...paths);
+  const socket = await printed("units/querycop.socket", "service", "print", "--socket");
+  const options = ["--man=no", "--recursive-errors=no"];
+  const good = await runIn(systemd, "usr/bin/systemd-analyze", "verify", ...options, service, socket);
+  assert.equal(`${good.code} ${good.stderr}`, "0 ");
+  writeFileSync(service, readFileSync(service, "utf8").replace("ProtectSystem=strict", "ProtectSystems=strict"));
+  const bad = await runIn(systemd, "usr/bin/systemd-analyze", "verify", ...options, service);
+  assert.match(bad.stderr, /Unknown key 'ProtectSystems'/);
+});
+
+test(`the service's exposure is at most ${EXPOSURE_MAX}`, async () => {
+  const unit = join(PROJECT, "packaging/querycop.service");
+  const args = ["security", "--offline=true", "--no-pager", unit];
+  const { code, stdout, stderr } = await runIn(systemd, "usr/bin/systemd-analyze", ...args);
+  assert.equal(code, 0, stderr);
+  const exposure = Number(/Overall exposure level for querycop\.service: ([0-9.]+)/.exec(stdout)?.[1]);
+  assert.ok(exposure <= EXPOSURE_MAX, `${exposure}`);
+});
+
+const readText = (file: string): string => readFileSync(join(PROJECT, file), "utf8");
+
+test("the Dockerfile copies only what is in the project or a release", () => {
+  const lines = readText("packaging/Dockerfile").split("\n");
+  const sources = lines.flatMap((line) => {
+    const words = line.split(/\s+/).filter((word) => !word.startsWith("--"));
+    return words[0] === "COPY" && !line.includes("--from=") ? words.slice(1, -1) : [];
+  });
+  assert.ok(sources.length >= 3);
+  const released = readText("build.ts");
+  for (const source of sources) {
+    const target = /^dist\/querycop-(.*)$/.exec(source)?.[1];
+    if (target === undefined) assert.ok(existsSync(join(PROJECT, source)), source);
+    else assert.ok(released.includes(`name: "${target}"`), source);
+  }
+  const stages = new Set(lines.flatMap((line) => /^FROM .* AS (\S+)$/.exec(line)?.[1] ?? []));
+  for (const [, stage = ""] of readText("packaging/Dockerfile").matchAll(/--from=(\S+)/g)) assert.ok(stages.has(stage));
+});
+
+const VARIABLES = new Set([CONFIG_FILE_ENV, ...SETTINGS.flatMap(({ metadata }) => metadata.env ?? [])]);
+
+/** The environment as querycop would judge it, with files in the place of those that only exist in the container. */
+async function assertLoads(env: Readonly<Record<string, string>>): Promise<void> {
+  const local: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    assert.ok(VARIABLES.has(name), `${name} is a setting`);
+    local[name] = value;
+    if (!value.startsWith("/")) continue;
+    const file = join(folder, "container", value);
+    mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
+    if (!existsSync(file)) writeFileSync(file, await contentFor(name), { mode: 0o600 });
+    local[name] = file;
+  }
+  const { code, stderr } = await run(EXECUTABLE, ["check-config"], { env: local, cwd: "/" });
+  assert.equal(code, 0, stderr);
+}
+
+async function contentFor(name: string): Promise<string> {
+  if (name === "GATEKEEPER_POLICY_FILE") return "version: 1\n";
+  if (name === "GATEKEEPER_ADMIN_API_KEY_FILE") return "0123456789abcdef0123456789abcdef\n";
+  if (name !== "GATEKEEPER_USERS_FILE") return readFileSync(await certificate(name.endsWith("_KEY")), "utf8");
+  return (await runChecked(EXECUTABLE, ["hash-password", "--user", "app"], { input: "secret" })).stdout;
+}
+
+async function certificate(isKey: boolean): Promise<string> {
+  const [key, cert] = [join(folder, "tls.key"), join(folder, "tls.crt")];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=querycop"];
+  if (!existsSync(cert)) await runChecked("openssl", ["req", "-x509", ...curve, "-keyout", key, "-out", cert]);
+  return isKey ? key : cert;
+}
+
+interface Compose {
+  readonly services: Readonly<
+    Record<
+      string,
+      {
+        readonly build?: { readonly context: string; readonly dockerfile: string };
+        readonly environment?: Readonly<Record<string, string>>;
+        readonly volumes?: readonly string[];
+      }
+    >
+  >;
+  readonly volumes: Readonly<Record<string, unknown>>;
+}
+
+test("compose.yaml refers to what is there, and querycop accepts its settings", async () => {
+  const packaging = join(PROJECT, "packaging");
+  const { services, volumes } = parseYaml(readText("packaging/compose.yaml")) as Compose;
+  const querycop = services["querycop"];
+  assert.ok(querycop?.build && querycop.environment && querycop.volumes);
+  assert.ok(existsSync(resolve(packaging, querycop.build.context, querycop.build.dockerfile)));
+  for (const [source = ""] of querycop.volumes.map((volume) => volume.split(":"))) {
+    assert.ok(source.startsWith(".") ? existsSync(resolve(packaging, source)) : source in volumes, source);
+  }
+  await assertLoads(querycop.environment);
+});
+
+test("the Debian package holds the executable unchanged, and what belongs to it", async () => {
+  const { version } = JSON.parse(readText("package.json")) as { version: string };
+  const output = join(folder, "querycop.deb");
+  buildDebianPackage({
+    executable: EXECUTABLE,
+    version,
+    arch: process.arch,
+    epochSeconds: 1_700_000_000,
+    level: 0,
+    output,
+  });
+  const root = join(folder, "deb");
+  await runChecked("dpkg-deb", ["-x", output, root]);
+  const executable = join(root, "usr/bin/querycop");
+  assert.ok(readFileSync(executable).equals(readFileSync(EXECUTABLE)));
+  assert.match((await runChecked(executable, ["version"])).stdout, new RegExp(`^querycop ${version} `));
+  const service = readFileSync(join(root, "lib/systemd/system/querycop.service"), "utf8");
+  assert.match(service, /^ExecStart=\/usr\/bin\/querycop serve /m);
+  for (const file of ["usr/share/man/man1/querycop.1.gz", "usr/share/doc/querycop/copyright"]) {
+    assert.ok(existsSync(join(root, file)), file);
+  }
+  const owners = (await runChecked("dpkg-deb", ["-c", output])).stdout.trim().split("\n");
+  for (const line of owners) assert.match(line, /^\S+ root\/root /);
+});
