@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { type Advice, adviceWithout } from "../sql/advice.ts";
 import { analyze, lexForCache } from "../sql/analyze.ts";
 import type { Analysis, SqlContext } from "../sql/facts.ts";
+import { primarySerial } from "../sql/readings.ts";
 import { type DecideOptions, type Decision, decide, decideWithAdvice, isOpinionWanted } from "./decide.ts";
 import { type Advisor, type OpinionReport, Opinions } from "./opinions.ts";
 import type { Policy, Subject } from "./policy.ts";
@@ -133,7 +134,9 @@ export class Judge {
       (subject.backendRole === "reader" ? 4 : 0) |
       (subject.isAurora === true ? 8 : 0) |
       (subject.backendPooler === "vitess" ? 16 : 0);
-    return `${serial}\n${flags}\n${subject.schema ?? ""}\n${this.#exceptionKey(subject)}\n${key}`;
+    // SAFETY: one text and one digest mean different things under another sql_mode, charset, version or dialect.
+    const rules = primarySerial(context);
+    return `${serial}\n${flags}\n${rules}\n${subject.schema ?? ""}\n${this.#exceptionKey(subject)}\n${key}`;
   }
 
   /** Exceptions name users and addresses; without exceptions verdicts are shared by all users of a profile. */

@@ -1,5 +1,5 @@
 /** The ways in which a server might read one text, given what is known about the session. */
-import { charsetRules } from "./character-classes.ts";
+import { ALL_CONTROLS, charsetRules } from "./character-classes.ts";
 import type { Ambiguity, Dialect, SqlContext } from "./facts.ts";
 import { SQL_MODE } from "./facts.ts";
 import {
@@ -27,6 +27,7 @@ const VERSIONS_MAX = 3;
 const DOLLAR_QUOTES_SINCE = 80100;
 const SIX_DIGITS_SINCE = 80400;
 
+const DASH = 45;
 const BACKSLASH = 92;
 const BACKTICK = 96;
 const DOUBLE_QUOTE = 34;
@@ -40,19 +41,55 @@ export interface ReadingPlan {
   readonly isUncertain: boolean;
 }
 
-const primaryCache = new WeakMap<SqlContext, LexRules>();
+/** What primaryRules() depends on, all of it. */
+type RulesContext = Pick<SqlContext, "dialect" | "serverVersion" | "sqlMode" | "charset">;
 
-/** The most likely rules. The same object for the same context object, so that the lexer keeps its tables. */
-export function primaryRules(context: SqlContext): LexRules {
-  let rules = primaryCache.get(context);
-  if (rules === undefined) {
-    rules = buildPrimary(context);
-    primaryCache.set(context, rules);
-  }
-  return rules;
+interface KnownRules extends RulesContext {
+  readonly rules: LexRules;
+  readonly serial: number;
 }
 
-function buildPrimary(context: SqlContext): LexRules {
+/** Sessions of one backend nearly always share these; a client that walks through all charsets and modes gains nothing. */
+const KNOWN_MAX = 64;
+let known: KnownRules[] = [];
+let rulesCount = 0;
+let latest: KnownRules = remember({ dialect: "mysql", serverVersion: undefined, sqlMode: 0, charset: "utf8mb4" });
+
+/** The most likely rules. The same object for equal contexts, so that the lexer keeps its tables. */
+export function primaryRules(context: RulesContext): LexRules {
+  return knownRules(context).rules;
+}
+
+/** A number for everything that lexing depends on: equal numbers within a process mean equal rules. */
+export function primarySerial(context: RulesContext): number {
+  return knownRules(context).serial;
+}
+
+function knownRules(context: RulesContext): KnownRules {
+  if (isAbout(latest, context)) return latest;
+  latest = known.find((one) => isAbout(one, context)) ?? remember(context);
+  return latest;
+}
+
+function isAbout(one: KnownRules, context: RulesContext): boolean {
+  return (
+    one.sqlMode === context.sqlMode &&
+    one.charset === context.charset &&
+    one.dialect === context.dialect &&
+    one.serverVersion === context.serverVersion
+  );
+}
+
+function remember({ dialect, serverVersion, sqlMode, charset }: RulesContext): KnownRules {
+  if (known.length >= KNOWN_MAX) known = [];
+  rulesCount++;
+  const rules = buildPrimary({ dialect, serverVersion, sqlMode, charset });
+  const added = { dialect, serverVersion, sqlMode, charset, rules, serial: rulesCount };
+  known.push(added);
+  return added;
+}
+
+function buildPrimary(context: RulesContext): LexRules {
   const dialect = context.dialect === "unknown" ? "mysql" : context.dialect;
   const mode = context.sqlMode === "unknown" ? 0 : context.sqlMode;
   const version = context.serverVersion ?? NEWEST[dialect];
@@ -133,12 +170,22 @@ function planCharsets(plan: Plan, sql: Uint8Array, context: SqlContext, marks: n
   if ((marks & MARK_HIGH) !== 0 && sql.includes(NO_BREAK_SPACE)) {
     plan.vary("charset", true, (rules) => [{ ...rules, charset: charsetRules("latin1") }]);
   }
+  if ((marks & MARK_DASH_NOT_COMMENT) !== 0 && hasHighAfterDashes(sql)) {
+    plan.vary("charset", true, (rules) => [{ ...rules, charset: ALL_CONTROLS }]);
+  }
 }
 
 /** Whether some byte above 0x7f stands directly before such a byte. */
 function hidesByte(sql: Uint8Array, byte: number): boolean {
   for (let at = sql.indexOf(byte, 1); at > 0; at = sql.indexOf(byte, at + 1)) {
     if ((sql[at - 1] as number) > 0x7f) return true;
+  }
+  return false;
+}
+
+function hasHighAfterDashes(sql: Uint8Array): boolean {
+  for (let at = sql.indexOf(DASH); at >= 0; at = sql.indexOf(DASH, at + 1)) {
+    if (sql[at + 1] === DASH && (sql[at + 2] ?? 0) > 0x7f) return true;
   }
   return false;
 }

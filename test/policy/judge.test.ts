@@ -10,8 +10,11 @@ function judgeWith(policy: string, cacheBytesMax = 1 << 20) {
   let nowMs = NOON;
   const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
   const judge = new Judge({ policy: policyFrom(policy), clock, idPrefix: "t", cacheBytesMax });
-  const run = (sql: string, subject: Partial<Subject> = {}) =>
-    judge.judge(new TextEncoder().encode(sql), contextFor({ schema: subject.schema }), { ...SUBJECT, ...subject });
+  const run = (sql: string, subject: Partial<Subject> = {}, sqlMode = "") =>
+    judge.judge(new TextEncoder().encode(sql), contextFor({ schema: subject.schema, sqlMode }), {
+      ...SUBJECT,
+      ...subject,
+    });
   return { judge, run, setTime: (wallMs: number) => (nowMs = wallMs) };
 }
 
@@ -60,6 +63,22 @@ test("Judge does not share verdicts between schemas, profiles or transaction sta
   assert.equal(run(sql, { schema: "other", isInTransaction: true }).isFromCache, false);
   assert.equal(run(sql, { schema: "other", user: "ro" }).decision.enforcedAction, "block");
 });
+
+for (const [mode, sql] of [
+  ["PIPES_AS_CONCAT", "SELECT id FROM t WHERE a = b || 1 = 1"],
+  ["", `DO (SELECT "password" FROM member LIMIT 1)`],
+] as const) {
+  test(`Judge does not share verdicts between sql_modes: ${sql}`, () => {
+    const policy = "deny: { columns: [password] }";
+    const other = mode === "" ? "ANSI_QUOTES" : "";
+    const { run } = judgeWith(policy);
+    for (const _ of [0, 1, 2]) run(sql, {}, mode);
+    assert.equal(run(sql, {}, mode).isFromCache, true);
+    const { decision, isFromCache } = run(sql, {}, other);
+    assert.equal(isFromCache, false);
+    assert.notEqual(decision.score, run(sql, {}, mode).decision.score);
+  });
+}
 
 test("Judge follows a new policy at once", () => {
   const { judge, run } = judgeWith("");
