@@ -22,38 +22,63 @@ export const CLASS_BACKSLASH = 15;
 /** How lead bytes of a multi-byte client charset swallow bytes that would be quotes, backslashes or backticks alone. */
 export type MultiByte = "none" | "gbk" | "gb18030" | "big5" | "sjis";
 
-/** What the lexer must know of a client charset. */
+/** What the lexer must know of a client charset. Bytes are hexadecimal, single or as ranges: "80-a0 ff". */
 export interface CharsetRules {
   readonly multiByte: MultiByte;
   /** The one byte ≥ 0x80 that the charset's ctype table calls a blank, or -1: 0xa0 is a blank for a latin1 client. */
   readonly highSpace: number;
+  /** SAFETY: control characters ≥ 0x80. Like those below they make a comment of two dashes before them. */
+  readonly controls?: string;
+  /** Bytes ≥ 0x80 at which the name of a user variable or the host of an account ends, to begin another word. */
+  readonly hostEnds?: string;
+  /** Bytes ≥ 0x80 that count as hexadecimal digits. */
+  readonly hexDigits?: string;
+  /** Bytes below 0x80 that are letters, although they look like something else. */
+  readonly letters?: string;
+  /** More such bytes, which are letters only where `hostEnds` matters. */
+  readonly hostLetters?: string;
 }
 
-const PLAIN: CharsetRules = { multiByte: "none", highSpace: -1 };
-const NBSP_A0: CharsetRules = { multiByte: "none", highSpace: 0xa0 };
-const NBSP_FF: CharsetRules = { multiByte: "none", highSpace: 0xff };
+const plain = (highSpace = -1, more: Partial<CharsetRules> = {}): CharsetRules => ({
+  multiByte: "none",
+  highSpace,
+  ...more,
+});
 
-/** Measured on MySQL 9.7 for every charset that it accepts from a client; those not named here are PLAIN. */
+const PLAIN = plain();
+
+/** Measured on MySQL 9.7, byte by byte, for every charset that it accepts from a client; others are PLAIN. */
 const CHARSETS: ReadonlyMap<string, CharsetRules> = new Map([
-  ["armscii8", NBSP_A0],
-  ["cp1250", NBSP_A0],
-  ["dec8", NBSP_A0],
-  ["geostd8", NBSP_A0],
-  ["greek", NBSP_A0],
-  ["hebrew", NBSP_A0],
-  ["latin1", NBSP_A0],
-  ["latin2", NBSP_A0],
-  ["latin5", NBSP_A0],
-  ["latin7", NBSP_A0],
-  ["cp852", NBSP_FF],
-  ["cp866", NBSP_FF],
-  ["keybcs2", NBSP_FF],
-  ["gbk", { multiByte: "gbk", highSpace: -1 }],
-  ["gb18030", { multiByte: "gb18030", highSpace: -1 }],
-  ["big5", { multiByte: "big5", highSpace: -1 }],
-  ["sjis", { multiByte: "sjis", highSpace: -1 }],
-  ["cp932", { multiByte: "sjis", highSpace: -1 }],
+  ["armscii8", plain(0xa0)],
+  ["cp1250", plain(0xa0, { controls: "80-81 83 88 90 98" })],
+  ["dec8", plain(0xa0)],
+  ["geostd8", plain(0xa0)],
+  ["greek", plain(0xa0)],
+  ["hebrew", plain(0xa0, { controls: "fd-fe" })],
+  ["hp8", plain(-1, { controls: "80-a0 b1-b2 f2-f5 ff" })],
+  ["latin1", plain(0xa0)],
+  ["latin2", plain(0xa0)],
+  ["latin5", plain(0xa0)],
+  ["latin7", plain(0xa0, { controls: "81 83 88 8a 8c 90 98 9a 9c 9f a1 a5" })],
+  ["cp850", plain(-1, { controls: "ff" })],
+  ["cp852", plain(0xff)],
+  ["cp866", plain(0xff)],
+  ["keybcs2", plain(0xff, { hexDigits: "82 88-89 90" })],
+  ["macroman", plain(-1, { controls: "80 cb e5" })],
+  ["swe7", plain(-1, { letters: "5b-5e 7b 7d-7e", hostLetters: "40 60 7c" })],
+  ["euckr", plain(-1, { hostEnds: "80-ff" })],
+  ["eucjpms", plain(-1, { hostEnds: "80-ff" })],
+  ["ujis", plain(-1, { hostEnds: "80-ff" })],
+  ["gb2312", plain(-1, { hostEnds: "80-a0 ff" })],
+  ["gbk", { multiByte: "gbk", highSpace: -1, hostEnds: "80-a0 ff" }],
+  ["gb18030", { multiByte: "gb18030", highSpace: -1, hostEnds: "ff" }],
+  ["big5", { multiByte: "big5", highSpace: -1, hostEnds: "80-a0 fa-ff" }],
+  ["sjis", { multiByte: "sjis", highSpace: -1, hostEnds: "80-ff" }],
+  ["cp932", { multiByte: "sjis", highSpace: -1, hostEnds: "80-ff" }],
 ]);
+
+/** For a text whose charset nobody knows: the reading in which any byte above 0x7f ends the dashes of a comment. */
+export const ALL_CONTROLS: CharsetRules = plain(-1, { controls: "80-ff" });
 
 export function charsetRules(charset: string): CharsetRules {
   return CHARSETS.get(charset) ?? PLAIN;
@@ -68,17 +93,57 @@ export const CHARSET_NAMES: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-const cache = new Map<string, Uint8Array>();
+/** What each byte may be, in one dialect and charset; 256 entries each. Shared: do not write to them. */
+export interface ByteTables {
+  /** The class of the token that the byte begins. */
+  readonly classes: Uint8Array;
+  /** 1 for bytes that a bare word may hold. */
+  readonly words: Uint8Array;
+  /** 1 for bytes that the name of a user variable or the host of an account may hold, except the dot. */
+  readonly hosts: Uint8Array;
+  /** 1 for bytes that make two dashes before them a comment: blanks and control characters. */
+  readonly dashEnds: Uint8Array;
+  readonly hexDigits: Uint8Array;
+}
 
-/** 256 classes. The array is shared: do not write to it. */
-export function characterClasses(dialect: Dialect, highSpace: number): Uint8Array {
-  const key = `${dialect} ${highSpace}`;
-  let classes = cache.get(key);
-  if (classes === undefined) {
-    classes = buildClasses(dialect, highSpace);
-    cache.set(key, classes);
+const tables = new Map<Dialect, WeakMap<CharsetRules, ByteTables>>();
+
+export function byteTables(dialect: Dialect, charset: CharsetRules): ByteTables {
+  let ofDialect = tables.get(dialect);
+  if (ofDialect === undefined) {
+    ofDialect = new WeakMap();
+    tables.set(dialect, ofDialect);
   }
-  return classes;
+  let found = ofDialect.get(charset);
+  if (found === undefined) {
+    found = buildTables(dialect, charset);
+    ofDialect.set(charset, found);
+  }
+  return found;
+}
+
+function buildTables(dialect: Dialect, charset: CharsetRules): ByteTables {
+  const classes = buildClasses(dialect, charset.highSpace);
+  for (const byte of bytesOf(charset.letters)) classes[byte] = CLASS_WORD;
+  const words = classes.map((c) => (c === CLASS_WORD || c === CLASS_DIGIT || c === CLASS_DOLLAR ? 1 : 0));
+  const hosts = words.slice();
+  for (const byte of bytesOf(charset.hostEnds)) hosts[byte] = 0;
+  for (const byte of bytesOf(charset.hostLetters)) hosts[byte] = 1;
+  const dashEnds = classes.map((c, byte) => (c === CLASS_SPACE || byte <= 0x20 || byte === 0x7f ? 1 : 0));
+  for (const byte of bytesOf(charset.controls)) dashEnds[byte] = 1;
+  const hexDigits = classes.map((_, byte) => (/[0-9A-Fa-f]/.test(String.fromCharCode(byte)) ? 1 : 0));
+  for (const byte of bytesOf(charset.hexDigits)) hexDigits[byte] = 1;
+  return { classes, words, hosts, dashEnds, hexDigits };
+}
+
+/** "80-82 ff" → 128, 129, 130, 255. */
+function bytesOf(ranges: string | undefined): number[] {
+  const bytes: number[] = [];
+  for (const range of ranges?.split(" ") ?? []) {
+    const [first = "", last = first] = range.split("-");
+    for (let byte = Number.parseInt(first, 16); byte <= Number.parseInt(last, 16); byte++) bytes.push(byte);
+  }
+  return bytes;
 }
 
 function buildClasses(dialect: Dialect, highSpace: number): Uint8Array {

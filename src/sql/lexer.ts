@@ -3,6 +3,8 @@
  * The rules were checked against MySQL 9.7's STATEMENT_DIGEST_TEXT(); the manual's page "Lexical Structure" has most of them.
  */
 import {
+  type ByteTables,
+  byteTables,
   CHARSET_NAMES,
   type CharsetRules,
   CLASS_AT,
@@ -20,7 +22,6 @@ import {
   CLASS_SLASH,
   CLASS_SPACE,
   CLASS_WORD,
-  characterClasses,
 } from "./character-classes.ts";
 import type { Dialect } from "./facts.ts";
 import { FOLD, findKeyword, isFunctionKeyword, KEYWORD_BYTES_MAX, keywordSince } from "./keyword-table.ts";
@@ -144,7 +145,7 @@ const LOWER_E = 101;
 const LOWER_N = 110;
 const LOWER_X = 120;
 const PIPE = 124;
-const DELETE_CHARACTER = 127;
+const HIGH = 127;
 
 /** Kinds of CLASS_SINGLE bytes, and of operator bytes that stand alone. */
 const SINGLE_KINDS = new Uint8Array(256);
@@ -154,10 +155,6 @@ for (const [kind, spelling] of T.SPELLINGS) {
 SINGLE_KINDS[QUESTION] = T.PARAMETER;
 
 const isDigit = (c: number | undefined): boolean => c !== undefined && c >= ZERO && c <= NINE;
-const isHexDigit = (c: number | undefined): boolean =>
-  c !== undefined && ((c >= ZERO && c <= NINE) || ((c | SPACE) >= 97 && (c | SPACE) <= 102));
-/** What makes `--` a comment: a blank, any control character, or the end of the text. */
-const isBlankOrControl = (c: number | undefined): boolean => c === undefined || c <= SPACE || c === DELETE_CHARACTER;
 
 /**
  * One text under one reading. Reusable: start() forgets the text before. Tokens are columns: kinds[i] begins at
@@ -184,8 +181,9 @@ export class Lexer {
   pos = 0;
   #rules: LexRules = DEFAULT_RULES;
   #tokensMax = 0;
-  #classes: Uint8Array = characterClasses("mysql", -1);
-  #words: Uint8Array = wordBytes(this.#classes);
+  #tables: ByteTables = byteTables(DEFAULT_RULES.dialect, DEFAULT_RULES.charset);
+  #classes: Uint8Array = this.#tables.classes;
+  #words: Uint8Array = this.#tables.words;
   /** The count of tokens at which a hint may follow, -1 for none. */
   #hintAt = -1;
   #inExecutable = false;
@@ -213,8 +211,9 @@ export class Lexer {
     this.#tokensMax = tokensMax;
     if (this.#rules !== rules) {
       this.#rules = rules;
-      this.#classes = characterClasses(rules.dialect, rules.charset.highSpace);
-      this.#words = wordBytes(this.#classes);
+      this.#tables = byteTables(rules.dialect, rules.charset);
+      this.#classes = this.#tables.classes;
+      this.#words = this.#tables.words;
     }
   }
 
@@ -373,7 +372,7 @@ export class Lexer {
 
   #noteSpace(c: number) {
     if (c === VERTICAL_TAB || c === FORM_FEED) this.marks |= MARK_ODD_SPACE;
-    else if (c > DELETE_CHARACTER) this.marks |= MARK_HIGH_SPACE;
+    else if (c > HIGH) this.marks |= MARK_HIGH_SPACE;
   }
 
   /** A bare word: keyword or name, or the letter before a quoted literal. */
@@ -391,7 +390,7 @@ export class Lexer {
       high |= c;
       p++;
     }
-    if (high > DELETE_CHARACTER) {
+    if (high > HIGH) {
       this.marks |= MARK_HIGH;
       this.#pendingFlags |= FLAG_HIGH;
       if (this.#rules.charset.multiByte !== "none") p = this.#wordEnd(start);
@@ -465,7 +464,7 @@ export class Lexer {
         high |= sql[p] as number;
         p++;
       }
-      if (high > DELETE_CHARACTER) {
+      if (high > HIGH) {
         this.marks |= MARK_HIGH;
         this.#pendingFlags |= FLAG_HIGH;
         p = this.#wordEnd(start);
@@ -485,8 +484,9 @@ export class Lexer {
     }
     if (letter !== LOWER_X && letter !== LOWER_B) return false;
     const isHex = letter === LOWER_X;
+    const digits = this.#tables.hexDigits;
     let p = start + 2;
-    while (p < this.end && (isHex ? isHexDigit(this.sql[p]) : ((this.sql[p] as number) | 1) === 49)) p++;
+    while (p < this.end && (isHex ? digits[this.sql[p] as number] === 1 : ((this.sql[p] as number) | 1) === 49)) p++;
     const isWhole = this.sql[p] === SINGLE_QUOTE && p < this.end && (!isHex || (p - start) % 2 === 0);
     if (!isWhole) {
       this.#error(start, Math.min(p + 1, this.end));
@@ -514,7 +514,8 @@ export class Lexer {
         return this.#pushNumber(T.FLOAT_NUMBER, start, this.#digitsEnd(exponent));
       }
     }
-    this.#nameWithDigit(start);
+    // The server takes the byte after the digits alone, even where it leads a character of several bytes.
+    this.#nameWithDigit(start, p + 1);
   }
 
   #pushNumber(kind: number, start: number, end: number) {
@@ -530,8 +531,8 @@ export class Lexer {
   }
 
   /** A name that begins with digits. */
-  #nameWithDigit(start: number) {
-    const p = this.#wordEnd(start);
+  #nameWithDigit(start: number, from: number) {
+    const p = this.#wordEnd(from);
     if (start === this.#numberEnd) {
       this.marks |= MARK_GLUED;
       this.#pendingFlags |= FLAG_GLUED;
@@ -545,12 +546,17 @@ export class Lexer {
   #radixLiteral(start: number): boolean {
     const letter = this.sql[start + 1];
     if (start + 1 >= this.end || (letter !== LOWER_X && letter !== LOWER_B)) return false;
+    const digits = this.#tables.hexDigits;
     let p = start + 2;
-    while (p < this.end && (letter === LOWER_X ? isHexDigit(this.sql[p]) : ((this.sql[p] as number) | 1) === 49)) p++;
+    while (
+      p < this.end &&
+      (letter === LOWER_X ? digits[this.sql[p] as number] === 1 : ((this.sql[p] as number) | 1) === 49)
+    )
+      p++;
     if (p > start + 2 && (p >= this.end || this.#words[this.sql[p] as number] === 0)) {
       this.#pushNumber(letter === LOWER_X ? T.HEX_LITERAL : T.BIT_LITERAL, start, p);
     } else {
-      this.#nameWithDigit(start);
+      this.#nameWithDigit(start, p);
     }
     return true;
   }
@@ -644,7 +650,7 @@ export class Lexer {
     let escaped = false;
     while (p < this.end) {
       const c = sql[p] as number;
-      if (c > DELETE_CHARACTER) {
+      if (c > HIGH) {
         p += multiByteLength(this.#rules.charset.multiByte, sql, p, this.end);
       } else if (c === BACKSLASH) {
         escaped = true;
@@ -679,7 +685,7 @@ export class Lexer {
       } else if (c === NUL) {
         break;
       } else {
-        p += c > DELETE_CHARACTER && multiByte !== "none" ? multiByteLength(multiByte, sql, p, this.end) : 1;
+        p += c > HIGH && multiByte !== "none" ? multiByteLength(multiByte, sql, p, this.end) : 1;
       }
     }
     this.#fault(MARK_UNTERMINATED_STRING, start);
@@ -741,7 +747,11 @@ export class Lexer {
     const at = this.pos;
     const next = at + 1 < this.end ? (this.sql[at + 1] as number) : NUL;
     if (next === DASH) {
-      if (this.#rules.anyDashComments || isBlankOrControl(at + 2 < this.end ? this.sql[at + 2] : undefined)) {
+      if (
+        this.#rules.anyDashComments ||
+        at + 2 >= this.end ||
+        this.#tables.dashEnds[this.sql[at + 2] as number] === 1
+      ) {
         return this.#lineComment(at, COMMENT_DASH);
       }
       this.marks |= MARK_DASH_NOT_COMMENT;
@@ -933,10 +943,10 @@ export class Lexer {
     this.#push(T.AT, at, at + 1);
     this.pos = at + 1;
     if (next === SINGLE_QUOTE || next === DOUBLE_QUOTE || next === BACKTICK) return;
+    // Byte by byte, also where a character takes two: the server does not look further here.
+    const hosts = this.#tables.hosts;
     let p = at + 1;
-    while (p < this.end && (this.#words[this.sql[p] as number] === 1 || this.sql[p] === DOT)) {
-      p += multiByteLength(this.#rules.charset.multiByte, this.sql, p, this.end);
-    }
+    while (p < this.end && (hosts[this.sql[p] as number] === 1 || this.sql[p] === DOT)) p++;
     this.#push(T.HOSTNAME, at + 1, p);
     this.pos = p;
   }
@@ -1017,18 +1027,6 @@ const COMPARISONS: ReadonlyMap<number, number> = new Map([
   [0x3e3e, T.SHIFT_RIGHT],
   [0x3c3d3e, T.NULL_SAFE_EQUAL],
 ]);
-
-const wordTables = new WeakMap<Uint8Array, Uint8Array>();
-
-/** 1 for bytes that a bare word may hold. */
-function wordBytes(classes: Uint8Array): Uint8Array {
-  let table = wordTables.get(classes);
-  if (table === undefined) {
-    table = classes.map((c) => (c === CLASS_WORD || c === CLASS_DIGIT || c === CLASS_DOLLAR ? 1 : 0));
-    wordTables.set(classes, table);
-  }
-  return table;
-}
 
 /** MySQL 9.7 in its default modes with a utf8mb4 client. */
 export const DEFAULT_RULES: LexRules = {

@@ -230,3 +230,12 @@ test("lexForCache() gives no key where literals or readings matter", () => {
   assert.equal(key("select 1; select 2"), undefined);
   assert.equal(key("select 1", { ...CONTEXT, sqlMode: "unknown" }), undefined);
 });
+
+test("analyze() reads two dashes before a byte that may be a control character both ways", () => {
+  const sql = Buffer.from("select 1--\x80'\n from t -- '", "latin1");
+  const { readings } = analyze(sql, { ...CONTEXT, charset: "unknown" });
+  assert.deepEqual(
+    readings.map(({ statements }) => statements[0]?.tablesRead.length),
+    [0, 1],
+  );
+});

@@ -51,6 +51,8 @@ const ROWS: readonly (readonly [string, string])[] = [
     "select/*+ max_execution_time(1000) bka(t@x) foo(1) */ 1",
     "SELECT /*+ MAX_EXECUTION_TIME (?) BKA ( `t`@`x` ) `foo` (?) */ ?",
   ],
+  ["select /*+ bka(t) */ null", "SELECT /*+ BKA ( `t` ) */ ?"],
+  ["select /*+ bka(t) */ -1", "SELECT /*+ BKA ( `t` ) */ - ?"],
   ["select 1;", "SELECT ?"],
   [`select ${"a".repeat(64)}, ${"a".repeat(65)}, 1`, `SELECT \`${"a".repeat(64)}\` , ..., ?`],
 ];

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { charsetRules } from "../../src/sql/character-classes.ts";
 import * as K from "../../src/sql/keywords.ts";
 import {
   DEFAULT_RULES,
@@ -139,6 +140,35 @@ test("Lexer lets lead bytes of gbk swallow a backslash, those of utf8mb4 not", (
   const gbk = kindsOf(sql, { charset: { multiByte: "gbk", highSpace: -1 } });
   assert.equal(gbk, "IDENTIFIER EQUAL STRING OR INTEGER_NUMBER EQUAL INTEGER_NUMBER");
 });
+
+// As above, as a client of the charset.
+const CHARSET_ROWS: readonly (readonly [string, string, string])[] = [
+  ["latin1", "1--\xa0'\n,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["utf8mb4", "1--\xa0\n,2", "INTEGER_NUMBER MINUS MINUS IDENTIFIER COMMA INTEGER_NUMBER"],
+  ["cp1250", "1--\x80'\n,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["cp850", "1--\xff'\n,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["cp866", "1--\xff'\n,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["hebrew", "1--\xfd'\n,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["hp8", "1--\x91'\n,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["latin7", "1--\xa5'\n,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["macroman", "1--\xcb'\n,2", "INTEGER_NUMBER COMMA INTEGER_NUMBER"],
+  ["sjis", "@a\x82`b", "AT HOSTNAME IDENTIFIER"],
+  ["euckr", "@a\xc6Ab", "AT HOSTNAME IDENTIFIER"],
+  ["ujis", "@\xe4\xb8\xad", "AT HOSTNAME IDENTIFIER"],
+  ["gbk", "@a\xb0\xa1b", "AT HOSTNAME"],
+  ["utf8mb4", "@a\xb0\xa1b", "AT HOSTNAME"],
+  ["gbk", "1\xfe\x9f~", "IDENTIFIER"],
+  ["gbk", "a\xfe\x9f~", "IDENTIFIER TILDE"],
+  ["keybcs2", "0x1\x82", "HEX_LITERAL"],
+  ["latin2", "0x1\x82", "IDENTIFIER"],
+  ["swe7", "a[z\\ + ~", "IDENTIFIER PLUS IDENTIFIER"],
+];
+
+for (const [charset, text, kinds] of CHARSET_ROWS) {
+  test(`Lexer reads ${JSON.stringify(text)} of a ${charset} client`, () => {
+    assert.equal(kindsOf(Buffer.from(text, "latin1"), { charset: charsetRules(charset) }), kinds);
+  });
+}
 
 test("Lexer marks what has no end and what is no token", () => {
   assert.notEqual(marksOf("select /* 1") & MARK_UNTERMINATED_COMMENT, 0);
