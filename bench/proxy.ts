@@ -7,7 +7,7 @@
  * Targets are measured in turn, in another order each round; quoted is the median over the rounds of the ratio to the
  * direct connection of the same round. Absolute figures say more about the machine than about the programs.
  */
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,6 +38,19 @@ const { values } = parseArgs({
 interface Target {
   readonly name: string;
   readonly port: number;
+  /** Known for querycop: processor time per query says more than a rate on a machine that does other things as well. */
+  readonly pid?: number;
+}
+
+/** Processor time a process has used so far, in microseconds. Linux counts it in hundredths of a second. */
+function processorUs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const [user = 0, system = 0] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13)
+    .map(Number);
+  return (user + system) * 10_000;
 }
 
 const certificates = await makeCertificates();
@@ -138,7 +151,7 @@ async function querycop(backendPort: number, isAudited: boolean): Promise<Target
   });
   stops.push(() => proxy.stop());
   const name = isAudited ? `querycop, audit ${values.durability}` : "querycop";
-  return { name: values.tls ? `${name} (TLS terminated, both legs)` : name, port: proxy.port };
+  return { name: values.tls ? `${name} (TLS terminated, both legs)` : name, port: proxy.port, pid: proxy.pid() };
 }
 
 async function sysbench(port: number, threads: number, seconds: number, command: string): Promise<number> {
@@ -197,13 +210,19 @@ try {
   }
   for (const threads of values.threads.split(",").map(Number)) {
     const ratios = new Map<string, number[]>();
+    const costs = new Map<string, number[]>();
     const absolute: number[] = [];
     for (let round = 0; round < Number(values.rounds); round++) {
       const order = [...others.slice(round % others.length), ...others.slice(0, round % others.length)];
       const base = await sysbench(direct.port, threads, Number(values.seconds), "run");
       absolute.push(base);
       for (const target of order) {
+        const usedUs = target.pid === undefined ? 0 : processorUs(target.pid);
         const rate = await sysbench(target.port, threads, Number(values.seconds), "run");
+        if (target.pid !== undefined) {
+          const costUs = (processorUs(target.pid) - usedUs) / (rate * Number(values.seconds));
+          costs.set(target.name, [...(costs.get(target.name) ?? []), costUs]);
+        }
         ratios.set(target.name, [...(ratios.get(target.name) ?? []), rate / base]);
       }
     }
@@ -212,6 +231,9 @@ try {
     for (const [name, list] of ratios) {
       const [low, high] = [Math.min(...list), Math.max(...list)];
       console.log(`  ${name.padEnd(38)} ${median(list).toFixed(2)} × direct   (${low.toFixed(2)}–${high.toFixed(2)})`);
+    }
+    for (const [name, list] of costs) {
+      console.log(`  ${name.padEnd(38)} ${median(list).toFixed(1)} µs of processor time a query`);
     }
     const reference = [...ratios].find(([name]) => name.startsWith("haproxy"))?.[1] ?? [];
     const ours = [...ratios].find(([name]) => name.startsWith("querycop"))?.[1] ?? [];

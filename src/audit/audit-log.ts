@@ -1,14 +1,16 @@
 /**
  * The audit log: numbers, times and chains events, and returns only when an event is recorded.
  *
- *   append ─► turn (new file due?) ─► segment-start ─► audit-gap (after a failure) ─► record ─► checkpoint (when due)
+ *   append ─► turn (new file due?) ─► segment-start ─► audit-gap (after a failure) ─► deferred ─► record ─► checkpoint
  *
- * Sequence number and hash move on only after the sink has taken a record, so a failed write leaves no hole.
+ * What ends a statement need not wait for the file, nor the file for it: appendSoon() keeps it for the next write, so
+ * that a statement costs one write. Sequence number and hash move on only after the sink has taken all of a write, so a
+ * failed one leaves no hole.
  */
 import { randomBytes } from "node:crypto";
 import { type Clock, SYSTEM_CLOCK } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
-import type { AuditEvent, AuditEventType } from "./audit-event.ts";
+import type { AuditEvent, AuditEventOf, AuditEventType } from "./audit-event.ts";
 import type { AuditKey } from "./audit-key.ts";
 import { CHAIN_START, encodeRecord, RECORD_FORMAT, type RecordHead } from "./audit-record.ts";
 import type { AuditSink, ChainEnd, SinkTurn } from "./audit-sink.ts";
@@ -49,6 +51,18 @@ const ENDING_EVENTS: ReadonlySet<AuditEventType> = new Set<AuditEventType>([
   "stop",
 ]);
 
+/** Outcomes are kept for so long at most, and so many of them. */
+const DEFER_MS = 10;
+const DEFERRED_MAX = 64;
+/** While nothing can be written: how often it is tried, and how many outcomes are kept for better times. */
+const RETRY_MS = 500;
+const KEPT_MAX = 256;
+
+interface TimedEvent {
+  readonly event: AuditEvent;
+  readonly timeMs: number;
+}
+
 interface Gap {
   readonly reason: string;
   readonly sinceMs: number;
@@ -74,6 +88,8 @@ export class AuditLog {
   #gap: Gap | undefined;
   #state: AuditState = "ok";
   #sinceCheckpoint = 0;
+  #deferred: TimedEvent[] = [];
+  #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #waiters: SyncWaiter[] = [];
   #syncing = false;
   #closed = false;
@@ -117,15 +133,47 @@ export class AuditLog {
     try {
       this.#record(event);
     } catch (cause) {
-      throw this.#failed(cause);
+      throw this.#failed(cause, 1);
     }
     if (this.#options.mode === "durable") return this.#untilSynced();
+  }
+
+  /**
+   * Records how a statement ended: with the next event, or within 10 ms. Killed before that, the log says that the
+   * outcome is unknown, as it does of every statement under way at that moment.
+   */
+  appendSoon(event: AuditEventOf<"statement-outcome">): void {
+    if (this.#deferred.length >= KEPT_MAX || this.#closed) {
+      if (this.#gap !== undefined) this.#gap.lost++;
+      return;
+    }
+    this.#deferred.push({ event, timeMs: this.#clock.wallMs() });
+    if (this.#deferred.length === DEFERRED_MAX && this.#gap === undefined) this.flush();
+    else this.#flushTimer ??= setTimeout(() => this.#flushDue(), DEFER_MS);
+  }
+
+  /** Writes what appendSoon() keeps. Never throws: what cannot be written stays for the next time. */
+  flush(): void {
+    if (this.#deferred.length === 0 || this.#closed) return;
+    try {
+      this.#record(undefined);
+    } catch (cause) {
+      this.#failed(cause, 0);
+    }
+  }
+
+  #flushDue(): void {
+    this.#flushTimer = undefined;
+    this.flush();
+    if (this.#deferred.length > 0) this.#flushTimer = setTimeout(() => this.#flushDue(), RETRY_MS);
   }
 
   /** Signs the end of the chain and closes the sink. Later appends are refused. */
   async close(): Promise<void> {
     if (this.#closed) return;
     clearInterval(this.#timer);
+    clearTimeout(this.#flushTimer);
+    this.flush();
     this.#checkpointIfAny();
     this.#closed = true;
     try {
@@ -141,26 +189,50 @@ export class AuditLog {
       start = this.#sink.open(this.run);
       if (start.previous !== undefined) this.#head = { seq: 0, hash: start.previous.hash };
       this.#writeSegmentStart("start", start.previous, start.tornBytes);
-      if (start.problem !== undefined) this.#write({ type: "audit-gap", reason: start.problem, lost: 0 });
+      if (start.problem !== undefined) this.#writeAlone({ type: "audit-gap", reason: start.problem, lost: 0 });
     } catch (cause) {
       throw new QuerycopError("QC_AUDIT_FAILED", `Cannot open the audit log: ${describe(cause)}`, { cause });
     }
   }
 
-  #record(event: AuditEvent): void {
+  #record(event: AuditEvent | undefined): void {
     // A turn that was taken but whose first record failed is kept, so that no file is without its segment-start.
     this.#pendingTurn ??= this.#sink.turn();
     if (this.#pendingTurn !== undefined) this.#startSegment(this.#pendingTurn);
-    if (this.#sink.isLow() && !ENDING_EVENTS.has(event.type)) {
+    if (event !== undefined && this.#sink.isLow() && !ENDING_EVENTS.has(event.type)) {
       throw new Error("no space left on the device, the reserve is kept for records that end something");
     }
-    if (this.#gap !== undefined) this.#writeGap(this.#gap);
+    if (this.#gap !== undefined && this.#gap.lost > 0) this.#writeGap(this.#gap);
+    this.#gap = undefined;
     this.#write(event);
     this.#setState(this.#sink.isLow() ? "low" : "ok", "");
     if (this.#sinceCheckpoint >= this.#checkpointRecords) this.#checkpointIfAny();
   }
 
-  #write(event: AuditEvent): void {
+  /** Writes the deferred events and then this one, all or none of them. */
+  #write(event: AuditEvent | undefined): void {
+    let head: RecordHead = this.#head;
+    let text = "";
+    for (const deferred of this.#deferred) {
+      const record = encodeRecord(deferred.event, head, deferred.timeMs);
+      text += record.line;
+      head = record;
+    }
+    if (event !== undefined) {
+      const record = encodeRecord(event, head, this.#clock.wallMs());
+      text += record.line;
+      head = record;
+    }
+    this.#sink.write(text);
+    const count = head.seq - this.#head.seq;
+    this.#head = head;
+    this.#counters.records += count;
+    this.#sinceCheckpoint += count;
+    if (this.#deferred.length > 0) this.#deferred = [];
+  }
+
+  /** Writes one event ahead of the deferred ones. */
+  #writeAlone(event: AuditEvent): void {
     const record = encodeRecord(event, this.#head, this.#clock.wallMs());
     this.#sink.write(record.line);
     this.#head = record;
@@ -172,12 +244,12 @@ export class AuditLog {
     this.#writeSegmentStart(turn.why, undefined, 0);
     this.#pendingTurn = undefined;
     if (turn.gap !== undefined) {
-      this.#write({ type: "audit-gap", reason: turn.gap.reason, lost: 0, detail: turn.gap.detail });
+      this.#writeAlone({ type: "audit-gap", reason: turn.gap.reason, lost: 0, detail: turn.gap.detail });
     }
   }
 
   #writeSegmentStart(why: SinkTurn["why"] | "start", previous: ChainEnd | undefined, tornBytes: number): void {
-    this.#write({
+    this.#writeAlone({
       type: "segment-start",
       format: RECORD_FORMAT,
       run: this.run,
@@ -194,7 +266,7 @@ export class AuditLog {
   }
 
   #writeGap(gap: Gap): void {
-    this.#write({
+    this.#writeAlone({
       type: "audit-gap",
       reason: gap.reason,
       lost: gap.lost,
@@ -231,11 +303,12 @@ export class AuditLog {
     this.#options.copyCheckpoint?.(record.line);
   }
 
-  #failed(cause: unknown): QuerycopError {
+  /** `lost`: how many events were refused by it. */
+  #failed(cause: unknown, lost: number): QuerycopError {
     const detail = describe(cause);
     this.#counters.failures++;
     this.#gap ??= { reason: reasonOf(cause), sinceMs: this.#clock.wallMs(), lost: 0 };
-    this.#gap.lost++;
+    this.#gap.lost += lost;
     this.#setState(this.#sink.isLow() ? "low" : "failed", detail);
     return new QuerycopError("QC_AUDIT_FAILED", `Cannot record to the audit log: ${detail}`, {
       clientMessage: "querycop: the audit log cannot be written, so nothing may run that must be recorded",
@@ -265,7 +338,7 @@ export class AuditLog {
         await this.#sink.sync();
         for (const waiter of group) waiter.resolve();
       } catch (cause) {
-        const error = this.#failed(cause);
+        const error = this.#failed(cause, 1);
         for (const waiter of group) waiter.reject(error);
       }
     }

@@ -7,7 +7,7 @@
  * counts, and `sha256sum` is enough to check one by hand.
  */
 import { Buffer } from "node:buffer";
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { AuditEvent } from "./audit-event.ts";
 
 /** Version written into each segment-start record. */
@@ -51,8 +51,8 @@ export function encodeRecord(event: AuditEvent, previous: RecordHead, timeMs: nu
   const head = `{"seq":${seq},"time":"${isoTime(timeMs)}",`;
   const tail = `,"prev":"${previous.hash}"`;
   const body = head + encodeEvent(event, RECORD_BYTES_MAX - head.length - tail.length - TAIL_CHARS - 1) + tail;
-  const hash = hashOf(body);
-  return { seq, hash, line: `${body}${HASH_KEY}${hash}"}\n` };
+  const own = hashOf(body);
+  return { seq, hash: own, line: `${body}${HASH_KEY}${own}"}\n` };
 }
 
 let lastTimeMs = Number.NaN;
@@ -73,8 +73,8 @@ export function decodeRecord(line: string): DecodedRecord {
   if (bodyChars < 2 || !line.startsWith(HASH_KEY, bodyChars) || !line.endsWith('"}')) {
     return { ok: false, reason: "shape" };
   }
-  const hash = line.slice(bodyChars + HASH_KEY.length, -2);
-  if (hashOf(line.slice(0, bodyChars)) !== hash) return { ok: false, reason: "hash" };
+  const own = line.slice(bodyChars + HASH_KEY.length, -2);
+  if (hashOf(line.slice(0, bodyChars)) !== own) return { ok: false, reason: "hash" };
   let parsed: unknown;
   try {
     parsed = JSON.parse(line);
@@ -82,7 +82,7 @@ export function decodeRecord(line: string): DecodedRecord {
     return { ok: false, reason: "json" };
   }
   return isRecord(parsed)
-    ? { ok: true, record: { ...pickHead(parsed, hash), fields: parsed } }
+    ? { ok: true, record: { ...pickHead(parsed, own), fields: parsed } }
     : { ok: false, reason: "shape" };
 }
 
@@ -105,7 +105,7 @@ function pickHead(parsed: ParsedRecord, hash: string): Omit<AuditRecord, "fields
 }
 
 function hashOf(body: string): string {
-  return createHash("sha256").update(body).update("}").digest("hex");
+  return hash("sha256", `${body}}`, "hex");
 }
 
 /** The event's members without the braces, ASCII only, at most `charsMax` long. */

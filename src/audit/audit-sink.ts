@@ -24,8 +24,8 @@ export interface SinkTurn {
 export interface AuditSink {
   /** Called once, before anything else. `run` becomes part of the names of files. Throws when it cannot record. */
   open(run: string): SinkStart;
-  /** Keeps all of `line` or throws; after a throw the sink holds what it held before. */
-  write(line: string): void;
+  /** Keeps all of `lines` or throws; after a throw the sink holds what it held before. */
+  write(lines: string): void;
   /** Settles when everything written so far will survive a power loss. */
   sync(): Promise<void>;
   /**

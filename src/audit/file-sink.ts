@@ -106,14 +106,15 @@ export class FileSink implements AuditSink {
     }
   }
 
-  write(line: string): void {
-    const length = this.#buffer.write(line, 0, "latin1");
+  write(lines: string): void {
+    const bytes = lines.length <= this.#buffer.length ? this.#buffer : Buffer.allocUnsafe(lines.length);
+    const length = bytes.write(lines, 0, "latin1");
     try {
-      this.#writeAll(length);
+      this.#writeAll(bytes, length);
     } catch (error) {
       if (!isFull(error) || !this.#hasReserve) throw error;
       this.#releaseReserve();
-      this.#writeAll(length);
+      this.#writeAll(bytes, length);
     }
     this.#bytes += length;
   }
@@ -156,11 +157,11 @@ export class FileSink implements AuditSink {
     if (this.#hasReserve && !this.#superseded) this.#releaseReserve();
   }
 
-  #writeAll(length: number): void {
+  #writeAll(bytes: Buffer, length: number): void {
     if (this.#torn) this.#undoTornWrite();
     let done = 0;
     try {
-      while (done < length) done += writeSync(this.#fd, this.#buffer, done, length - done);
+      while (done < length) done += writeSync(this.#fd, bytes, done, length - done);
     } catch (error) {
       // Some of the line may be in the file, whatever `done` says: one runtime repeats short writes by itself.
       this.#torn = true;

@@ -33,12 +33,14 @@ export class StdoutSink implements AuditSink {
     return { previous: undefined, tornBytes: 0 };
   }
 
-  write(line: string): void {
-    const length = this.#buffer.write(this.#isTorn ? `\n${line}` : line, 0, "latin1");
+  write(lines: string): void {
+    const text = this.#isTorn ? `\n${lines}` : lines;
+    const bytes = text.length <= this.#buffer.length ? this.#buffer : Buffer.allocUnsafe(text.length);
+    const length = bytes.write(text, 0, "latin1");
     const deadlineMs = performance.now() + this.#stallMsMax;
     let done = 0;
     try {
-      while (done < length) done += this.#writeSome(done, length, deadlineMs);
+      while (done < length) done += this.#writeSome(bytes, done, length, deadlineMs);
     } catch (error) {
       this.#isTorn ||= done > 0;
       throw error;
@@ -47,10 +49,10 @@ export class StdoutSink implements AuditSink {
   }
 
   /** A pipe may be set not to block; then a full one answers EAGAIN, and waiting is our part. */
-  #writeSome(done: number, length: number, deadlineMs: number): number {
+  #writeSome(bytes: Buffer, done: number, length: number, deadlineMs: number): number {
     for (;;) {
       try {
-        return writeSync(this.#fd, this.#buffer, done, length - done);
+        return writeSync(this.#fd, bytes, done, length - done);
       } catch (error) {
         if ((error as { code?: unknown }).code !== "EAGAIN" || performance.now() >= deadlineMs) throw error;
         Atomics.wait(this.#sleeper, 0, 0, RETRY_MS);

@@ -154,7 +154,13 @@ const WAITING_MINTS_MAX = 16;
 
 /** As lifecycle.ts makes them, but nothing is recorded, and no statement of a client is ever judged. */
 function servicesOf(listener: ListenerConfig, config: Config): SessionServices {
-  const audit = { run: "doctor", isKept: false, append: () => undefined, hashText: () => "" };
+  const audit = {
+    run: "doctor",
+    isKept: false,
+    append: () => undefined,
+    appendSoon: () => undefined,
+    hashText: () => "",
+  };
   return {
     options: listenerOptions(listener),
     tokens: tokenManager(listener, config.token, new MintSlots(1, WAITING_MINTS_MAX), silentLogger, () => undefined),

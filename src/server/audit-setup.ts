@@ -21,6 +21,8 @@ export function openAudit(config: Config["audit"], logger: Logger): { trail: Aud
       else logger.error("audit log cannot record", { file: config.file, state, detail });
     },
   });
+  // However the process ends by itself, an uncaught error included, what was kept for the next write is written.
+  process.once("exit", () => log.flush());
   return { trail: log, log };
 }
 
@@ -29,6 +31,8 @@ class NoAudit implements AuditTrail {
   readonly isKept = false;
 
   append(): void {}
+
+  appendSoon(): void {}
 
   hashText(): string {
     return "";

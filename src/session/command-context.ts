@@ -103,6 +103,19 @@ export class CommandContext {
     this.loggedIn(established.login, established.ok.statusFlags, established.ok.sessionState?.schema);
   }
 
+  #brief: AuditSession | undefined;
+  #briefOf: AuditSession | undefined;
+
+  /** For records that belong to one that has all of it: enough to find them by, a third of the bytes. */
+  briefAuditSession(): AuditSession {
+    const session = this.auditSession();
+    if (this.#brief !== undefined && this.#briefOf === session) return this.#brief;
+    const { id, clientAddress, user, backendConnectionId } = session;
+    this.#briefOf = session;
+    this.#brief = { id, clientAddress, user, backendConnectionId };
+    return this.#brief;
+  }
+
   /** Takes over a login: the handshake's or COM_CHANGE_USER's. */
   loggedIn(login: ClientLogin, statusFlags: number, schema: string | undefined): void {
     this.login = login;

@@ -1,5 +1,5 @@
 /** What the sessions of one listener share. */
-import type { AuditEvent } from "../audit/audit-event.ts";
+import type { AuditEvent, AuditEventOf } from "../audit/audit-event.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
@@ -18,6 +18,8 @@ export interface AuditTrail {
   /** False where nothing is kept: then no record need be made. */
   readonly isKept: boolean;
   append(event: AuditEvent): void | Promise<void>;
+  /** For what need not be there before anything else happens. Never throws. */
+  appendSoon(event: AuditEventOf<"statement-outcome">): void;
   hashText(text: Uint8Array): string;
 }
 

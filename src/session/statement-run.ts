@@ -137,10 +137,9 @@ async function sendAndRelay(
     context.isInsideResponse = false;
     afterStatement(context, run, judgement, end);
     countResponse(context, tracker, beganMs);
-    const recorded = recordOutcome(context, tracker, end, beganMs);
-    if (recorded !== undefined) await recorded;
+    recordOutcome(context, tracker, end, beganMs);
   } catch (thrown) {
-    await recordOutcome(context, tracker, undefined, beganMs, thrown);
+    recordOutcome(context, tracker, undefined, beganMs, thrown);
     throw thrown;
   }
 }
@@ -310,40 +309,32 @@ function isFailureOf(failure: unknown, origin: ErrorOrigin): boolean {
   return failure instanceof QuerycopError && failure.origin === origin;
 }
 
-/**
- * The statement has run, whether or not this can be recorded: its intent is on record, and the log itself notes that
- * an outcome is missing.
- */
+/** The statement has run, whether or not this can be recorded: its intent is on record. Nothing waits for it. */
 function recordOutcome(
   context: CommandContext,
   tracker: ResponseTracker,
   end: ResponseEnd | undefined,
   beganMs: number,
   failure?: unknown,
-): Promise<void> | undefined {
-  if (!context.services.audit.isKept) return undefined;
+): void {
+  if (!context.services.audit.isKept) return;
   const { cutOff } = context.dataGuard;
   const isGone = isFailureOf(failure, "client") || context.client.leg.isDead;
   const howEnded = end === undefined ? "unknown" : end.outcome === "err" ? "error" : "ok";
-  try {
-    const ended = isGone && end === undefined ? "client-gone" : howEnded;
-    const pending = context.record({
-      type: "statement-outcome",
-      session: context.auditSession(),
-      ordinal: context.state.ordinal,
-      outcome: cutOff === undefined ? ended : "cut-off",
-      errorNumber: end?.errorNumber,
-      sqlState: end?.sqlState,
-      rows: cutOff?.rows ?? tracker.rows,
-      affectedRows: end === undefined ? undefined : Number(end.affectedRows),
-      resultSets: cutOff?.resultSets ?? tracker.resultSets,
-      warnings: end?.warnings,
-      bytes: cutOff?.bytes ?? tracker.bytes,
-      limit: cutOff?.limit,
-      durationUs: Math.round((context.clock.monotonicMs() - beganMs) * 1000),
-    });
-    return pending instanceof Promise ? pending.catch(() => undefined) : undefined;
-  } catch {
-    return undefined;
-  }
+  const ended = isGone && end === undefined ? "client-gone" : howEnded;
+  context.services.audit.appendSoon({
+    type: "statement-outcome",
+    session: context.briefAuditSession(),
+    ordinal: context.state.ordinal,
+    outcome: cutOff === undefined ? ended : "cut-off",
+    errorNumber: end?.errorNumber,
+    sqlState: end?.sqlState,
+    rows: cutOff?.rows ?? tracker.rows,
+    affectedRows: end === undefined ? undefined : Number(end.affectedRows),
+    resultSets: cutOff?.resultSets ?? tracker.resultSets,
+    warnings: end?.warnings,
+    bytes: cutOff?.bytes ?? tracker.bytes,
+    limit: cutOff?.limit,
+    durationUs: Math.round((context.clock.monotonicMs() - beganMs) * 1000),
+  });
 }

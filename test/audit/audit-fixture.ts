@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AuditEvent, AuditSession } from "../../src/audit/audit-event.ts";
+import type { AuditEvent, AuditEventOf, AuditSession } from "../../src/audit/audit-event.ts";
 import { type AuditKey, createPassingAuditKey } from "../../src/audit/audit-key.ts";
 import { AuditLog, type AuditLogOptions } from "../../src/audit/audit-log.ts";
 import { type AuditRecord, decodeRecord } from "../../src/audit/audit-record.ts";
@@ -58,7 +58,7 @@ export function intent(ordinal: number, session: AuditSession = SESSION): AuditE
   };
 }
 
-export function outcome(ordinal: number, session: AuditSession = SESSION): AuditEvent {
+export function outcome(ordinal: number, session: AuditSession = SESSION): AuditEventOf<"statement-outcome"> {
   return { type: "statement-outcome", session, ordinal, outcome: "ok", rows: 1 };
 }
 

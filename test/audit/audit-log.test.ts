@@ -6,6 +6,7 @@ import { AuditLog, type AuditLogOptions, type AuditState } from "../../src/audit
 import { type AuditRecord, CHAIN_START, decodeRecord } from "../../src/audit/audit-record.ts";
 import { type AuditSink, LineSink, type SinkStart, type SinkTurn } from "../../src/audit/audit-sink.ts";
 import { QuerycopError } from "../../src/base/errors.ts";
+import { eventually } from "../support/eventually.ts";
 import { FakeClock, intent, KEY, openLog, outcome, records, SESSION, types, withFolder } from "./audit-fixture.ts";
 
 const isAuditFailure = (error: unknown): boolean => error instanceof QuerycopError && error.code === "QC_AUDIT_FAILED";
@@ -24,9 +25,13 @@ class FakeSink implements AuditSink {
   open(): SinkStart {
     return this.start;
   }
-  write(line: string): void {
+  /** How many lines each write had. */
+  readonly writes: number[] = [];
+  write(text: string): void {
     if (this.failure !== undefined) throw this.failure;
-    this.lines.push(line);
+    const lines = text.split("\n").slice(0, -1);
+    this.writes.push(lines.length);
+    this.lines.push(...lines.map((line) => `${line}\n`));
   }
   sync(): Promise<void> {
     if (this.syncFailure !== undefined) return Promise.reject(this.syncFailure);
@@ -151,6 +156,74 @@ test("append() throws when the sink does, and resumes alone with a gap record", 
   assertChained(sink.records);
   assert.deepEqual(states, ["failed", "ok"]);
   assert.deepEqual(log.counters, { records: 4, failures: 3, checkpoints: 0, segments: 1 });
+  await log.close();
+});
+
+test("appendSoon() costs no write of its own when another event follows, and keeps the order", async () => {
+  const { sink, clock, log } = setUp();
+  log.append(intent(1));
+  log.appendSoon(outcome(1));
+  clock.advance(3);
+  log.append(intent(2));
+  log.appendSoon(outcome(2));
+  log.append({ type: "disconnect", session: SESSION, reason: "client-closed" });
+  assert.deepEqual(sink.writes, [1, 1, 2, 2], "segment-start, intent, outcome and intent, outcome and disconnect");
+  assertChained(sink.records);
+  assert.deepEqual(
+    sink.records.slice(1).map(({ type, time }) => [type, time.slice(-4)]),
+    [
+      ["statement-intent", "000Z"],
+      ["statement-outcome", "000Z"],
+      ["statement-intent", "003Z"],
+      ["statement-outcome", "003Z"],
+      ["disconnect", "003Z"],
+    ],
+  );
+  await log.close();
+});
+
+test("appendSoon() is written by itself soon, when many wait, and by flush() and close()", async () => {
+  const { sink, log } = setUp();
+  for (let i = 1; i <= 64; i++) log.appendSoon(outcome(i));
+  assert.deepEqual(sink.writes, [1, 64], "at once when many wait");
+  log.appendSoon(outcome(65));
+  log.flush();
+  assert.deepEqual(sink.writes, [1, 64, 1]);
+  log.appendSoon(outcome(66));
+  await eventually("it is written without another event", () => sink.writes.length === 4);
+  log.appendSoon(outcome(67));
+  await log.close();
+  assertChained(sink.records);
+  assert.equal(sink.types.filter((type) => type === "statement-outcome").length, 67);
+  log.appendSoon(outcome(68));
+});
+
+test("appendSoon() keeps outcomes over a time in which nothing can be written, and that time refuses nobody", async () => {
+  const { sink, states, log } = setUp();
+  log.append(intent(1));
+  sink.failure = Object.assign(new Error("no space left"), { code: "ENOSPC" });
+  log.appendSoon(outcome(1));
+  log.flush();
+  assert.equal(log.state, "failed");
+  sink.failure = undefined;
+  await eventually("it is tried again without another event", () => sink.types.includes("statement-outcome"));
+  assert.deepEqual(sink.types, ["segment-start", "statement-intent", "statement-outcome"], "no gap: nothing was lost");
+  assert.deepEqual(states, ["failed", "ok"]);
+  await log.close();
+});
+
+test("appendSoon() bounds what it keeps, and the gap record counts what it had to drop", async () => {
+  const { sink, log } = setUp();
+  sink.failure = Object.assign(new Error("no space left"), { code: "ENOSPC" });
+  for (let i = 1; i <= 300; i++) {
+    assert.throws(() => log.append(intent(i)), isAuditFailure);
+    log.appendSoon(outcome(i));
+  }
+  sink.failure = undefined;
+  log.append(intent(301));
+  assert.deepEqual(sink.types.slice(0, 2), ["segment-start", "audit-gap"]);
+  assert.equal(sink.records[1]?.fields["lost"], 300 + 300 - 256);
+  assert.equal(sink.types.filter((type) => type === "statement-outcome").length, 256);
   await log.close();
 });
 

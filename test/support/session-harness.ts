@@ -54,6 +54,7 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
       events.push(event);
       for (const waiter of waiters) if (waiter.fits(event)) waiter.resolve(event);
     },
+    appendSoon: (event) => audit.append(event),
     hashText: () => "hash",
   };
   const log: ProxyHarness["log"] = [];
