@@ -53,6 +53,8 @@ interface ExplainedStatement {
   readonly tablesWritten: readonly string[];
   readonly columns: readonly string[];
   readonly functions: readonly string[];
+  /** What leads out of the tables, with its name where it is a literal. */
+  readonly reach: readonly string[];
   readonly where: string;
 }
 
@@ -206,6 +208,7 @@ function explainStatement(statement: StatementFacts): ExplainedStatement {
       ...new Set(statement.columns.map(({ table, name }) => (table === undefined ? name : `${table}.${name}`))),
     ],
     functions: [...new Set(statement.functions.map(({ name }) => name))],
+    reach: statement.reach.map(({ type, target }) => (target === undefined ? type : `${type} ${target}`)),
     where: statement.where,
   };
 }
@@ -269,6 +272,7 @@ function renderStatement(statement: ExplainedStatement, palette: Palette): strin
     ["writes", statement.tablesWritten],
     ["columns", statement.columns],
     ["calls", statement.functions],
+    ["reaches", statement.reach],
   ];
   for (const [name, values] of facts)
     if (values.length > 0) lines.push(oneLine(`  ${name.padEnd(8)}${values.join(", ")}`));

@@ -1,7 +1,7 @@
 /** Rules about what a statement does: files, cloud, definitions, accounts, administration, writes, dynamic SQL. */
 
 import type { Finding, StatementFacts } from "../sql/facts.ts";
-import type { Evidence, Rule } from "./rule.ts";
+import type { Rule } from "./rule.ts";
 
 const MIGRATION = "Run definitions from a migration user that has its own profile";
 const ADMINISTRATOR = "Run administration from an administrator's user, not from an application";
@@ -13,26 +13,6 @@ const unlessTemporary =
   (points: number) =>
   (statement: StatementFacts): number =>
     has(statement, "temporary") ? 2 : points;
-
-const LOAD_FILE: ReadonlySet<string> = new Set(["LOAD_FILE"]);
-
-/** Aurora's functions that leave the database. */
-const AWS_FUNCTIONS: ReadonlySet<string> = new Set([
-  "LAMBDA_SYNC",
-  "LAMBDA_ASYNC",
-  "AWS_COMPREHEND_DETECT_SENTIMENT",
-  "AWS_COMPREHEND_DETECT_SENTIMENT_CONFIDENCE",
-  "AWS_SAGEMAKER_INVOKE_ENDPOINT",
-  "AWS_BEDROCK_INVOKE_MODEL",
-  "AWS_BEDROCK_INVOKE_MODEL_GET_EMBEDDINGS",
-]);
-
-function findCall(statement: StatementFacts, names: ReadonlySet<string>, points: number): Evidence | undefined {
-  const call = statement.functions.find(({ name }) => names.has(name));
-  return call === undefined
-    ? undefined
-    : { points, start: call.start, end: call.end, reason: `a call of ${call.name}` };
-}
 
 const FILES: readonly Rule[] = [
   {
@@ -52,7 +32,6 @@ const FILES: readonly Rule[] = [
     rewrite: "Read the file on the client and send its content as a parameter",
     example: { sql: "SELECT LOAD_FILE('/etc/hostname')" },
     findings: { "load-file": 60 },
-    test: (statement) => findCall(statement, LOAD_FILE, 60),
   },
   {
     id: "file.load",
@@ -75,7 +54,6 @@ const CLOUD: readonly Rule[] = [
     rewrite: "Call the service from the application",
     example: { sql: "SELECT lambda_sync('arn:aws:lambda:us-east-1:1:function:f', '{}')" },
     findings: { "aws-function": 70 },
-    test: (statement) => findCall(statement, AWS_FUNCTIONS, 70),
   },
   {
     id: "aws.proc",
@@ -264,12 +242,22 @@ const ADMINISTRATION: readonly Rule[] = [
   {
     id: "adm.udf",
     category: "admin",
-    points: "50-95",
-    title: "Native code is loaded into the server, or another server is attached",
+    points: "95",
+    title: "Native code is loaded into the server",
     rewrite: ADMINISTRATOR,
     example: { sql: "CREATE FUNCTION sys_exec RETURNS INT SONAME 'lib_mysqludf_sys.so'" },
-    findings: { "native-code": 95, "remote-server": 65 },
-    kinds: { "create-loadable-function": 95, "create-server": 65 },
+    findings: { "native-code": 95 },
+    kinds: { "create-loadable-function": 95 },
+  },
+  {
+    id: "adm.remote",
+    category: "admin",
+    points: "65",
+    title: "Another server is attached, so that its rows are read and written through this one",
+    rewrite: ADMINISTRATOR,
+    example: { sql: "CREATE TABLE book (id INT) ENGINE=FEDERATED CONNECTION='mysql://reader@192.0.2.1/shop/book'" },
+    findings: { "remote-server": 65 },
+    kinds: { "create-server": 65 },
   },
   {
     id: "adm.plugin",

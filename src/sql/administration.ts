@@ -293,11 +293,20 @@ function findRoutine(w: Walker, first: number, schema: string, name: string) {
   const isRds = name.startsWith("rds_") || name === "lambda_async";
   if (isRds && (schema === "mysql" || schema === "")) {
     w.find(AWS_PROCEDURES.has(name) ? "aws-procedure" : "rds-procedure", first, last, 1, detail);
-    if (name === "lambda_async") w.reach("lambda", first, last, undefined);
+    if (name === "lambda_async") w.reach("lambda", first, last, firstArgument(w, first, last));
+    else if (name.startsWith("rds_set_external_")) w.reach("remote-server", first, last, firstArgument(w, first, last));
   } else if (schema === "sys") {
     w.find("sys-procedure", first, last, 1, detail);
     if (name === "execute_prepared_stmt") executedText(w, first, last);
   } else w.find("unknown-routine", first, last, 1, detail);
+}
+
+/** The first argument when it is one string. */
+function firstArgument(w: Walker, first: number, last: number): string | undefined {
+  let at = first;
+  while (at < last && w.kind(at) !== T.LEFT_PAREN) at++;
+  const isAlone = w.kind(at + 2) === T.COMMA || w.kind(at + 2) === T.RIGHT_PAREN;
+  return w.kind(at + 1) === T.STRING && isAlone ? w.text.string(at + 1) : undefined;
 }
 
 /** sys.execute_prepared_stmt('text') runs its argument. */

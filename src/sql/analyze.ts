@@ -10,7 +10,9 @@ import {
   MARK_UNTERMINATED_COMMENT,
   MARK_UNTERMINATED_STRING,
 } from "./lexer.ts";
+import { noteOutsideCalls } from "./outside-calls.ts";
 import { planReadings, primaryRules, type ReadingPlan } from "./readings.ts";
+import type { StatementBuilder } from "./statement-builder.ts";
 import { walkStatements } from "./stored-code.ts";
 import { textFindings } from "./text-findings.ts";
 import type { Tokens } from "./tokens.ts";
@@ -103,6 +105,7 @@ function emptyStatement(walker: Walker, end: number) {
 /** Scans conditions, then hands the walk's facts over. */
 function finishWalk(walker: Walker, statements: StatementFacts[], findings: Finding[]) {
   walker.tops.forEach(({ first, statement }, index) => {
+    if (isPlainDefinition(walker.statements[statement - statements.length])) return;
     const to = walker.tops[index + 1]?.first ?? walker.count;
     scanConditions(
       walker.tokens,
@@ -117,6 +120,7 @@ function finishWalk(walker: Walker, statements: StatementFacts[], findings: Find
     if (statement.packetIndex > 0 && statement.parent === undefined) {
       walker.findIn(statements.length, "stacked-statement", statement.start, statement.end, 1, undefined);
     }
+    noteOutsideCalls(walker, statement, statements.length);
     statements.push(statement.facts());
   }
   if (walker.notUnderstood?.reason === "unbalanced-parentheses") {
@@ -127,6 +131,12 @@ function finishWalk(walker: Walker, statements: StatementFacts[], findings: Find
     walker.findIn(undefined, "budget-exceeded", start, end, walker.depth, undefined);
   }
   for (const finding of walker.findings) findings.push(finding);
+}
+
+/** Options of tables and partitions (COMMENT = 'x') look like comparisons, and a definition without a query has none. */
+function isPlainDefinition(statement: StatementBuilder | undefined): boolean {
+  if (statement?.kind !== "create-table" && statement?.kind !== "alter-table") return false;
+  return statement.blocks.length === 0;
 }
 
 function lexicalReason(from: Lexer): NotUnderstood | undefined {

@@ -156,7 +156,7 @@ function noteEngine(w: Walker) {
     if (!w.text.isWord(w.at, engine) && w.text.name(Math.min(w.at, w.count - 1)).toUpperCase() !== engine) continue;
     w.statement.modify("foreign-engine");
     if (engine === "CSV") return;
-    w.reach("remote-server", w.at - 1, w.at, undefined);
+    attachServer(w, w.at - 1, w.at, undefined);
     w.find("remote-server", w.at - 1, w.at, 1, engine);
   }
 }
@@ -164,9 +164,25 @@ function noteEngine(w: Walker) {
 function noteConnection(w: Walker) {
   w.accept(T.EQUAL);
   if (w.kind(w.at) !== T.STRING) return;
-  // The string may hold a password: only that there is one is told.
-  w.reach("remote-server", w.at - 1, w.at, undefined);
+  attachServer(w, w.at - 1, w.at, withoutLogin(w.text.string(w.at)));
   w.find("remote-server", w.at - 1, w.at, 1, "CONNECTION");
+}
+
+/** One reach per server, whichever of engine and connection comes first. */
+function attachServer(w: Walker, first: number, last: number, target: string | undefined) {
+  const { reach } = w.statement;
+  const known = reach.findIndex((one) => one.type === "remote-server" && one.target === undefined);
+  if (known >= 0 && target === undefined) return;
+  if (known >= 0) reach.splice(known, 1);
+  else if (target === undefined && reach.some(({ type }) => type === "remote-server")) return;
+  w.reach("remote-server", first, last, target);
+}
+
+/** SAFETY: `mysql://user:password@host:port/schema/table` without user and password; whatever else names a server. */
+function withoutLogin(connection: string): string {
+  const scheme = connection.indexOf("://");
+  const login = connection.lastIndexOf("@");
+  return scheme < 0 || login < scheme ? connection : connection.slice(0, scheme + 3) + connection.slice(login + 1);
 }
 
 /** ALTER TABLE, after that word. */
@@ -297,8 +313,17 @@ export function namedObject(w: Walker, kind: StatementKind, type: ObjectReferenc
 
 function noteServer(w: Walker, kind: StatementKind) {
   if (kind !== "create-server" && kind !== "alter-server") return;
-  w.reach("remote-server", w.at - 1, w.at - 1, undefined);
-  w.find("remote-server", w.at - 1, w.at - 1, 1, "SERVER");
+  const name = w.at - 1;
+  w.reach("remote-server", name, name, hostOption(w));
+  w.find("remote-server", name, name, 1, "SERVER");
+}
+
+/** OPTIONS (HOST 'name', PASSWORD 'secret'): the host alone. */
+function hostOption(w: Walker): string | undefined {
+  for (let at = w.at; at < w.count - 1 && w.kind(at) !== T.SEMICOLON; at++) {
+    if (w.text.isWord(at, "HOST") && w.kind(at + 1) === T.STRING) return w.text.string(at + 1);
+  }
+  return undefined;
 }
 
 /** CREATE, ALTER or DROP SCHEMA, after that word. */
