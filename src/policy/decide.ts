@@ -66,8 +66,11 @@ export interface DecideOptions {
   /** Milliseconds since 1970. */
   readonly wallMs: number;
   readonly decisionId: string;
-  /** When a prepared statement runs: its bound values as text, in order. */
-  readonly parameters?: readonly (string | null)[];
+  /**
+   * When a prepared statement runs: the analysis of its text with the values as literals, or "unplaced" where it is
+   * not certain which value goes where.
+   */
+  readonly bound?: Analysis | "unplaced";
 }
 
 /** Decides. Never throws for any analysis; the worst of all readings wins. */
@@ -76,12 +79,10 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
   let worst: ReadingVerdict | undefined;
   let isUnderstood = true;
   const isJudged = resolved.settings.mode !== "off" && !isProbe(analysis.sql);
-  for (const reading of analysis.readings) {
-    if (!reading.understood) isUnderstood = false;
+  for (const input of inputsOf(analysis, options.bound, resolved.settings, subject)) {
+    if (!input.reading.understood) isUnderstood = false;
     if (!isJudged) continue;
-    const input = { analysis, reading, settings: resolved.settings, subject };
-    const { parameters, wallMs } = options;
-    const verdict = judgeReading(parameters === undefined ? input : { ...input, parameters }, resolved, wallMs);
+    const verdict = judgeReading(input, resolved, options.wallMs);
     if (worst === undefined || isWorse(verdict, worst)) worst = verdict;
   }
   const verdict = worst ?? OFF_VERDICT;
@@ -105,7 +106,7 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
     sqlState: SQLSTATE_SYNTAX_OR_ACCESS,
     limits: resolved.limits,
     approval: resolved.settings.approval,
-    isCacheable: isCacheable(analysis, resolved.settings),
+    isCacheable: options.bound !== "unplaced" && isCacheable(options.bound ?? analysis, resolved.settings),
   };
 }
 
@@ -125,10 +126,33 @@ export function decideWithAdvice(
 ): Decision {
   const own = decide(analysis, subject, policy, options);
   if (!addsFacts(advice)) return own;
-  const advised = decide(withAdvice(analysis, advice), subject, policy, options);
+  const { bound } = options;
+  const advisedOptions = typeof bound === "object" ? { ...options, bound: withAdvice(bound, advice) } : options;
+  const advised = decide(withAdvice(analysis, advice), subject, policy, advisedOptions);
   const isMilder =
     advised.score < own.score || strictestAction(advised.enforcedAction, own.enforcedAction) !== advised.enforcedAction;
   return isMilder ? own : advised;
+}
+
+/** A reading, and for a statement with values the reading of its text as prepared. */
+interface ReadingInput extends RuleInput {
+  readonly prepared?: RuleInput;
+  readonly isUnplaced?: boolean;
+}
+
+function inputsOf(
+  analysis: Analysis,
+  bound: DecideOptions["bound"],
+  settings: Settings,
+  subject: Subject,
+): readonly ReadingInput[] {
+  const inputs = analysis.readings.map((reading) => ({ analysis, reading, settings, subject }));
+  if (bound === undefined) return inputs;
+  if (bound === "unplaced") return inputs.map((input) => ({ ...input, hasValues: true, isUnplaced: true }));
+  return bound.readings.map((reading, index) => {
+    const prepared = inputs[index] ?? (inputs[0] as RuleInput);
+    return { analysis: bound, reading, settings, subject, hasValues: true, prepared };
+  });
 }
 
 /** The mysql client of 8.1 and later asks at login whether the server knows $$ quotes; every answer is fine with it. */
@@ -154,8 +178,28 @@ function isWorse(left: ReadingVerdict, right: ReadingVerdict): boolean {
   return left.score > right.score;
 }
 
-function judgeReading(input: RuleInput, resolved: ResolvedSettings, wallMs: number): ReadingVerdict {
-  const found = collectHits(input, resolved);
+/** What the text says about how it was put together. Bound values never became code: they cannot raise these. */
+const RULES_OF_TEXT: ReadonlySet<RuleCategory> = new Set(["injection", "obfuscation"]);
+
+function hitsOf(input: ReadingInput, resolved: ResolvedSettings): RuleHit[] {
+  const hits = collectHits(input, resolved);
+  if (input.isUnplaced === true) {
+    hits.push(...unplacedHit(input, resolved));
+    return hits;
+  }
+  if (input.prepared === undefined) return hits;
+  const ofText = collectHits(input.prepared, resolved).filter(({ category }) => RULES_OF_TEXT.has(category));
+  return [...ofText, ...hits.filter(({ category }) => !RULES_OF_TEXT.has(category))];
+}
+
+/** SAFETY: readings that place the parameters differently would judge one value and run another. */
+function unplacedHit(input: RuleInput, resolved: ResolvedSettings): RuleHit[] {
+  const hits = wholeTextHit(input, "dyn.unknown", 40, input.settings.notUnderstood, resolved);
+  return hits.map((hit) => ({ ...hit, reason: "it is not certain which bound value stands where" }));
+}
+
+function judgeReading(input: ReadingInput, resolved: ResolvedSettings, wallMs: number): ReadingVerdict {
+  const found = hitsOf(input, resolved);
   const digestHits = judgeDigest(input, found, resolved);
   const { hits, exceptions } = applyExceptions(digestHits, input, wallMs);
   const { statements } = input.reading;
@@ -200,12 +244,13 @@ const KEPT_FOR_KNOWN_DIGESTS: ReadonlySet<RuleCategory> = new Set([
 
 const HARMLESS_EFFECTS: ReadonlySet<string> = new Set(["none", "session"]);
 
-function judgeDigest(input: RuleInput, hits: readonly RuleHit[], resolved: ResolvedSettings): readonly RuleHit[] {
-  const { settings, reading } = input;
+function judgeDigest(input: ReadingInput, hits: readonly RuleHit[], resolved: ResolvedSettings): readonly RuleHit[] {
+  const { settings } = input;
+  const { reading } = input.prepared ?? input;
   const { knownDigests, denyDigests, newDigest } = settings;
   if (knownDigests.size === 0 && denyDigests.size === 0 && newDigest === undefined) return hits;
   const hash = sha256Hex(reading.digest);
-  if (denyDigests.has(hash)) return [...hits, digestHit(input, "pol.deny.digest", 100, "block", resolved)].flat();
+  if (denyDigests.has(hash)) return [...hits, wholeTextHit(input, "pol.deny.digest", 100, "block", resolved)].flat();
   if (knownDigests.has(hash)) {
     return reading.understood ? hits.filter(({ category }) => KEPT_FOR_KNOWN_DIGESTS.has(category)) : hits;
   }
@@ -217,10 +262,10 @@ function judgeDigest(input: RuleInput, hits: readonly RuleHit[], resolved: Resol
   if (isPreamble) return hits;
   const points = typeof newDigest === "number" ? newDigest : newDigest === "block" ? 100 : 0;
   const action = typeof newDigest === "number" ? undefined : newDigest;
-  return [...hits, digestHit(input, "pol.newdigest", points, action, resolved)].flat();
+  return [...hits, wholeTextHit(input, "pol.newdigest", points, action, resolved)].flat();
 }
 
-function digestHit(
+function wholeTextHit(
   input: RuleInput,
   id: string,
   points: number,
@@ -247,7 +292,7 @@ function digestHit(
 
 function applyExceptions(
   hits: readonly RuleHit[],
-  input: RuleInput,
+  input: ReadingInput,
   wallMs: number,
 ): { hits: readonly RuleHit[]; exceptions: readonly string[] } {
   const { exceptions } = input.settings;
@@ -264,7 +309,8 @@ function applyExceptions(
 }
 
 /** SAFETY: with `tables`, every table of the text must be named, so that an exception cannot be borrowed by a join. */
-function matchesException(exception: PolicyException, { subject, reading }: RuleInput): boolean {
+function matchesException(exception: PolicyException, input: ReadingInput): boolean {
+  const { subject, reading } = input.prepared ?? input;
   if (exception.users.length > 0 && !matchesAny(exception.users, subject.user)) return false;
   if (
     exception.schemas.length > 0 &&

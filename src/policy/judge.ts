@@ -3,11 +3,13 @@
 import type { Clock } from "../base/clock.ts";
 import { type Advice, adviceWithout } from "../sql/advice.ts";
 import { analyze, lexForCache } from "../sql/analyze.ts";
+import { type BoundValue, bindValues } from "../sql/bound-text.ts";
 import type { Analysis, SqlContext } from "../sql/facts.ts";
 import { primarySerial } from "../sql/readings.ts";
 import { type DecideOptions, type Decision, decide, decideWithAdvice, isOpinionWanted } from "./decide.ts";
 import { type Advisor, type OpinionReport, Opinions } from "./opinions.ts";
-import type { Policy, Subject } from "./policy.ts";
+import type { Policy, Settings, Subject } from "./policy.ts";
+import type { PreparedText } from "./prepared-text.ts";
 import { resolveSettings } from "./settings.ts";
 import { VerdictCache, type VerdictCacheCounts } from "./verdict-cache.ts";
 
@@ -86,14 +88,43 @@ export class Judge {
   }
 
   judge(sql: Uint8Array, context: SqlContext, subject: Subject): Judgement {
+    const textKey = this.#isCaching ? lexForCache(sql, context).key : undefined;
+    return this.#judge({ sql, context, textKey, bound: undefined }, subject);
+  }
+
+  /**
+   * Judges a prepared statement as it runs, under the policy of now. Only values that a rule may depend on are put into
+   * the text: the others leave the verdict that the text alone has.
+   */
+  judgeExecution(prepared: PreparedText, values: readonly BoundValue[], subject: Subject): Judgement {
+    const { sql, context, places } = prepared;
+    const textKey = this.#isCaching ? keyInSchema(prepared, subject) : undefined;
+    if (places === "unplaced") return this.#judge({ sql, context, textKey: undefined, bound: "unplaced" }, subject);
+    const { settings } = resolveSettings(this.#policy, subject, this.#clock.wallMs());
+    const isEvery = namesValues(settings);
+    if (places.offsets.length === 0 || !(isEvery || places.areWeighty)) {
+      return this.#judge({ sql, context, textKey, bound: undefined }, subject);
+    }
+    const bound = bindValues(sql, places, values, context, isEvery);
+    const boundKey = textKey === undefined ? undefined : lexForCache(bound, context).key;
+    const wholeKey = boundKey === undefined ? undefined : `${BOUND_MARK}${textKey}\n${boundKey}`;
+    return this.#judge({ sql, context, textKey: wholeKey, bound }, subject);
+  }
+
+  #judge({ sql, context, textKey, bound }: JudgedText, subject: Subject): Judgement {
     const wallMs = this.#clock.wallMs();
-    const key = this.#isCaching ? this.#keyOf(sql, context, subject, wallMs) : undefined;
+    const key = textKey === undefined ? undefined : this.#keyOf(textKey, context, subject, wallMs);
     if (key !== undefined) {
       const known = this.#cache.lookUp(key);
       if (known !== undefined && wallMs < known.validUntilMs) return this.#remember(known);
     }
     const analysis = analyze(sql, context);
-    const options = { wallMs, decisionId: this.#nextId() };
+    const boundAnalysis = bound instanceof Uint8Array ? analyze(bound, context) : bound;
+    const options: DecideOptions = {
+      wallMs,
+      decisionId: this.#nextId(),
+      ...(boundAnalysis === undefined ? {} : { bound: boundAnalysis }),
+    };
     const advice = this.#adviceOn(analysis, subject, key, options);
     const decision =
       advice === undefined
@@ -124,9 +155,7 @@ export class Judge {
   }
 
   /** Everything a decision depends on that the text's own key does not hold. */
-  #keyOf(sql: Uint8Array, context: SqlContext, subject: Subject, wallMs: number): string | undefined {
-    const { key } = lexForCache(sql, context);
-    if (key === undefined) return undefined;
+  #keyOf(textKey: string, context: SqlContext, subject: Subject, wallMs: number): string {
     const { serial } = resolveSettings(this.#policy, subject, wallMs);
     const flags =
       (subject.isInTransaction ? 1 : 0) |
@@ -136,7 +165,7 @@ export class Judge {
       (subject.backendPooler === "vitess" ? 16 : 0);
     // SAFETY: one text and one digest mean different things under another sql_mode, charset, version or dialect.
     const rules = primarySerial(context);
-    return `${serial}\n${flags}\n${rules}\n${subject.schema ?? ""}\n${this.#exceptionKey(subject)}\n${key}`;
+    return `${serial}\n${flags}\n${rules}\n${subject.schema ?? ""}\n${this.#exceptionKey(subject)}\n${textKey}`;
   }
 
   /** Exceptions name users and addresses; without exceptions verdicts are shared by all users of a profile. */
@@ -163,6 +192,30 @@ export class Judge {
     this.#decisionCount++;
     return `${this.#idPrefix}-${this.#decisionCount.toString(36)}`;
   }
+}
+
+interface JudgedText {
+  readonly sql: Uint8Array;
+  readonly context: SqlContext;
+  readonly textKey: string | undefined;
+  /** The text with values as literals, or "unplaced". */
+  readonly bound: Uint8Array | "unplaced" | undefined;
+}
+
+/** No other key begins so: those of whole texts begin with \u0001. */
+const BOUND_MARK = "\u0002";
+
+/** The subject's schema is in every key; that of the text counts where another was chosen since it was prepared. */
+function keyInSchema({ key, context }: PreparedText, subject: Subject): string | undefined {
+  if (key === undefined || context.schema === subject.schema) return key;
+  return `${SCHEMA_MARK}${context.schema ?? ""}\n${key}`;
+}
+
+const SCHEMA_MARK = "\u0003";
+
+/** Rules that compare a value with one of the policy's own. */
+function namesValues({ tenants }: Settings): boolean {
+  return tenants.some(({ value }) => value !== undefined);
 }
 
 /** The names an audit record holds: every reading's statements, tables without duplicates, at most 64 of each. */

@@ -18,8 +18,8 @@ export interface RuleInput {
   readonly reading: Reading;
   readonly settings: Settings;
   readonly subject: Subject;
-  /** Bound values by ordinal when a prepared statement runs; absent while it is prepared. */
-  readonly parameters?: readonly (string | null)[];
+  /** True when the statement runs with values: a parameter that is left in the text has one that is not known. */
+  readonly hasValues?: boolean;
 }
 
 /** Why a rule applies to a statement, how heavily, and where in the text. */

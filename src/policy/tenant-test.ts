@@ -33,7 +33,7 @@ export function findTenant(statement: StatementFacts, input: RuleInput): Evidenc
   for (const rule of tenants) {
     for (const table of tablesOf(statement)) {
       if (!rule.tables.some((pattern) => mayMatchTable(pattern, table.schema, table.table))) continue;
-      const evidence = judgeTable(statement, table, rule, input.parameters);
+      const evidence = judgeTable(statement, table, rule, input.hasValues === true);
       if (evidence !== undefined) return evidence;
     }
   }
@@ -44,7 +44,7 @@ function judgeTable(
   statement: StatementFacts,
   table: TableReference,
   rule: TenantRule,
-  parameters: RuleInput["parameters"],
+  hasValues: boolean,
 ): Evidence | undefined {
   const isWritten = statement.tablesWritten.includes(table);
   if (isWritten && !ROW_KINDS.has(statement.kind)) return undefined;
@@ -57,17 +57,16 @@ function judgeTable(
   }
   const found = statement.predicates.filter((predicate) => picksTenant(statement, predicate, table, rule));
   if (found.length === 0) return evidenceAt(table, 40, `${text} needs ${rule.column} = … joined with AND`);
-  if (rule.value === undefined || found.some(({ operand }) => isOwnValue(operand, rule.value, parameters))) {
+  if (rule.value === undefined || found.some(({ operand }) => isOwnValue(operand, rule.value, hasValues))) {
     return undefined;
   }
   return evidenceAt(table, 80, `${rule.column} of ${text} is another tenant`);
 }
 
-/** A column is held by the table it is equal to; a parameter is judged when its value is known. */
-function isOwnValue(operand: Operand, wanted: string | undefined, parameters: RuleInput["parameters"]): boolean {
+/** A column is held by the table it is equal to; a parameter is judged when the statement runs. */
+function isOwnValue(operand: Operand, wanted: string | undefined, hasValues: boolean): boolean {
   if (operand.type === "number" || operand.type === "string") return operand.text === wanted;
-  if (operand.type !== "parameter" || parameters === undefined) return true;
-  return operand.text !== undefined && parameters[Number(operand.text)] === wanted;
+  return operand.type !== "parameter" || !hasValues;
 }
 
 const evidenceAt = (table: TableReference, points: number, reason: string): Evidence => ({

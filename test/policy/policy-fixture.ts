@@ -7,7 +7,9 @@ import { parsePolicy, renderProblems } from "../../src/policy/policy-file.ts";
 import { contextFor } from "../../src/policy/tool-context.ts";
 import { adviceWithout, type Disagreement, withAdvice } from "../../src/sql/advice.ts";
 import { analyze } from "../../src/sql/analyze.ts";
+import { type BoundValue, bindValues } from "../../src/sql/bound-text.ts";
 import type { SqlContext } from "../../src/sql/facts.ts";
+import { findParameterPlaces } from "../../src/sql/parameter-places.ts";
 
 export const NOON = Date.UTC(2026, 10, 21, 12, 0);
 
@@ -31,18 +33,25 @@ export interface DecideFixture {
   readonly subject?: Partial<Subject>;
   readonly context?: Partial<SqlContext>;
   readonly wallMs?: number;
-  readonly parameters?: readonly (string | null)[];
+  /** The statement runs with these. */
+  readonly values?: readonly BoundValue[];
   readonly disagreements?: readonly Disagreement[];
 }
 
 export function decideText(sql: string | Uint8Array, fixture: DecideFixture = {}): Decision {
-  const { policy = "", subject = {}, context = {}, wallMs = NOON, parameters, disagreements = [] } = fixture;
+  const { policy = "", subject = {}, context = {}, wallMs = NOON, values, disagreements = [] } = fixture;
   const whole: Subject = { ...SUBJECT, ...subject };
   const bytes = typeof sql === "string" ? new TextEncoder().encode(sql) : sql;
-  const ownAnalysis = analyze(bytes, { ...contextFor({ schema: whole.schema }), ...context });
-  const analysis = withAdvice(ownAnalysis, { ...adviceWithout("disagrees"), disagreements });
+  const sqlContext = { ...contextFor({ schema: whole.schema }), ...context };
+  const analysis = withAdvice(analyze(bytes, sqlContext), { ...adviceWithout("disagrees"), disagreements });
   const resolved = typeof policy === "string" ? policyFrom(policy) : policy;
-  const options = { wallMs, decisionId: "d-1", ...(parameters === undefined ? {} : { parameters }) };
+  const options = { wallMs, decisionId: "d-1" };
+  if (values !== undefined) {
+    const places = findParameterPlaces(bytes, sqlContext);
+    const bound =
+      places === undefined ? "unplaced" : analyze(bindValues(bytes, places, values, sqlContext, true), sqlContext);
+    return decide(analysis, whole, resolved, { ...options, bound });
+  }
   return decide(analysis, whole, resolved, options);
 }
 

@@ -75,14 +75,14 @@ for (const [sql, action] of [
   });
 }
 
-for (const [parameters, action] of [
+for (const [values, action] of [
   [["7"], "allow"],
   [["8"], "block"],
   [[null], "block"],
   [[], "block"],
 ] as const) {
-  test(`the tenant rule says ${action} when ${JSON.stringify(parameters)} is bound`, () => {
+  test(`the tenant rule says ${action} when ${JSON.stringify(values)} is bound`, () => {
     const sql = "SELECT id FROM invoice WHERE tenant_id = ?";
-    assert.equal(decideText(sql, { policy: VALUED, parameters }).enforcedAction, action);
+    assert.equal(decideText(sql, { policy: VALUED, values }).enforcedAction, action);
   });
 }

@@ -1,0 +1,59 @@
+/** A prepared statement as the policy keeps it: its text, how the server read it, and where values go. */
+
+import { lexForCache } from "../sql/analyze.ts";
+
+import type { SqlContext } from "../sql/facts.ts";
+import { findParameterPlaces, type ParameterPlaces } from "../sql/parameter-places.ts";
+
+export class PreparedText {
+  readonly sql: Uint8Array;
+  readonly context: SqlContext;
+  /** As many as the server counted; undefined where nobody has told. */
+  readonly #parameters: number | undefined;
+  #places: ParameterPlaces | "unplaced" | undefined;
+  #key: { readonly key: string | undefined } | undefined;
+
+  constructor(sql: Uint8Array, context: SqlContext, parameters: number | undefined) {
+    this.sql = sql;
+    this.context = context;
+    this.#parameters = parameters;
+  }
+
+  /** "unplaced" where the readings of the text, or the server's count, do not agree on the parameters. */
+  get places(): ParameterPlaces | "unplaced" {
+    this.#places ??= this.#findPlaces();
+    return this.#places;
+  }
+
+  /** The text's own part of a cache key, found once for all executions. */
+  get key(): string | undefined {
+    this.#key ??= lexForCache(this.sql, this.context);
+    return this.#key.key;
+  }
+
+  /**
+   * The statement in a session that reads SQL otherwise by now. Servers read a text anew when a table has changed, so
+   * that what differs counts as unknown. Names stay in the schema that was chosen when the text was prepared.
+   */
+  inSession(now: SqlContext): PreparedText {
+    const { sqlMode, charset } = this.context;
+    if (sqlMode === now.sqlMode && charset === now.charset) return this;
+    const isSameMode = sqlMode === now.sqlMode;
+    const doubtful: SqlContext = {
+      ...this.context,
+      sqlMode: isSameMode ? sqlMode : "unknown",
+      charset: charset === now.charset ? charset : "unknown",
+    };
+    return new PreparedText(this.sql, doubtful, this.#parameters);
+  }
+
+  #findPlaces(): ParameterPlaces | "unplaced" {
+    if (this.#parameters === 0) return NO_PLACES;
+    const places = findParameterPlaces(this.sql, this.context);
+    if (places === undefined) return "unplaced";
+    const isCounted = this.#parameters === undefined || this.#parameters === places.offsets.length;
+    return isCounted ? places : "unplaced";
+  }
+}
+
+const NO_PLACES: ParameterPlaces = { offsets: [], roles: [], areWeighty: false, areRows: true };
