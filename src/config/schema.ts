@@ -419,6 +419,14 @@ export const listenerEntries = {
       "A statement must fit in it, and is held in memory while it is judged. Larger ones are refused with ERROR 1153. The server's max_allowed_packet applies as well.",
     reloadable: true,
   }),
+  preparedStatementsMax: settingWithDefault(integerKind({ min: 1, max: 65_536 }), "4096", {
+    key: "prepared_statements_max",
+    env: "GATEKEEPER_PREPARED_STATEMENTS_MAX",
+    title: "Most prepared statements of one connection",
+    description:
+      "Those a client holds open at one time. One more is refused with ERROR 1461. The server's max_prepared_stmt_count, 16382 for all clients together, applies as well.",
+    reloadable: true,
+  }),
   responseBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "100", {
     key: "max_response_mb",
     env: "GATEKEEPER_MAX_RESPONSE_MB",

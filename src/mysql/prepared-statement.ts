@@ -63,16 +63,17 @@ export interface ExecuteContext {
   readonly executeFlags: number;
   /** The types of the last execution that sent any: an execution may leave them out. */
   readonly previousTypes?: readonly ParameterType[];
-  /** Parameters (counted from 0) that were sent with COM_STMT_SEND_LONG_DATA since the last execution. */
-  readonly longData?: ReadonlySet<number>;
+  /** Has the parameters (counted from 0) that were sent with COM_STMT_SEND_LONG_DATA since the last execution. */
+  readonly longData?: { has(parameter: number): boolean };
 }
 
 /**
  * Reads what follows the fixed part of a COM_STMT_EXECUTE: first the statement's parameters, then query attributes.
  * Throws MalformedPacketError for types it does not know and for an execution without types when none came before.
+ * SAFETY: the bytes are forwarded as they came, so the reader is a strict one: what servers read in two ways is refused.
  */
 export function decodeBoundParameters(bytes: Uint8Array, context: ExecuteContext): BoundParameter[] {
-  const reader = new ByteReader(bytes, "COM_STMT_EXECUTE");
+  const reader = new ByteReader(bytes, "COM_STMT_EXECUTE", 0, bytes.length, true);
   const isNamed = (context.capabilityFlags & CLIENT_QUERY_ATTRIBUTES) !== 0;
   const hasCount = isNamed && (context.parameters > 0 || (context.executeFlags & PARAMETER_COUNT_AVAILABLE) !== 0);
   const count = hasCount ? reader.lenencCount("the parameter count", PARAMETERS_MAX) : context.parameters;
@@ -81,10 +82,10 @@ export function decodeBoundParameters(bytes: Uint8Array, context: ExecuteContext
   const nullBitmap = reader.bytes((count + 7) >>> 3);
   const types = reader.uint8() !== 0 ? readTypes(reader, count, isNamed) : repeatTypes(reader, context, count);
   return types.map((type, index) => {
+    // Servers look for long data first: then neither a bit nor a value in the packet counts.
+    if (context.longData?.has(index) === true) return { ...type, value: "long-data" };
     const isNull = ((nullBitmap[index >>> 3] as number) & (1 << (index & 7))) !== 0;
-    if (isNull) return { ...type, value: null };
-    const isLongData = context.longData?.has(index) === true;
-    return { ...type, value: isLongData ? "long-data" : readBinaryValue(reader, type) };
+    return { ...type, value: isNull ? null : readBinaryValue(reader, type) };
   });
 }
 

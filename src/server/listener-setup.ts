@@ -41,6 +41,7 @@ export function listenerOptions(config: ListenerConfig): ListenerOptions {
     idleTimeoutMs: config.clientIdleTimeoutMs,
     writeTimeoutMs: orForever(config.clientWriteTimeoutMs),
     packetBytesMax: config.packetBytesMax,
+    preparedStatementsMax: config.preparedStatementsMax,
     allowsLocalInfile: config.localInfile,
     dataGuard: {
       responseBytesMax: config.responseBytesMax,

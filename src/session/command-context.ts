@@ -56,6 +56,8 @@ export class CommandContext {
   hasQuit = false;
   /** True from the first byte of a response to its last: nothing of ours may be written then. */
   isInsideResponse = false;
+  /** True when the command at hand has no response: an error would be read as the answer to the next one. */
+  isUnanswerable = false;
   /** Present while a statement of this session waits for an approval. */
   cancelHold: ((reason: CancelReason) => void) | undefined;
   lastActivityMs: number = SYSTEM_CLOCK.monotonicMs();

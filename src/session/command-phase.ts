@@ -9,13 +9,13 @@
 import { MalformedPacketError } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { COMMANDS, type Command, type CommandRow, decodeCommand } from "../mysql/command.ts";
+import { COM_STMT_EXECUTE } from "../mysql/constants.ts";
 import type { Packet } from "../mysql/packet.ts";
 import { changeUser } from "./change-user.ts";
 import type { CommandContext } from "./command-context.ts";
 import { tellRefusedFetch } from "./data-guard-record.ts";
 import { refuseCommand, sendErr } from "./local-answer.ts";
 import { drainBackend } from "./relay.ts";
-import type { PreparedStatement } from "./session-state.ts";
 import { forwardCommand, runStatement } from "./statement-run.ts";
 import { fieldListSql, initDbSql, PROCESS_INFO_SQL, processKillSql, retargetKill } from "./statement-text.ts";
 
@@ -69,17 +69,25 @@ function runCommand(context: CommandContext, packet: Packet): Promise<unknown> |
   return command === undefined ? undefined : dispatch(context, packet, command);
 }
 
-/**
- * The decoded command, or undefined when it was malformed and has been answered. A command without response cannot be
- * answered: the client would take the error for the answer to its next command, so the connection ends.
- */
 function decode(context: CommandContext, packet: Packet, row: CommandRow): Command | undefined {
+  return orMalformed(context, row, () => decodeCommand(packet.payload, context.state.capabilities));
+}
+
+/**
+ * What `read` makes of the command, or undefined when it was malformed and has been answered. A command without
+ * response cannot be answered: the client would take the error for the answer to its next command, so the connection
+ * ends.
+ */
+function orMalformed<Value>(context: CommandContext, row: CommandRow, read: () => Value): Value | undefined {
   try {
-    return decodeCommand(packet.payload, context.state.capabilities);
+    return read();
   } catch (thrown) {
     if (!(thrown instanceof MalformedPacketError)) throw thrown;
     const error = new QuerycopError("QC_CLIENT_MALFORMED_COMMAND", `Malformed ${row.name}: ${thrown.message}`);
-    if (!row.hasResponse) throw error;
+    if (!row.hasResponse) {
+      context.isUnanswerable = true;
+      throw error;
+    }
     sendErr(context, error);
     return undefined;
   }
@@ -91,7 +99,7 @@ function dispatch(context: CommandContext, packet: Packet, command: Command): Pr
     case "COM_QUERY":
       return runQuery(context, packet, command.sql);
     case "COM_STMT_EXECUTE":
-      return runExecute(context, packet, command.statementId);
+      return runExecute(context, packet, command);
     case "COM_STMT_PREPARE":
       return runStatement(context, packet, { command: name, sql: command.sql, shape: "prepare" });
     case "COM_INIT_DB":
@@ -105,17 +113,13 @@ function dispatch(context: CommandContext, packet: Packet, command: Command): Pr
     case "COM_CHANGE_USER":
       return changeUser(context, command.changeUser);
     case "COM_STMT_CLOSE":
-      context.state.prepared.delete(command.statementId);
+      context.state.prepared.close(command.statementId);
       return sendWithoutResponse(context, name, packet);
     case "COM_STMT_SEND_LONG_DATA":
-      return sendWithoutResponse(context, name, packet);
+      return sendLongData(context, packet, command);
     case "COM_STMT_RESET":
-    case "COM_STMT_FETCH": {
-      const statement = context.state.prepared.get(command.statementId);
-      if (statement !== undefined) return runCursor(context, packet, name, statement);
-      refuseStatementId(context, command.statementId);
-      return undefined;
-    }
+    case "COM_STMT_FETCH":
+      return runCursor(context, packet, name, command.statementId);
     case "COM_SET_OPTION":
       return setOption(context, packet, command.option);
     case "COM_QUIT":
@@ -138,34 +142,57 @@ function runQuery(context: CommandContext, packet: Packet, sql: Uint8Array): Pro
   return runStatement(context, packet, { command: "COM_QUERY", sql, shape: "query", rewritten });
 }
 
-/** MariaDB takes this id for the statement prepared last, so that a client need not wait for the id. */
-const LAST_PREPARED = 0xffffffff;
+type CommandOf<Name extends Command["name"]> = Extract<Command, { readonly name: Name }>;
 
-function runExecute(context: CommandContext, packet: Packet, sentId: number): Promise<void> | undefined {
-  const { prepared, lastPreparedId } = context.state;
-  const statementId = sentId === LAST_PREPARED ? (lastPreparedId ?? sentId) : sentId;
-  const statement = prepared.get(statementId);
-  if (statement !== undefined) {
-    return runStatement(context, packet, {
-      command: "COM_STMT_EXECUTE",
-      sql: statement.sql,
-      shape: "execute",
-      statementId,
-    });
+function runExecute(
+  context: CommandContext,
+  packet: Packet,
+  { statementId, flags, parameterBytes }: CommandOf<"COM_STMT_EXECUTE">,
+): Promise<void> | undefined {
+  const prepared = context.state.prepared.find(statementId);
+  if (prepared === undefined) {
+    refuseStatementId(context, statementId);
+    return undefined;
   }
-  refuseStatementId(context, sentId);
-  return undefined;
+  const run = { command: "COM_STMT_EXECUTE", sql: prepared.text.sql, shape: "execute", prepared } as const;
+  // Without a policy nothing asks for values.
+  if (!context.services.judge.readsSql) return runStatement(context, packet, run);
+  const binding = orMalformed(context, COMMANDS[COM_STMT_EXECUTE] as CommandRow, () =>
+    prepared.bind(parameterBytes, flags, context.state.capabilities),
+  );
+  return binding === undefined ? undefined : runStatement(context, packet, { ...run, binding });
+}
+
+/** Servers drop what is sent for a statement that they do not know, and so do we: there is no answer to give. */
+function sendLongData(
+  context: CommandContext,
+  packet: Packet,
+  { name, statementId, parameter, data }: CommandOf<"COM_STMT_SEND_LONG_DATA">,
+): Promise<void> | undefined {
+  const { prepared } = context.state;
+  const statement = prepared.find(statementId);
+  if (statement === undefined) return undefined;
+  if (context.services.judge.readsSql) prepared.addLongData(statement, parameter, data);
+  return sendWithoutResponse(context, name, packet);
 }
 
 function runCursor(
   context: CommandContext,
   packet: Packet,
   name: "COM_STMT_RESET" | "COM_STMT_FETCH",
-  statement: PreparedStatement,
+  statementId: number,
 ): Promise<unknown> | undefined {
-  if (name === "COM_STMT_RESET") return forwardCommand(context, packet, name);
-  const { statementId, executedAs } = statement;
-  context.fetching = { statementId, executedAs };
+  const statement = context.state.prepared.find(statementId);
+  if (statement === undefined) {
+    refuseStatementId(context, statementId);
+    return undefined;
+  }
+  if (name === "COM_STMT_RESET") {
+    return forwardCommand(context, packet, name).then(({ outcome }) => {
+      if (outcome === "ok") statement.longValues.clear();
+    });
+  }
+  context.fetching = { statementId: statement.statementId, executedAs: statement.executedAs };
   const overLimit = context.dataGuard.usedUp();
   if (overLimit !== undefined) {
     tellRefusedFetch(context, overLimit);

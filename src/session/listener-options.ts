@@ -52,6 +52,7 @@ export interface ListenerOptions {
   /** Milliseconds the client may take to accept bytes we have for it. */
   readonly writeTimeoutMs: number;
   readonly packetBytesMax: number;
+  readonly preparedStatementsMax: number;
   readonly allowsLocalInfile: boolean;
   readonly dataGuard: DataGuardLimits;
 }

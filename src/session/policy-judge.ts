@@ -29,7 +29,7 @@ export class PolicyJudge implements StatementJudge {
 
   judge(request: StatementRequest): Judgement {
     const context = sqlContextOf(request.state, request.command);
-    const judged = this.#judge.judge(request.sql, context, subjectOf(request));
+    const judged = this.#judged(request, context);
     const { decision, summary } = judged;
     return {
       action: decision.action,
@@ -51,6 +51,12 @@ export class PolicyJudge implements StatementJudge {
       approval: decision.action === "require-approval" ? briefOf(judged) : undefined,
       afterwards: consequence(request.state, summary.kinds),
     };
+  }
+
+  #judged(request: StatementRequest, context: SqlContext): PolicyJudgement {
+    const { execution } = request;
+    if (execution === undefined) return this.#judge.judge(request.sql, context, subjectOf(request));
+    return this.#judge.judgeExecution(execution.text.inSession(context), execution.values, subjectOf(request));
   }
 }
 

@@ -3,18 +3,7 @@ import type { Capabilities } from "../mysql/constants.ts";
 import { SERVER_STATUS_IN_TRANS } from "../mysql/constants.ts";
 import type { ResponseEnd } from "../mysql/response.ts";
 import type { Dialect } from "../sql/facts.ts";
-
-/** A statement the server has prepared for this connection. */
-export interface PreparedStatement {
-  readonly statementId: number;
-  readonly sql: Uint8Array;
-  readonly parameters: number;
-  /** Ordinal of its last COM_STMT_EXECUTE: what a COM_STMT_FETCH belongs to. */
-  executedAs?: number;
-}
-
-/** Servers allow 16 382 for all clients together; one session gets a share of that. */
-export const PREPARED_STATEMENTS_MAX = 4096;
+import { PreparedStatements } from "./prepared-statements.ts";
 
 export interface SessionVariables {
   /** The default schema; undefined when none is chosen, "unknown" after something that may have changed it unseen. */
@@ -35,8 +24,7 @@ export class SessionState {
   serverVersionNumber: number | undefined;
   statusFlags = 0;
   variables: SessionVariables = { schema: undefined, sqlMode: "unknown", characterSet: "unknown" };
-  readonly prepared = new Map<number, PreparedStatement>();
-  lastPreparedId: number | undefined;
+  readonly prepared = new PreparedStatements();
   /** Grows with every change of what an audit record says about the session. */
   version = 1;
   /** True until the server has been asked how it reads SQL; again after everything that resets its session. */
@@ -87,7 +75,6 @@ export class SessionState {
   reset(): void {
     this.version++;
     this.prepared.clear();
-    this.lastPreparedId = undefined;
     this.variables.sqlMode = "unknown";
     this.variables.characterSet = "unknown";
     this.needsProbe = true;

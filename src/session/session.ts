@@ -208,7 +208,7 @@ export class Session {
    * read as a part of it, so the connection just ends.
    */
   #tellClient(failure: QuerycopError): ErrPacket | undefined {
-    if (this.#commands?.isInsideResponse === true) return undefined;
+    if (this.#commands?.isInsideResponse === true || this.#commands?.isUnanswerable === true) return undefined;
     const isBeforeGreeting = this.#client.leg.nextSequenceId === 0 && this.#commands === undefined;
     const err = failure instanceof BackendRefusal ? failure.errPacket : errPacketOf(failure);
     if (isBeforeGreeting) {

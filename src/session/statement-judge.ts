@@ -1,6 +1,8 @@
 /** Where a session asks whether a statement may run. */
 import type { DataLimits } from "../policy/limits.ts";
 import type { ApprovalSettings, Subject } from "../policy/policy.ts";
+import type { PreparedText } from "../policy/prepared-text.ts";
+import type { BoundValue } from "../sql/bound-text.ts";
 import type { SessionState } from "./session-state.ts";
 
 /** The product's decision words. */
@@ -12,6 +14,13 @@ export interface StatementRequest {
   readonly sql: Uint8Array;
   readonly state: SessionState;
   readonly session: SessionSubject;
+  /** When a prepared statement runs: the statement, and what is bound to it. */
+  readonly execution?: Execution;
+}
+
+export interface Execution {
+  readonly text: PreparedText;
+  readonly values: readonly BoundValue[];
 }
 
 /** Who asks, as far as it does not change within a login. */

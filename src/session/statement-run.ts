@@ -3,14 +3,16 @@ import { type ErrorOrigin, QuerycopError } from "../base/errors.ts";
 import { COMMANDS, type CommandName, encodeQuery } from "../mysql/command.ts";
 import { encodePacket, type Packet } from "../mysql/packet.ts";
 import { type ResponseEnd, type ResponseShape, ResponseTracker } from "../mysql/response.ts";
+import { PreparedText } from "../policy/prepared-text.ts";
 import { type Clearance, seekApproval } from "./approval-hold.ts";
 import type { Permit } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";
 import { sendErr } from "./local-answer.ts";
 import { relayLocalInfile } from "./local-infile.ts";
+import { type Binding, PreparedStatement } from "./prepared-statements.ts";
 import { drainBackend, relayResponse } from "./relay.ts";
 import { probeSession } from "./session-probe.ts";
-import { PREPARED_STATEMENTS_MAX } from "./session-state.ts";
+import { sqlContextOf } from "./sql-context.ts";
 import type { Judgement } from "./statement-judge.ts";
 
 export interface StatementRun {
@@ -18,7 +20,9 @@ export interface StatementRun {
   /** What is judged and recorded. */
   readonly sql: Uint8Array;
   readonly shape: ResponseShape;
-  readonly statementId?: number;
+  /** What a COM_STMT_EXECUTE runs. */
+  readonly prepared?: PreparedStatement;
+  readonly binding?: Binding;
   /** A text of ours to send instead of the client's packet. */
   readonly rewritten?: Uint8Array;
 }
@@ -38,10 +42,10 @@ function judgeAndRun(
   run: StatementRun,
   granted?: GrantedClearance,
 ): Promise<void> | undefined {
-  if (run.shape === "prepare" && context.state.prepared.size >= PREPARED_STATEMENTS_MAX) {
-    const text = `Cannot prepare more than ${PREPARED_STATEMENTS_MAX} statements on one connection: close some`;
-    sendErr(context, new QuerycopError("QC_CLIENT_TOO_MANY_STATEMENTS", text));
-    return undefined;
+  if (run.shape === "prepare") {
+    // What is pipelined behind a statement that is not prepared must not run the one before.
+    context.state.prepared.forgetLast();
+    if (isFull(context)) return undefined;
   }
   const { metrics } = context.services;
   const beganMs = context.clock.monotonicMs();
@@ -50,6 +54,9 @@ function judgeAndRun(
     sql: run.sql,
     state: context.state,
     session: context.subject,
+    ...(run.prepared === undefined || run.binding === undefined
+      ? {}
+      : { execution: { text: run.prepared.text, values: run.binding.values } }),
   });
   const judgedMs = context.clock.monotonicMs();
   metrics.proxyOverhead.of("judge").observe((judgedMs - beganMs) / 1000);
@@ -115,6 +122,16 @@ function approvalFields({ approvalId, approver }: GrantedClearance) {
 /** It was taken back, or ran out, between the answer and now. */
 function approvalLost({ approvalId }: GrantedClearance) {
   return { clientMessage: `querycop: the approval does not hold any more, send it again [request ${approvalId}]` };
+}
+
+function isFull(context: CommandContext): boolean {
+  const { preparedStatementsMax } = context.services.options;
+  if (context.state.prepared.size < preparedStatementsMax) return false;
+  const text =
+    `Cannot prepare another statement: this connection has ${preparedStatementsMax} of them; ` +
+    "close some, or raise GATEKEEPER_PREPARED_STATEMENTS_MAX";
+  sendErr(context, new QuerycopError("QC_CLIENT_TOO_MANY_STATEMENTS", text));
+  return true;
 }
 
 async function sendAndRelay(
@@ -205,15 +222,15 @@ function afterStatement(context: CommandContext, run: StatementRun, judgement: J
   const { state } = context;
   if (judgement.afterwards === "unknown") state.obscure();
   else if (judgement.afterwards === "ask") state.needsProbe = true;
+  if (run.binding !== undefined) run.prepared?.afterExecution(run.binding, end.outcome !== "err");
+  if (end.prepared !== undefined) {
+    const { statementId, parameters } = end.prepared;
+    // The packet's bytes belong to a socket buffer many times their size: keep a copy of the text alone.
+    const text = new PreparedText(run.sql.slice(), sqlContextOf(state, run.command), parameters);
+    state.prepared.add(new PreparedStatement(statementId, text, parameters));
+  }
   state.afterResponse(end);
-  const executed = run.statementId === undefined ? undefined : state.prepared.get(run.statementId);
-  if (executed !== undefined) executed.executedAs = state.ordinal;
-  if (run.shape !== "prepare") return;
-  state.lastPreparedId = end.prepared?.statementId;
-  if (end.prepared === undefined) return;
-  const { statementId, parameters } = end.prepared;
-  // The packet's bytes belong to a socket buffer many times their size: keep a copy of the text alone.
-  state.prepared.set(statementId, { statementId, parameters, sql: run.sql.slice() });
+  if (run.prepared !== undefined) run.prepared.executedAs = state.ordinal;
 }
 
 function statementFields(context: CommandContext, run: StatementRun, judgement: Judgement) {
@@ -221,7 +238,7 @@ function statementFields(context: CommandContext, run: StatementRun, judgement: 
     session: context.auditSession(),
     ordinal: context.state.ordinal,
     command: run.command,
-    statementId: run.statementId,
+    statementId: run.prepared?.statementId,
     text: judgement.text,
     textForm: judgement.textForm,
     textBytes: run.sql.length,

@@ -201,6 +201,7 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     read: (config) => one(config).clientWriteTimeoutMs,
     expected: 540_000,
   },
+  GATEKEEPER_PREPARED_STATEMENTS_MAX: { value: "5", read: (config) => one(config).preparedStatementsMax, expected: 5 },
   GATEKEEPER_PACKET_SIZE_MAX: { value: "16MiB", read: (config) => one(config).packetBytesMax, expected: 16_777_216 },
   GATEKEEPER_MAX_RESPONSE_MB: { value: "200", read: (config) => one(config).responseBytesMax, expected: 200_000_000 },
   GATEKEEPER_MAX_WINDOW_MB: { value: "off", read: (config) => one(config).windowBytesMax, expected: 0 },

@@ -117,7 +117,7 @@ describe("decodeBoundParameters()", () => {
   it("expects no value for a parameter sent as long data", () => {
     const executeContext = context(3, { longData: new Set([1]) });
     assert.deepEqual(valuesOf("00 01 0300 fc00 0300 01000000 02000000", executeContext), [1, "long-data", 2]);
-    assert.deepEqual(valuesOf("02 01 0300 fc00 0300 01000000 02000000", executeContext), [1, null, 2]);
+    assert.deepEqual(valuesOf("02 01 0300 fc00 0300 01000000 02000000", executeContext), [1, "long-data", 2]);
   });
 
   it("reads names and query attributes behind the parameters", () => {

@@ -126,6 +126,7 @@ function listenerOptions(options: HarnessOptions): ListenerOptions {
     idleTimeoutMs: 0,
     writeTimeoutMs: 5_000,
     packetBytesMax: 64 * 1024 * 1024,
+    preparedStatementsMax: 4096,
     allowsLocalInfile: true,
     dataGuard: NO_DATA_LIMITS,
     ...options.listener,

@@ -1,0 +1,140 @@
+/** The statements a session has prepared, and what it has said about their parameters so far. All of it is bounded. */
+import type { ParameterType } from "../mysql/binary-value.ts";
+import type { Capabilities } from "../mysql/constants.ts";
+import { decodeBoundParameters } from "../mysql/prepared-statement.ts";
+import type { PreparedText } from "../policy/prepared-text.ts";
+import type { BoundValue } from "../sql/bound-text.ts";
+
+/** Of one value sent in pieces, as much as any rule looks at; of all such values of a session together. */
+const LONG_VALUE_BYTES_MAX = 65_536;
+const LONG_VALUES_BYTES_MAX = 1_048_576;
+
+/** MariaDB takes this id for the statement prepared last, so that a client need not wait for the id. */
+const LAST_PREPARED = 0xffffffff;
+
+/** The beginning of a value that came in COM_STMT_SEND_LONG_DATA packets; "dropped" when it was too much to keep. */
+type LongValue = Uint8Array | "dropped";
+
+export class PreparedStatement {
+  readonly statementId: number;
+  readonly text: PreparedText;
+  readonly parameters: number;
+  readonly longValues = new Map<number, LongValue>();
+  /** Ordinal of its last COM_STMT_EXECUTE: what a COM_STMT_FETCH belongs to. */
+  executedAs: number | undefined;
+  /** What an execution that leaves its types out repeats. */
+  #types: readonly ParameterType[] | undefined;
+  #areTypesInDoubt = false;
+
+  constructor(statementId: number, text: PreparedText, parameters: number) {
+    this.statementId = statementId;
+    this.text = text;
+    this.parameters = parameters;
+  }
+
+  /** What a COM_STMT_EXECUTE binds. Throws MalformedPacketError. */
+  bind(parameterBytes: Uint8Array, executeFlags: number, { flags }: Capabilities): Binding {
+    const bound = decodeBoundParameters(parameterBytes, {
+      parameters: this.parameters,
+      capabilityFlags: flags,
+      executeFlags,
+      longData: this.longValues,
+      ...(this.#types === undefined ? {} : { previousTypes: this.#types }),
+    });
+    const values: BoundValue[] = [];
+    for (let index = 0; index < this.parameters; index++) {
+      const value = bound[index]?.value;
+      values.push(value === "long-data" ? this.#longValue(index) : value);
+    }
+    return { values, types: bound };
+  }
+
+  #longValue(index: number): BoundValue {
+    const value = this.longValues.get(index);
+    return value === "dropped" ? undefined : value;
+  }
+
+  /** The execution was sent: the server has taken its types, and has used up the values sent before. */
+  afterExecution({ types }: Binding, isOk: boolean): void {
+    this.longValues.clear();
+    if (isOk) {
+      this.#types = types.slice(0, this.parameters);
+      this.#areTypesInDoubt = false;
+    } else if (this.#types === undefined) {
+      if (!this.#areTypesInDoubt) this.#types = types.slice(0, this.parameters);
+    } else if (!areSameTypes(this.#types, types)) {
+      // SAFETY: the server may have failed before or after it took the new types. They have to be sent again.
+      this.#types = undefined;
+      this.#areTypesInDoubt = true;
+    }
+  }
+}
+
+function areSameTypes(known: readonly ParameterType[], sent: readonly ParameterType[]): boolean {
+  return known.every(({ type, isUnsigned }, index) => {
+    return type === sent[index]?.type && isUnsigned === sent[index]?.isUnsigned;
+  });
+}
+
+export interface Binding {
+  readonly values: readonly BoundValue[];
+  readonly types: readonly ParameterType[];
+}
+
+export class PreparedStatements {
+  readonly #byId = new Map<number, PreparedStatement>();
+  #lastId: number | undefined;
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  find(sentId: number): PreparedStatement | undefined {
+    return this.#byId.get(sentId === LAST_PREPARED ? (this.#lastId ?? sentId) : sentId);
+  }
+
+  add(statement: PreparedStatement): void {
+    this.#byId.set(statement.statementId, statement);
+    this.#lastId = statement.statementId;
+  }
+
+  /** A statement could not be prepared: what is pipelined behind it must not run the one before. */
+  forgetLast(): void {
+    this.#lastId = undefined;
+  }
+
+  close(sentId: number): void {
+    const statement = this.find(sentId);
+    if (statement !== undefined) this.#byId.delete(statement.statementId);
+  }
+
+  clear(): void {
+    this.#byId.clear();
+    this.#lastId = undefined;
+  }
+
+  /** Keeps the beginning of a value sent in pieces. */
+  addLongData(statement: PreparedStatement, parameter: number, data: Uint8Array): void {
+    // Servers answer the execution with an error: there is no such parameter.
+    if (parameter >= statement.parameters) return;
+    const known = statement.longValues.get(parameter);
+    if (known === "dropped") return;
+    const room = LONG_VALUE_BYTES_MAX - (known?.length ?? 0);
+    const added = data.subarray(0, room);
+    if (added.length > 0 && this.#longBytes() + added.length > LONG_VALUES_BYTES_MAX) {
+      statement.longValues.set(parameter, "dropped");
+    } else {
+      statement.longValues.set(parameter, Buffer.concat([known ?? NO_BYTES, added]));
+    }
+  }
+
+  #longBytes(): number {
+    let bytes = 0;
+    for (const { longValues } of this.#byId.values()) {
+      for (const value of longValues.values()) if (value !== "dropped") bytes += value.length;
+    }
+    return bytes;
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);

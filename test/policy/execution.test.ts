@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { Judge } from "../../src/policy/judge.ts";
+import type { Subject } from "../../src/policy/policy.ts";
+import { PreparedText } from "../../src/policy/prepared-text.ts";
+import { contextFor } from "../../src/policy/tool-context.ts";
+import type { BoundValue } from "../../src/sql/bound-text.ts";
+import type { SqlContext } from "../../src/sql/facts.ts";
+import { NOON, policyFrom, ruleIds, SUBJECT } from "./policy-fixture.ts";
+
+const CLOCK = { wallMs: () => NOON, monotonicMs: () => NOON };
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+function judgeWith(policy: string, cacheBytesMax = 1 << 20) {
+  const judge = new Judge({ policy: policyFrom(policy), clock: CLOCK, idPrefix: "t", cacheBytesMax });
+  const prepare = (sql: string, changes: Partial<SqlContext> = {}, parameters?: number) =>
+    new PreparedText(encode(sql), { ...contextFor({ schema: "shop" }), ...changes }, parameters);
+  const execute = (sql: string | PreparedText, values: readonly BoundValue[], subject: Partial<Subject> = {}) =>
+    judge.judgeExecution(typeof sql === "string" ? prepare(sql) : sql, values, {
+      ...SUBJECT,
+      schema: "shop",
+      ...subject,
+    });
+  const run = (sql: string) => judge.judge(encode(sql), contextFor({ schema: "shop" }), { ...SUBJECT, schema: "shop" });
+  return { judge, prepare, execute, run };
+}
+
+describe("Judge.judgeExecution()", () => {
+  const { execute } = judgeWith("");
+  for (const [sql, values, rule] of [
+    ["DELETE FROM t WHERE ? = ?", [1, 1], "dml.nowhere"],
+    ["DELETE FROM t WHERE ?", [1], "dml.nowhere"],
+    ["UPDATE t SET a = 1 WHERE ? OR id = 4", [1n], "dml.nowhere"],
+    ["DELETE FROM t WHERE a LIKE ?", ["%"], "dml.nowhere"],
+    ["SELECT a FROM t WHERE a LIKE ?", [encode("%x")], "perf.like"],
+    ["SELECT a FROM t WHERE id = 4 LIMIT 5 OFFSET ?", [50_000], "perf.offset"],
+    ["CALL sys.execute_prepared_stmt(?)", ["DROP DATABASE shop"], "ddl.dropdb"],
+    ["SET sql_mode = ?", ["ANSI_QUOTES"], "adm.setvar"],
+  ] as const) {
+    it(`sees ${rule} in ${sql} with ${values.map(String).join()}`, () => {
+      assert.ok(ruleIds(execute(sql, values).decision).includes(rule));
+    });
+  }
+
+  for (const [sql, values] of [
+    ["SELECT a FROM t WHERE a LIKE ?", ["x%"]],
+    ["SELECT a FROM t WHERE id = 4 LIMIT 5 OFFSET ?", [10]],
+  ] as const) {
+    it(`sees nothing in ${sql} with ${values.join()}`, () => {
+      assert.deepEqual(ruleIds(execute(sql, values).decision), []);
+    });
+  }
+
+  it("takes no value for code: what looks like an attack inside one raises nothing", () => {
+    for (const value of ["' OR 1=1 -- ", "1; DROP TABLE t", "x' UNION SELECT password FROM user #"]) {
+      const { decision } = execute("SELECT a FROM t WHERE f(a) = ? OR (? IS NULL OR b = ?)", [value, null, value]);
+      assert.deepEqual(
+        decision.rules.filter(({ category }) => category === "injection" || category === "obfuscation"),
+        [],
+      );
+    }
+  });
+
+  it("keeps what the prepared text itself raises", () => {
+    assert.ok(ruleIds(execute("SELECT a FROM t WHERE b LIKE ? OR 1 = 1", ["x"]).decision).includes("inj.tautology"));
+  });
+
+  it("judges by the policy of the moment", () => {
+    const { judge, prepare, execute } = judgeWith("");
+    const text = prepare("DELETE FROM t WHERE a LIKE ?");
+    for (const _ of [0, 1, 2]) assert.equal(execute(text, ["a%"]).decision.action, "allow");
+    judge.replacePolicy(policyFrom("deny: { statements: [delete] }"));
+    assert.equal(execute(text, ["a%"]).decision.action, "block");
+  });
+
+  it("remembers verdicts by the class of the values, and asks again for another class", () => {
+    const { execute } = judgeWith("");
+    const sql = "SELECT a FROM t WHERE id = 4 LIMIT 5 OFFSET ?";
+    for (const offset of [5, 6]) execute(sql, [offset]);
+    assert.equal(execute(sql, [7]).isFromCache, true);
+    assert.deepEqual(ruleIds(execute(sql, [7]).decision), []);
+    assert.deepEqual(ruleIds(execute(sql, [70_000]).decision), ["perf.offset"]);
+  });
+
+  it("never shares a verdict between a text and an execution that would be that text", () => {
+    const { execute, run } = judgeWith("");
+    for (const _ of [0, 1, 2]) execute("SELECT a FROM t WHERE b = 4 OR ? = ?", [1, 1]);
+    for (const _ of [0, 1, 2]) {
+      assert.ok(ruleIds(run("SELECT a FROM t WHERE b = 4 OR  1  =  1 ").decision).includes("inj.tautology"));
+    }
+  });
+
+  it("keeps the schema in which the text was prepared", () => {
+    const { prepare, execute } = judgeWith("deny: { tables: [secrets.word] }");
+    const text = prepare("SELECT a FROM word WHERE b = ?", { schema: "secrets" });
+    const other = prepare("SELECT a FROM word WHERE b = ?", { schema: "shop" });
+    for (const _ of [0, 1, 2]) {
+      assert.equal(execute(text, [1]).decision.action, "block");
+      assert.equal(execute(other, [1]).decision.action, "allow");
+    }
+  });
+
+  it("reads the text both ways when the session's sql_mode has changed since", () => {
+    const { prepare, execute } = judgeWith("deny: { tables: [secret] }");
+    const text = prepare('SELECT a FROM pub WHERE b = "x" AND c = ?');
+    assert.deepEqual(ruleIds(execute(text, [1]).decision), []);
+    const now = { ...contextFor({ schema: "shop" }), sqlMode: 4 };
+    assert.ok(ruleIds(execute(text.inSession(now), [1]).decision).includes("obf.ambig"));
+    assert.equal(text.inSession(text.context), text);
+  });
+
+  it("refuses what it cannot place: readings that differ, or another number than the server counted", () => {
+    const { prepare, execute } = judgeWith("");
+    const twice = "DELETE FROM t WHERE a = '\\' AND b = ? -- ' OR c = ?";
+    assert.equal(execute(prepare(twice, { sqlMode: "unknown" }), [1]).decision.action, "block");
+    assert.equal(execute(prepare("DELETE FROM t WHERE b = ?", {}, 2), [1, 2]).decision.action, "block");
+  });
+
+  it("holds a tenant to its own rows by the value that is bound", () => {
+    const { execute } = judgeWith("tenants: [{ tables: [invoice], column: tenant_id, value: 7 }]");
+    const sql = "SELECT id FROM invoice WHERE tenant_id = ? AND b = ?";
+    for (const own of [7, 7n, "7", encode("7")]) assert.equal(execute(sql, [own, 1]).decision.action, "allow");
+    for (const other of [8, "8", null, undefined]) assert.equal(execute(sql, [other, 7]).decision.action, "block");
+  });
+
+  it("gives the verdict that the text with the values as literals has, but for rules about code", () => {
+    const texts = [
+      "DELETE FROM t WHERE ? = ?",
+      "UPDATE t SET a = ? WHERE b LIKE ?",
+      "SELECT * FROM t WHERE a = ? OR b LIKE ? ORDER BY RAND()",
+      "SELECT a FROM t WHERE ? LIMIT 4 OFFSET ?",
+      "INSERT INTO t (a, b) VALUES (?, f(?))",
+      "DELETE FROM t WHERE a IN (?, ?)",
+    ];
+    const { execute, run } = judgeWith("", 0);
+    const value = fc.oneof(
+      fc.nat(),
+      fc.constantFrom(0, 1, 99_999),
+      fc.constantFrom("", "%", "x%", "_"),
+      fc.constant(null),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom(...texts), value, value, (sql, first, second) => {
+        const values = [first, second];
+        const isOffset = sql.includes("OFFSET");
+        if (isOffset && typeof second !== "number") return;
+        const literal = sql.replaceAll("?", () => {
+          const next = values.shift();
+          return next === null ? "NULL" : typeof next === "string" ? `'${next}'` : String(next);
+        });
+        const ofEffects = (judged: ReturnType<typeof run>) =>
+          judged.decision.rules
+            .filter(({ category }) => category !== "injection" && category !== "obfuscation")
+            .map(({ id, points }) => `${id} ${points}`);
+        assert.deepEqual(ofEffects(execute(sql, [first, second])), ofEffects(run(literal)), literal);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

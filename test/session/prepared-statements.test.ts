@@ -1,0 +1,281 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { ByteWriter } from "../../src/base/bytes.ts";
+import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
+import { encodePacket } from "../../src/mysql/packet.ts";
+import { Judge } from "../../src/policy/judge.ts";
+import { PolicyJudge } from "../../src/session/policy-judge.ts";
+import { policyFrom } from "../policy/policy-fixture.ts";
+import {
+  errPayload,
+  type FakeBackend,
+  GREETING,
+  logIn,
+  OK_PAYLOAD,
+  type PacketPeer,
+  queryPayload,
+  scriptedBackend,
+  startFakeBackend,
+} from "../support/fake-peers.ts";
+import { type HarnessOptions, type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { AUTOCOMMIT, okWith, prepareOk, statementCommand } from "../support/wire-replies.ts";
+
+let running: { close(): Promise<void> }[] = [];
+
+afterEach(async () => {
+  for (const one of running) await one.close();
+  running = [];
+});
+
+const EXECUTE = 0x17;
+const LONG_DATA = 0x18;
+const CLOSE = 0x19;
+const RESET = 0x1a;
+const LAST = 0xffffffff;
+const LONGLONG = 8;
+const SHORT = 2;
+const VAR_STRING = 0xfd;
+
+/** What the session probe sets off: from then on the server tells how it reads SQL. */
+const TRACKED = okWith(AUTOCOMMIT, {
+  sessionState: {
+    schema: "shop",
+    systemVariables: new Map([
+      ["session_track_system_variables", "*"],
+      ["sql_mode", ""],
+      ["character_set_client", "utf8mb4"],
+    ]),
+  },
+});
+
+interface Stage {
+  readonly proxy: ProxyHarness;
+  readonly client: PacketPeer;
+  readonly judge: Judge;
+  /** Commands that reached the backend behind the login, without querycop's own. */
+  readonly seen: string[];
+}
+
+/** A real policy between a client and a backend that prepares anything: as many parameters as the text has "?". */
+async function open(policy: string, options: Partial<HarnessOptions["listener"]> = {}): Promise<Stage> {
+  const seen: string[] = [];
+  let nextId = 0;
+  const backend: FakeBackend = await startFakeBackend(
+    scriptedBackend((payload) => {
+      const text = Buffer.from(payload.subarray(1)).toString("latin1");
+      if (payload[0] === 3 && text.startsWith("SET session_track")) return [TRACKED];
+      seen.push(`${payload[0]}:${text}`);
+      if (payload[0] === LONG_DATA || payload[0] === CLOSE) return [];
+      if (text.includes("unknown_table")) return [errPayload({ errorNumber: 1146, sqlState: "42S02", message: "no" })];
+      return payload[0] === 0x16 ? prepareOk(++nextId, text.split("?").length - 1) : [OK_PAYLOAD];
+    }, GREETING),
+  );
+  const clock = { wallMs: () => 0, monotonicMs: () => 0 };
+  const judge = new Judge({ policy: policyFrom(policy), clock, idPrefix: "t", cacheBytesMax: 1 << 20 });
+  const services = { judge: new PolicyJudge(judge) };
+  const proxy = await startProxy({ backendPort: backend.port, services, listener: options });
+  running.push(proxy, backend);
+  return { proxy, client: await logIn(proxy.port, { schema: "shop" }), judge, seen };
+}
+
+async function prepare(client: PacketPeer, sql: string): Promise<void> {
+  client.write(Buffer.from(`\x16${sql}`), 0);
+  const { payload } = await client.expect();
+  assert.equal(payload[0], 0, `not prepared: ${Buffer.from(payload).toString("latin1")}`);
+  for (let left = sql.split("?").length - 1; left > 0; left--) await client.expect();
+}
+
+/** COM_STMT_EXECUTE; without types when `types` is left out. */
+function execution(id: number, values: readonly Uint8Array[], types?: readonly number[], nulls = 0): Uint8Array {
+  const writer = new ByteWriter().uint8(EXECUTE).uint32(id).uint8(0).uint32(1).uint8(nulls);
+  writer.uint8(types === undefined ? 0 : 1);
+  for (const type of types ?? []) writer.uint16(type);
+  for (const value of values) writer.bytes(value);
+  return writer.finish();
+}
+
+const longlong = (value: number): Uint8Array => new ByteWriter().uint64(BigInt(value)).finish();
+const short = (value: number): Uint8Array => new ByteWriter().uint16(value).finish();
+const text = (value: string): Uint8Array => new ByteWriter().lenencBytes(Buffer.from(value)).finish();
+
+function longData(id: number, parameter: number, data: string): Uint8Array {
+  return Buffer.concat([statementCommand(LONG_DATA, id, [parameter, 0]), Buffer.from(data)]);
+}
+
+/** The number of the error, or 0 for an OK. */
+async function answerOf(client: PacketPeer): Promise<number> {
+  const { payload } = await client.expect();
+  return payload[0] === 0xff ? decodeErrPacket(payload).errorNumber : 0;
+}
+
+async function ask(client: PacketPeer, payload: Uint8Array): Promise<number> {
+  client.write(payload, 0);
+  return await answerOf(client);
+}
+
+const TENANT = "tenants: [{ tables: [invoice], column: tenant_id, value: 7 }]";
+const SELECT = "SELECT id FROM invoice WHERE tenant_id = ?";
+
+describe("COM_STMT_EXECUTE", () => {
+  it("is judged by the values bound to it", async () => {
+    const { client, seen } = await open(TENANT);
+    await prepare(client, SELECT);
+    assert.equal(await ask(client, execution(1, [longlong(7)], [LONGLONG])), 0);
+    assert.equal(await ask(client, execution(1, [longlong(8)], [LONGLONG])), 1148);
+    assert.equal(await ask(client, execution(1, [text("7")], [VAR_STRING])), 0);
+    assert.equal(await ask(client, execution(1, [], [VAR_STRING], 1)), 1148);
+    assert.equal(seen.length, 3);
+  });
+
+  it("without types is read by those of the execution before", async () => {
+    const { client } = await open(TENANT);
+    await prepare(client, SELECT);
+    assert.equal(await ask(client, execution(1, [longlong(7)])), 1835);
+    assert.equal(await ask(client, execution(1, [short(7)], [SHORT])), 0);
+    assert.equal(await ask(client, execution(1, [short(7)])), 0);
+    assert.equal(await ask(client, execution(1, [short(8)])), 1148);
+  });
+
+  it("does not take over the types of an execution that was blocked: the server never saw them", async () => {
+    const { client } = await open(TENANT);
+    await prepare(client, SELECT);
+    assert.equal(await ask(client, execution(1, [text("7")], [VAR_STRING])), 0);
+    assert.equal(await ask(client, execution(1, [longlong(8)], [LONGLONG])), 1148);
+    assert.equal(await ask(client, execution(1, [text("7")])), 0);
+    assert.equal(await ask(client, execution(1, [text("8")])), 1148);
+  });
+
+  it("has to send its types again when the server failed over other ones", async () => {
+    const { client } = await open("");
+    await prepare(client, "SELECT a FROM t WHERE b LIKE ?");
+    assert.equal(await ask(client, execution(1, [short(7)], [SHORT])), 0);
+    assert.equal(await ask(client, execution(1, [text("unknown_table")], [VAR_STRING])), 1146);
+    assert.equal(await ask(client, execution(1, [short(7)])), 1835);
+    assert.equal(await ask(client, execution(1, [text("unknown_table")], [VAR_STRING])), 1146);
+    assert.equal(await ask(client, execution(1, [short(7)])), 1835);
+    assert.equal(await ask(client, execution(1, [short(7)], [SHORT])), 0);
+    assert.equal(await ask(client, execution(1, [short(7)])), 0);
+  });
+
+  it("that does not hold together is refused and never sent", async () => {
+    const { client, seen } = await open(TENANT);
+    await prepare(client, SELECT);
+    for (const bad of [
+      execution(1, [], [LONGLONG]),
+      execution(1, [Uint8Array.of(0xfe, 0, 0, 0, 0, 0, 0, 0, 0x80)], [VAR_STRING]),
+      execution(1, [Uint8Array.of(0xfc, 1, 0, 0x37)], [VAR_STRING]),
+      execution(1, [longlong(7)], [9]),
+    ]) {
+      assert.equal(await ask(client, bad), 1835);
+    }
+    assert.equal(seen.length, 1);
+    assert.equal(await ask(client, execution(1, [longlong(7)], [LONGLONG])), 0);
+  });
+
+  it("follows the policy of the moment", async () => {
+    const { client, judge } = await open("");
+    await prepare(client, "DELETE FROM t WHERE id = ?");
+    assert.equal(await ask(client, execution(1, [longlong(7)], [LONGLONG])), 0);
+    judge.replacePolicy(policyFrom("read_only: true"));
+    assert.equal(await ask(client, execution(1, [longlong(7)])), 1148);
+  });
+
+  it("of the statement prepared last is judged as that statement", async () => {
+    const { client } = await open(TENANT);
+    await prepare(client, SELECT);
+    assert.equal(await ask(client, execution(LAST, [longlong(7)], [LONGLONG])), 0);
+    assert.equal(await ask(client, execution(LAST, [longlong(8)])), 1148);
+  });
+
+  it("leaves no value in the record", async () => {
+    const { client, proxy } = await open(TENANT);
+    await prepare(client, SELECT);
+    await ask(client, execution(1, [text("hunter2-8")], [VAR_STRING]));
+    await ask(client, execution(1, [text("7")], [VAR_STRING]));
+    assert.ok(!JSON.stringify(proxy.events).includes("hunter2"));
+    assert.equal(proxy.events.filter(({ type }) => type === "statement-blocked").length, 1);
+  });
+});
+
+describe("COM_STMT_SEND_LONG_DATA", () => {
+  it("is judged with the execution it is for, and used up by it", async () => {
+    const { client } = await open(TENANT);
+    await prepare(client, SELECT);
+    for (const piece of ["1", "7"]) client.write(longData(1, 0, piece), 0);
+    assert.equal(await ask(client, execution(1, [], [VAR_STRING])), 1148);
+    assert.equal(await ask(client, statementCommand(RESET, 1)), 0);
+    client.write(longData(1, 0, "7"), 0);
+    assert.equal(await ask(client, execution(1, [], [VAR_STRING])), 0);
+    assert.equal(await ask(client, execution(1, [text("8")], [VAR_STRING])), 1148);
+  });
+
+  it("stays with the server when the execution was blocked, so the next one finds it", async () => {
+    const { client } = await open(TENANT);
+    await prepare(client, SELECT);
+    client.write(longData(1, 0, "8"), 0);
+    assert.equal(await ask(client, execution(1, [], [VAR_STRING])), 1148);
+    assert.equal(await ask(client, execution(1, [], [VAR_STRING])), 1148);
+  });
+
+  it("is not kept beyond what any rule looks at", async () => {
+    const { client, seen } = await open(TENANT);
+    await prepare(client, "INSERT INTO invoice (tenant_id, a) VALUES (?, ?)");
+    for (let piece = 0; piece < 40; piece++) client.write(longData(1, 1, "x".repeat(100_000)), 0);
+    assert.equal(await ask(client, execution(1, [longlong(7)], [LONGLONG, VAR_STRING])), 0);
+    assert.equal(seen.length, 42);
+  });
+
+  it("for a statement that is not prepared goes nowhere", async () => {
+    const { client, seen } = await open("");
+    client.write(longData(9, 0, "x"), 0);
+    assert.equal(await ask(client, queryPayload("SELECT 1")), 0);
+    assert.deepEqual(seen, ["3:SELECT 1"]);
+  });
+});
+
+describe("a COM_STMT_PREPARE that is blocked", () => {
+  it("answers with an error, and so do the executions pipelined behind it", async () => {
+    const { client, seen } = await open("");
+    await prepare(client, "SELECT 1");
+    const commands = [
+      Buffer.from("\x16DROP DATABASE shop"),
+      statementCommand(EXECUTE, LAST, [0, 1, 0, 0, 0]),
+      statementCommand(EXECUTE, 2, [0, 1, 0, 0, 0]),
+      queryPayload("SELECT 2"),
+    ];
+    client.socket.write(Buffer.concat(commands.map((payload) => encodePacket(payload, 0))));
+    assert.deepEqual(
+      [await answerOf(client), await answerOf(client), await answerOf(client), await answerOf(client)],
+      [1148, 1243, 1243, 0],
+    );
+    assert.deepEqual(seen, ["22:SELECT 1", "3:SELECT 2"]);
+  });
+
+  it("for being one too many names the setting, and a closed statement makes room", async () => {
+    const { client } = await open("", { preparedStatementsMax: 2 });
+    for (const sql of ["SELECT 1", "SELECT 2"]) await prepare(client, sql);
+    client.write(Buffer.from("\x16SELECT 3"), 0);
+    const { errorNumber, message } = decodeErrPacket((await client.expect()).payload);
+    assert.equal(errorNumber, 1461);
+    assert.match(Buffer.from(message).toString(), /GATEKEEPER_PREPARED_STATEMENTS_MAX/);
+    client.write(statementCommand(CLOSE, 1), 0);
+    await prepare(client, "SELECT 3");
+  });
+});
+
+describe("a command without response", () => {
+  for (const [name, payload] of [
+    ["COM_STMT_CLOSE", Uint8Array.of(CLOSE, 1)],
+    ["COM_STMT_SEND_LONG_DATA", Uint8Array.of(LONG_DATA, 1, 0, 0, 0, 0)],
+  ] as const) {
+    it(`that is malformed ends the connection without a word: ${name}`, async () => {
+      const { client, seen, proxy } = await open("");
+      client.write(payload, 0);
+      assert.equal(await client.read(), undefined);
+      client.socket.end();
+      assert.deepEqual(seen, []);
+      const end = await proxy.untilEvent(({ type }) => type === "disconnect");
+      assert.ok(end.type === "disconnect" && end.reason === "client-protocol");
+    });
+  }
+});
