@@ -13,6 +13,7 @@ import { printable, REASON_BYTES_MAX } from "../policy/decide.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { ApprovalCase, ApprovalEnd, StatementApprovals } from "./statement-approvals.ts";
 import type { ApprovalBrief, Judgement } from "./statement-judge.ts";
+import type { StatementRun } from "./statement-run.ts";
 
 /** What an approver cannot be shown whole must not be approved. */
 const DIGEST_CHARACTERS_MAX = 64 * 1024;
@@ -33,7 +34,7 @@ export type Clearance =
 
 export interface Seeking {
   readonly packet: Packet;
-  readonly run: { readonly command: string; readonly sql: Uint8Array };
+  readonly run: Pick<StatementRun, "command" | "sql" | "prepared" | "binding">;
   readonly judgement: Judgement;
   /** Records that the statement waits. Throws or rejects when it cannot. */
   readonly recordHold: (approvalId: string, expiresInMs: number) => void | Promise<void>;
@@ -101,6 +102,7 @@ const READING_FLAGS = SERVER_STATUS_NO_BACKSLASH_ESCAPES | SERVER_STATUS_ANSI_QU
 function hashOf({ packet, run }: Seeking): string {
   const hash = createHash("sha256").update(run.sql);
   if (run.command === "COM_STMT_EXECUTE") hash.update(packet.payload.subarray(5));
+  if (run.binding !== undefined) hash.update(run.prepared?.describeRest(run.binding) ?? "");
   return hash.digest("hex");
 }
 

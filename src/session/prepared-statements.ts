@@ -1,5 +1,6 @@
 /** The statements a session has prepared, and what it has said about their parameters so far. All of it is bounded. */
-import type { ParameterType } from "../mysql/binary-value.ts";
+import { createHash, type Hash } from "node:crypto";
+import { type ParameterType, parameterTypeCode } from "../mysql/binary-value.ts";
 import type { Capabilities } from "../mysql/constants.ts";
 import { decodeBoundParameters } from "../mysql/prepared-statement.ts";
 import type { PreparedText } from "../policy/prepared-text.ts";
@@ -12,8 +13,13 @@ const LONG_VALUES_BYTES_MAX = 1_048_576;
 /** MariaDB takes this id for the statement prepared last, so that a client need not wait for the id. */
 const LAST_PREPARED = 0xffffffff;
 
-/** The beginning of a value that came in COM_STMT_SEND_LONG_DATA packets; "dropped" when it was too much to keep. */
-type LongValue = Uint8Array | "dropped";
+/** A value that came in COM_STMT_SEND_LONG_DATA packets. */
+interface LongValue {
+  /** Its beginning; undefined when it was too much to keep. */
+  head: Uint8Array | undefined;
+  /** Of the whole value, for an approval of it. */
+  readonly hash: Hash;
+}
 
 export class PreparedStatement {
   readonly statementId: number;
@@ -44,14 +50,16 @@ export class PreparedStatement {
     const values: BoundValue[] = [];
     for (let index = 0; index < this.parameters; index++) {
       const value = bound[index]?.value;
-      values.push(value === "long-data" ? this.#longValue(index) : value);
+      values.push(value === "long-data" ? this.longValues.get(index)?.head : value);
     }
     return { values, types: bound };
   }
 
-  #longValue(index: number): BoundValue {
-    const value = this.longValues.get(index);
-    return value === "dropped" ? undefined : value;
+  /** What the packet of an execution leaves out: types sent before, and values sent before. */
+  describeRest({ types }: Binding): string {
+    const codes = types.map(parameterTypeCode);
+    const sentBefore = [...this.longValues].map(([parameter, { hash }]) => [parameter, hash.copy().digest("hex")]);
+    return JSON.stringify([codes, sentBefore]);
   }
 
   /** The execution was sent: the server has taken its types, and has used up the values sent before. */
@@ -118,20 +126,19 @@ export class PreparedStatements {
     // Servers answer the execution with an error: there is no such parameter.
     if (parameter >= statement.parameters) return;
     const known = statement.longValues.get(parameter);
-    if (known === "dropped") return;
-    const room = LONG_VALUE_BYTES_MAX - (known?.length ?? 0);
-    const added = data.subarray(0, room);
-    if (added.length > 0 && this.#longBytes() + added.length > LONG_VALUES_BYTES_MAX) {
-      statement.longValues.set(parameter, "dropped");
-    } else {
-      statement.longValues.set(parameter, Buffer.concat([known ?? NO_BYTES, added]));
-    }
+    const value = known ?? { head: NO_BYTES, hash: createHash("sha256") };
+    if (known === undefined) statement.longValues.set(parameter, value);
+    value.hash.update(data);
+    if (value.head === undefined) return;
+    const added = data.subarray(0, LONG_VALUE_BYTES_MAX - value.head.length);
+    const isTooMuch = added.length > 0 && this.#longBytes() + added.length > LONG_VALUES_BYTES_MAX;
+    value.head = isTooMuch ? undefined : Buffer.concat([value.head, added]);
   }
 
   #longBytes(): number {
     let bytes = 0;
     for (const { longValues } of this.#byId.values()) {
-      for (const value of longValues.values()) if (value !== "dropped") bytes += value.length;
+      for (const { head } of longValues.values()) bytes += head?.length ?? 0;
     }
     return bytes;
   }

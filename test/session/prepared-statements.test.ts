@@ -4,7 +4,10 @@ import { ByteWriter } from "../../src/base/bytes.ts";
 import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
 import { encodePacket } from "../../src/mysql/packet.ts";
 import { Judge } from "../../src/policy/judge.ts";
+import { PreparedText } from "../../src/policy/prepared-text.ts";
+import { contextFor } from "../../src/policy/tool-context.ts";
 import { PolicyJudge } from "../../src/session/policy-judge.ts";
+import { PreparedStatement, PreparedStatements } from "../../src/session/prepared-statements.ts";
 import { policyFrom } from "../policy/policy-fixture.ts";
 import {
   errPayload,
@@ -230,6 +233,32 @@ describe("COM_STMT_SEND_LONG_DATA", () => {
     client.write(longData(9, 0, "x"), 0);
     assert.equal(await ask(client, queryPayload("SELECT 1")), 0);
     assert.deepEqual(seen, ["3:SELECT 1"]);
+  });
+});
+
+describe("PreparedStatement.describeRest()", () => {
+  it("tells apart executions of the same bytes, so that an approval of one does not let the other pass", () => {
+    const text = new PreparedText(Buffer.from("REPLACE INTO t VALUES (?)"), contextFor({}), 1);
+    const statements = new PreparedStatements();
+    const rests = [];
+    for (const [types, pieces] of [
+      [[LONGLONG], []],
+      [[0x8000 | LONGLONG], []],
+      [[LONGLONG], ["a"]],
+      [[LONGLONG], ["b"]],
+      [[LONGLONG], ["x".repeat(100_000), "a"]],
+      [[LONGLONG], ["x".repeat(100_000), "b"]],
+    ] as const) {
+      const statement = new PreparedStatement(1, text, 1);
+      statements.add(statement);
+      const first = statement.bind(execution(1, [longlong(7)], types).subarray(10), 0, GREETING.capabilities);
+      statement.afterExecution(first, true);
+      for (const piece of pieces) statements.addLongData(statement, 0, Buffer.from(piece));
+      const values = pieces.length === 0 ? [longlong(7)] : [];
+      const binding = statement.bind(execution(1, values).subarray(10), 0, GREETING.capabilities);
+      rests.push(statement.describeRest(binding));
+    }
+    assert.equal(new Set(rests).size, rests.length);
   });
 });
 
