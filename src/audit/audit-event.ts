@@ -36,7 +36,7 @@ const oneOf = <W extends string>(words: readonly W[], doc: string): Field<"word"
   doc,
 });
 /** How a statement came to its end. `unknown`: the backend was lost before it answered, so it may have run. */
-const STATEMENT_OUTCOMES = ["ok", "error", "unknown", "client-gone", "cut-off", "not-sent"] as const;
+const STATEMENT_OUTCOMES = ["ok", "error", "unknown", "client-gone", "cut-off", "rolled-back", "not-sent"] as const;
 
 /** Which form of the statement's text the record holds. */
 const TEXT_FORMS = ["digest", "redacted", "raw", "none"] as const;
@@ -69,6 +69,10 @@ const statementFields = {
   level: may("text", "Risk level"),
   rules: may("texts", "Ids of the rules that matched"),
   policyVersion: may("text", "Version of the policy that decided"),
+  estimatedRows: may(
+    "integer",
+    "Rows the server expected the statement to go through, where the impact guard asked it",
+  ),
   approvalId: may("text", "Id of the hold this statement went through"),
   approver: may("text", "Who approved it"),
 } as const;

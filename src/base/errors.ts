@@ -70,6 +70,7 @@ export const ERROR_CODES = {
   QC_TOKEN_FAILED: row("operator", "token-failed", 1045, "28000"),
   QC_TOKEN_BUSY: row("proxy", "token-failed", 1040, "08004"),
   QC_POLICY_BLOCKED: row("client", "policy", 1148, "42000"),
+  QC_IMPACT_GUARD: row("proxy", "policy", 1148, "42000"),
   QC_DATA_GUARD: row("proxy", "limit", 1317, "70100"),
   QC_AUDIT_FAILED: row("proxy", "audit-failed", 1290, "HY000"),
   QC_SHUTDOWN: row("proxy", "shutdown", 1053, "08S01"),

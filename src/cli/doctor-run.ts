@@ -21,6 +21,7 @@ import { newProxyMetrics } from "../server/metric-labels.ts";
 import { connectionsAllowedByDescriptors } from "../server/open-files.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
 import { newDataGuardCounts } from "../session/data-guard.ts";
+import { RowEstimates } from "../session/row-estimates.ts";
 import type { SessionServices } from "../session/session-services.ts";
 import { UserWindows } from "../session/user-windows.ts";
 import { MintSlots } from "../token/mint-slots.ts";
@@ -172,6 +173,7 @@ function servicesOf(listener: ListenerConfig, config: Config): SessionServices {
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),
     userWindows: new UserWindows(),
+    rowEstimates: new RowEstimates(),
     nextOwnConnectionId: () => 0,
     backendConnectionId: () => undefined,
   };

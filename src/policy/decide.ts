@@ -6,6 +6,7 @@ import { sha256Hex } from "../sql/digest.ts";
 import type { Analysis, Reading } from "../sql/facts.ts";
 import { effectOf } from "./effects.ts";
 import { matchesAny } from "./glob.ts";
+import { type ImpactPlan, isImpactOf, planImpact } from "./impact.ts";
 import type { DataLimits } from "./limits.ts";
 import {
   type ApprovalSettings,
@@ -51,6 +52,8 @@ export interface Decision {
   readonly limits: Partial<DataLimits> | undefined;
   /** How the statement gets its approval, when the action asks for one. */
   readonly approval: ApprovalSettings;
+  /** What the impact guard has to do about this text. */
+  readonly impact: ImpactPlan | undefined;
   /** True when the verdict holds for every text with the same cache key, subject class and policy. */
   readonly isCacheable: boolean;
 }
@@ -88,6 +91,7 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
   const verdict = worst ?? OFF_VERDICT;
   const isObserving = resolved.settings.mode === "observe";
   const ruleId = verdict.decidedBy?.id;
+  const whole = typeof options.bound === "object" ? options.bound : analysis;
   const isSyntax = ruleId === "dyn.unknown";
   return {
     action: isObserving ? "allow" : verdict.action,
@@ -106,7 +110,9 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
     sqlState: SQLSTATE_SYNTAX_OR_ACCESS,
     limits: resolved.limits,
     approval: resolved.settings.approval,
-    isCacheable: options.bound !== "unplaced" && isCacheable(options.bound ?? analysis, resolved.settings),
+    impact: planImpact(whole, resolved.settings),
+    isCacheable:
+      options.bound !== "unplaced" && !isImpactOf(whole, resolved.settings) && isCacheable(whole, resolved.settings),
   };
 }
 

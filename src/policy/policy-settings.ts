@@ -3,6 +3,7 @@
 import { STATEMENT_KINDS } from "../sql/facts.ts";
 import { compileAddressRange } from "./address.ts";
 import { compileGlob, type NameMatcher } from "./glob.ts";
+import { readImpact } from "./impact-settings.ts";
 import { readLimits } from "./limits-settings.ts";
 import {
   type ApprovalSettings,
@@ -48,6 +49,7 @@ const SETTING_READERS: Readonly<Record<string, SettingReader>> = {
   exceptions: (reader, value) => ({ exceptions: readExceptions(reader, value) }),
   limits: (reader, value) => ({ limits: readLimits(reader, value) }),
   approval: (reader, value) => ({ approval: readApproval(reader, value) }),
+  impact: (reader, value) => ({ impact: readImpact(reader, value) }),
 };
 
 export const SETTING_KEYS: readonly string[] = Object.keys(SETTING_READERS);

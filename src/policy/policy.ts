@@ -3,6 +3,7 @@
 import type { AddressRange } from "./address.ts";
 import type { ApprovalMode } from "./approvals.ts";
 import { compileGlob, matchesAny, type NameMatcher } from "./glob.ts";
+import type { ImpactSettings } from "./impact.ts";
 import type { DataLimits } from "./limits.ts";
 
 /** The product's public vocabulary, the same word in policy, audit, metrics and API. */
@@ -156,6 +157,8 @@ export interface Settings {
   /** What is set here holds instead of the listener's limits on data. */
   readonly limits: Partial<DataLimits>;
   readonly approval: ApprovalSettings;
+  /** The impact guard; undefined where there is none. */
+  readonly impact: ImpactSettings | undefined;
 }
 
 /** A part of the settings, as one profile writes it down. Lists are added, plain values replace. */
@@ -212,6 +215,8 @@ export interface Subject {
   readonly backendPooler?: "vitess" | "proxysql" | "rds-proxy";
   /** Aurora adds functions that reach outside the database. */
   readonly isAurora?: boolean;
+  /** What the server expects the text to go through, once it was asked; "unknown" where it gave no answer. */
+  readonly estimatedRows?: number | "unknown";
   /** How the text arrived: COM_QUERY or COM_STMT_PREPARE. */
   readonly command?: "text" | "prepare";
 }
@@ -252,6 +257,7 @@ export const DEFAULT_SETTINGS: Settings = {
     transactionTimeoutMs: 30_000,
     openPerUserMax: 5,
   },
+  impact: undefined,
 };
 
 /** The policy of a proxy without a policy file. */

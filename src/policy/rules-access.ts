@@ -1,5 +1,6 @@
 /** Rules about whose data is touched, about habits that hurt, about the surroundings, and those that a policy states. */
 
+import { findManyRows, findNoEstimate } from "./impact.ts";
 import {
   findAllowStatement,
   findAllowTable,
@@ -199,6 +200,32 @@ const POLICY: readonly Rule[] = [
     rewrite: "Use a user whose profile may write",
     example: { sql: "INSERT INTO book VALUES (1)", policy: "read_only: true" },
     test: findReadOnly,
+  },
+  {
+    id: "pol.impact.rows",
+    category: "policy",
+    points: "0",
+    title: "The statement would go through many rows",
+    rewrite: "Narrow it down with WHERE on an indexed column, or work in parts",
+    example: {
+      sql: "DELETE FROM book WHERE year < 1990",
+      policy: "impact: { estimated_rows: { block: 100000 } }",
+      subject: { estimatedRows: 250000 },
+    },
+    test: findManyRows,
+  },
+  {
+    id: "pol.impact.unknown",
+    category: "policy",
+    points: "0",
+    title: "How many rows the statement would go through is not known",
+    rewrite: "Ask why in the querycop log, or set no_estimate for this profile",
+    example: {
+      sql: "DELETE FROM book WHERE year < 1990",
+      policy: "impact: { estimated_rows: { block: 100000 }, no_estimate: block }",
+      subject: { estimatedRows: "unknown" },
+    },
+    test: findNoEstimate,
   },
   {
     id: "pol.deny.statement",

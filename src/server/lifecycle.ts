@@ -6,9 +6,11 @@ import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import type { ListenTarget } from "../net/transport.ts";
+import { asksForEstimates } from "../policy/impact.ts";
 import { BackendProfile } from "../session/backend-profile.ts";
 import { type DataGuardCounts, newDataGuardCounts } from "../session/data-guard.ts";
 import { PolicyJudge } from "../session/policy-judge.ts";
+import { RowEstimates } from "../session/row-estimates.ts";
 import type { AuditTrail, SessionServices } from "../session/session-services.ts";
 import { UserWindows } from "../session/user-windows.ts";
 import { MintSlots } from "../token/mint-slots.ts";
@@ -170,6 +172,12 @@ class ProxyProcess {
     const addresses: string[] = [];
     for (const target of this.#targetsOf(listener)) addresses.push(addressText(target, await server.listen(target)));
     const { backend } = listener;
+    if (services.tokens === undefined && asksForEstimates(this.#policy.judge.policy)) {
+      logger.warn("impact guard cannot estimate", {
+        why: "estimates need a login of their own, and this listener has no token source",
+        effect: "no_estimate of the profile applies",
+      });
+    }
     logger.info("querycop listening", {
       address: addresses.join(", "),
       backend: `${backend.host}:${backend.port}`,
@@ -221,6 +229,7 @@ class ProxyProcess {
       backendProfile: new BackendProfile(),
       dataGuardCounts,
       userWindows: this.#userWindows,
+      rowEstimates: new RowEstimates(),
       nextOwnConnectionId: () => this.#nextOwnConnectionId(),
       backendConnectionId: (id) => this.#registry.backendConnectionId(id),
     };

@@ -49,6 +49,8 @@ export class PolicyJudge implements StatementJudge {
       localFiles: localFiles(request, context, judged),
       limits: decision.limits,
       approval: decision.action === "require-approval" ? briefOf(judged) : undefined,
+      impact: decision.impact,
+      ...(typeof request.estimatedRows === "number" ? { estimatedRows: request.estimatedRows } : {}),
       afterwards: consequence(request.state, summary.kinds),
     };
   }
@@ -72,7 +74,7 @@ function briefOf({ decision, summary }: PolicyJudgement): ApprovalBrief {
   };
 }
 
-function subjectOf({ state, session, command }: StatementRequest): Subject {
+function subjectOf({ state, session, command, estimatedRows }: StatementRequest): Subject {
   const { schema } = state.variables;
   return {
     ...session.fixed,
@@ -80,6 +82,7 @@ function subjectOf({ state, session, command }: StatementRequest): Subject {
     isInTransaction: state.isInTransaction,
     command: command === "COM_STMT_PREPARE" || command === "COM_STMT_EXECUTE" ? "prepare" : "text",
     ...(schema === undefined ? {} : { schema }),
+    ...(estimatedRows === undefined ? {} : { estimatedRows }),
   };
 }
 

@@ -7,6 +7,7 @@ import type { TokenManager } from "../token/token-manager.ts";
 import type { BackendProfile } from "./backend-profile.ts";
 import type { DataGuardCounts } from "./data-guard.ts";
 import type { ListenerOptions } from "./listener-options.ts";
+import type { RowEstimates } from "./row-estimates.ts";
 import type { StatementApprovals } from "./statement-approvals.ts";
 import type { StatementJudge } from "./statement-judge.ts";
 import type { UserWindows } from "./user-windows.ts";
@@ -33,6 +34,7 @@ export interface SessionServices {
   readonly approvals: StatementApprovals;
   readonly backendProfile: BackendProfile;
   readonly dataGuardCounts: DataGuardCounts;
+  readonly rowEstimates: RowEstimates;
   /** Shared by all listeners: a user's windows count every connection. */
   readonly userWindows: UserWindows;
   /** What the data guard's window goes by: the machine's clock, unless a test moves its own. */

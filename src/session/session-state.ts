@@ -31,6 +31,8 @@ export class SessionState {
   needsProbe = true;
   /** True while the server reports every change of sql_mode and character_set_client by itself. */
   isTracked = false;
+  /** After LOCK TABLES: to begin a transaction would let go of them. */
+  hasLockedTables = false;
   /** Counts the client's commands from 1; pairs an audit record of intent with its outcome. */
   ordinal = 0;
 
@@ -75,6 +77,7 @@ export class SessionState {
   reset(): void {
     this.version++;
     this.prepared.clear();
+    this.hasLockedTables = false;
     this.variables.sqlMode = "unknown";
     this.variables.characterSet = "unknown";
     this.needsProbe = true;

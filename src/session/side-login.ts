@@ -83,13 +83,14 @@ export class SideLogin {
 
 /**
  * Logs in, works, leaves. Needs a token source: without one nobody here knows the user's password. `signal` ends the
- * login; what is then begun is finished, for a statement that was sent must be known to have ended.
+ * login; what is then begun is finished within `timeoutMs`, for a statement that was sent must be known to have ended.
  */
 export async function withSideLogin<T>(
   context: CommandContext,
   login: ClientLogin,
   signal: AbortSignal,
   work: (side: SideLogin) => Promise<T>,
+  timeoutMs = context.services.options.backend.loginTimeoutMs,
 ): Promise<T> {
   const { services, client, sessionLabel, clientAddress } = context;
   const connection = await openBackend(services, signal);
@@ -101,7 +102,8 @@ export async function withSideLogin<T>(
     const loginContext = { services, client, clientCanAnswer: false, signal, sessionLabel, clientAddress };
     const { backend } = await logInToBackend(loginContext, own, connection);
     signal.removeEventListener("abort", forget);
-    const side = new SideLogin(backend, own.capabilities.flags, services.options.backend.loginTimeoutMs);
+    const side = new SideLogin(backend, own.capabilities.flags, timeoutMs);
+    const timer = setTimeout(() => backend.destroy(), timeoutMs);
     try {
       const result = await work(side);
       side.end();
@@ -109,6 +111,8 @@ export async function withSideLogin<T>(
     } catch (thrown) {
       backend.destroy();
       throw thrown;
+    } finally {
+      clearTimeout(timer);
     }
   } catch (thrown) {
     connection.gate.destroy();

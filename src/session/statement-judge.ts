@@ -1,4 +1,5 @@
 /** Where a session asks whether a statement may run. */
+import type { ImpactPlan } from "../policy/impact.ts";
 import type { DataLimits } from "../policy/limits.ts";
 import type { ApprovalSettings, Subject } from "../policy/policy.ts";
 import type { PreparedText } from "../policy/prepared-text.ts";
@@ -16,6 +17,8 @@ export interface StatementRequest {
   readonly session: SessionSubject;
   /** When a prepared statement runs: the statement, and what is bound to it. */
   readonly execution?: Execution;
+  /** Of the text, when the impact guard has asked. */
+  readonly estimatedRows?: number | "unknown" | undefined;
 }
 
 export interface Execution {
@@ -76,6 +79,9 @@ export interface Judgement {
   /** The approval under which the statement runs, or the one it did not get. */
   readonly approvalId?: string;
   readonly approver?: string;
+  /** What the impact guard has to do. */
+  readonly impact?: ImpactPlan | undefined;
+  readonly estimatedRows?: number | undefined;
   /**
    * What the statement does to how later texts are read, where the server does not report it: nothing, something that
    * can be asked for, or something unknown.

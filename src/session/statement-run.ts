@@ -7,10 +7,12 @@ import { PreparedText } from "../policy/prepared-text.ts";
 import { type Clearance, seekApproval } from "./approval-hold.ts";
 import type { Permit } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";
+import { beginGuarded, endGuarded, type GuardedEnd, guardedRows } from "./guarded-statement.ts";
 import { sendErr } from "./local-answer.ts";
 import { relayLocalInfile } from "./local-infile.ts";
 import { type Binding, PreparedStatement } from "./prepared-statements.ts";
 import { drainBackend, relayResponse } from "./relay.ts";
+import { type Estimate, estimateRows } from "./row-estimates.ts";
 import { probeSession } from "./session-probe.ts";
 import { sqlContextOf } from "./sql-context.ts";
 import type { Judgement } from "./statement-judge.ts";
@@ -41,6 +43,7 @@ function judgeAndRun(
   packet: Packet,
   run: StatementRun,
   granted?: GrantedClearance,
+  estimatedRows?: Estimate,
 ): Promise<void> | undefined {
   if (run.shape === "prepare") {
     // What is pipelined behind a statement that is not prepared must not run the one before.
@@ -54,12 +57,16 @@ function judgeAndRun(
     sql: run.sql,
     state: context.state,
     session: context.subject,
+    estimatedRows,
     ...(run.prepared === undefined || run.binding === undefined
       ? {}
       : { execution: { text: run.prepared.text, values: run.binding.values } }),
   });
   const judgedMs = context.clock.monotonicMs();
   metrics.proxyOverhead.of("judge").observe((judgedMs - beganMs) / 1000);
+  if (estimatedRows === undefined && isEstimateWanted(run, judged)) {
+    return estimateAndRun(context, packet, run, judged, granted);
+  }
   if (granted === undefined) metrics.decisions.of(judged.action, judged.ruleId ?? "none").value++;
   if (judged.notUnderstood !== undefined) metrics.notUnderstood.of(judged.notUnderstood).value++;
   const judgement = granted === undefined ? judged : { ...judged, ...approvalFields(granted) };
@@ -82,6 +89,24 @@ function judgeAndRun(
   return recorded.then((isRecorded) =>
     isRecorded ? sendAndRelay(context, packet, run, judgement, permit) : undefined,
   );
+}
+
+/** To prepare touches nothing, and what is refused anyway needs no estimate. */
+function isEstimateWanted(run: StatementRun, { impact, action }: Judgement): boolean {
+  return impact?.needsEstimate === true && run.shape !== "prepare" && action !== "block";
+}
+
+/** Asks the server how much the statement would touch, then judges it anew with the answer. */
+async function estimateAndRun(
+  context: CommandContext,
+  packet: Packet,
+  run: StatementRun,
+  judged: Judgement,
+  granted: GrantedClearance | undefined,
+): Promise<void> {
+  const rows = await estimateRows(context, run.sql, judged, run.prepared?.parameters ?? 0);
+  if (context.client.leg.isDead) throw new QuerycopError("QC_CLIENT_CLOSED", "The client closed before its statement");
+  await judgeAndRun(context, packet, run, granted, rows);
 }
 
 /** Waits for an approval, then runs the statement as the policy of that later moment says. */
@@ -145,11 +170,16 @@ async function sendAndRelay(
   const beganMs = context.clock.monotonicMs();
   const tracker = trackerFor(context, run.shape, run.rewritten === undefined ? packet.lastSequenceId : 0);
   context.dataGuard.beginResponse();
+  const rowsMax = run.shape === "prepare" ? undefined : guardedRows(context, judgement);
   try {
+    if (rowsMax !== undefined) await beginGuarded(context);
     if (!context.backend.send(permit, wire)) {
       await drainBackend(context.backend, context.services.options.backend.writeTimeoutMs);
     }
-    let end = await relayResponse(context, tracker, judgement);
+    let end: GuardedEnd =
+      rowsMax === undefined
+        ? await relayResponse(context, tracker, judgement)
+        : await endGuarded(context, tracker, judgement, rowsMax);
     if (end.outcome === "local-infile") end = await relayFiles(context, tracker, judgement, end);
     context.isInsideResponse = false;
     afterStatement(context, run, judgement, end);
@@ -230,6 +260,8 @@ function afterStatement(context: CommandContext, run: StatementRun, judgement: J
     state.prepared.add(new PreparedStatement(statementId, text, parameters));
   }
   state.afterResponse(end);
+  if (judgement.statementKind?.includes("unlock-tables")) state.hasLockedTables = false;
+  else if (judgement.statementKind?.includes("lock-tables")) state.hasLockedTables = true;
   if (run.prepared !== undefined) run.prepared.executedAs = state.ordinal;
 }
 
@@ -250,6 +282,7 @@ function statementFields(context: CommandContext, run: StatementRun, judgement: 
     level: judgement.level,
     rules: judgement.rules.length > 0 ? judgement.rules : undefined,
     policyVersion: judgement.policyVersion,
+    estimatedRows: judgement.estimatedRows,
     approvalId: judgement.approvalId,
     approver: judgement.approver,
   } as const;
@@ -330,14 +363,16 @@ function isFailureOf(failure: unknown, origin: ErrorOrigin): boolean {
 function recordOutcome(
   context: CommandContext,
   tracker: ResponseTracker,
-  end: ResponseEnd | undefined,
+  end: GuardedEnd | undefined,
   beganMs: number,
   failure?: unknown,
 ): void {
   if (!context.services.audit.isKept) return;
   const { cutOff } = context.dataGuard;
   const isGone = isFailureOf(failure, "client") || context.client.leg.isDead;
-  const howEnded = end === undefined ? "unknown" : end.outcome === "err" ? "error" : "ok";
+  const howFailed = end?.isRolledBack === true ? "rolled-back" : "error";
+  const isUnsent = failure instanceof QuerycopError && failure.code === "QC_IMPACT_GUARD";
+  const howEnded = isUnsent ? "not-sent" : end === undefined ? "unknown" : end.outcome === "err" ? howFailed : "ok";
   const ended = isGone && end === undefined ? "client-gone" : howEnded;
   context.services.audit.appendSoon({
     type: "statement-outcome",

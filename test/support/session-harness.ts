@@ -11,6 +11,7 @@ import { SessionRegistry } from "../../src/server/session-registry.ts";
 import { BackendProfile } from "../../src/session/backend-profile.ts";
 import { type DataGuardLimits, newDataGuardCounts } from "../../src/session/data-guard.ts";
 import type { BackendOptions, ListenerOptions } from "../../src/session/listener-options.ts";
+import { RowEstimates } from "../../src/session/row-estimates.ts";
 import type { AuditTrail, SessionServices } from "../../src/session/session-services.ts";
 import { UserWindows } from "../../src/session/user-windows.ts";
 
@@ -76,6 +77,7 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),
     userWindows: new UserWindows(),
+    rowEstimates: new RowEstimates(),
     nextOwnConnectionId: () => nextOwnId++,
     backendConnectionId: (id) => registry.backendConnectionId(id),
     ...options.services,

@@ -1,0 +1,236 @@
+/** The impact guard through the executable: estimates by EXPLAIN on a side login, and statements taken back on real servers. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, afterEach, before, describe } from "node:test";
+import { awsEnvironment, iamSettings } from "../support/aws-token.ts";
+import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
+import { e2e } from "../support/e2e-test.ts";
+import { eventually } from "../support/eventually.ts";
+import { type AuditLine, type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import { RawClient, type WirePacket } from "../support/raw-client.ts";
+import { startServer, type TestServer } from "../support/servers.ts";
+
+const certificates = await makeCertificates();
+const certificate = { ...certificates.leaves.chain, clientCaFile: certificates.caFile };
+const servers = await Promise.all([
+  startServer({ kind: "mysql", certificate }),
+  startServer({ kind: "mariadb11", certificate }),
+]);
+for (const server of servers) server.setIam(iamSettings(CLUSTER_HOST, server.port));
+
+const started: Querycop[] = [];
+const open: RawClient[] = [];
+afterEach(async () => {
+  for (const raw of open.splice(0)) raw.reset();
+  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
+});
+after(async () => {
+  await Promise.all(servers.map((server) => server.stop()));
+  certificates.remove();
+});
+before(async () => {
+  for (const server of servers) {
+    await server.rootQuery(
+      "CREATE TABLE appdb.stock (id INT PRIMARY KEY AUTO_INCREMENT, kind INT, name VARCHAR(20) NOT NULL, KEY (kind)); " +
+        "INSERT INTO appdb.stock (kind, name) SELECT a.n % 10, 'x' FROM appdb.numbers a JOIN appdb.numbers b WHERE b.n <= 10; " +
+        "ANALYZE TABLE appdb.stock; CREATE TABLE appdb.plain (id INT) ENGINE=MyISAM; " +
+        "INSERT INTO appdb.plain SELECT n FROM appdb.numbers",
+    );
+  }
+});
+
+const POLICY = `
+version: 1
+multi_statements: true
+impact:
+  estimated_rows: { warn: 400, block: 2500 }
+  no_estimate: block
+  max_changed_rows: 350
+`;
+const GUARD_ONLY = "version: 1\nimpact: { max_changed_rows: 350 }\n";
+
+async function start(server: TestServer, policy: string, settings: Settings = {}): Promise<Querycop> {
+  const policyFile = join(certificates.folder, `policy-${started.length}.yaml`);
+  writeFileSync(policyFile, policy, { mode: 0o600 });
+  const querycop = await startQuerycop({
+    ...awsEnvironment(),
+    GATEKEEPER_BACKEND_HOST: "127.0.0.1",
+    GATEKEEPER_BACKEND_PORT: String(server.port),
+    GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
+    GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
+    GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+    GATEKEEPER_CLIENT_AUTH: "trust",
+    GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer",
+    GATEKEEPER_POLICY_FILE: policyFile,
+    ...settings,
+  });
+  started.push(querycop);
+  return querycop;
+}
+
+async function connect(port: number, user = "iam_user", password = ""): Promise<RawClient> {
+  const raw = await RawClient.connect("127.0.0.1", port);
+  open.push(raw);
+  await raw.login({ user, password, database: "appdb" });
+  return raw;
+}
+
+const textOf = (packets: readonly WirePacket[]): string => String(packets.at(-1)?.payload.toString("latin1"));
+const isOk = (packets: readonly WirePacket[]): boolean => packets[0]?.payload[0] === 0;
+
+async function countOf(server: TestServer, where: string): Promise<string | undefined> {
+  return (await server.rootQuery(`SELECT COUNT(*) FROM appdb.stock WHERE ${where}`))[0]?.[0];
+}
+
+function ownTexts(querycop: Querycop): unknown[] {
+  return querycop.audit().flatMap((line) => (line.type === "own-statement" ? [line["text"]] : []));
+}
+
+function outcomes(querycop: Querycop): AuditLine[] {
+  return querycop.audit().filter(({ type }) => type === "statement-outcome");
+}
+
+for (const server of servers) {
+  describe(`the impact guard before ${server.kind}`, () => {
+    e2e("asks EXPLAIN with the session's schema and sql_mode, and blocks by the answer", async () => {
+      const querycop = await start(server, POLICY);
+      const raw = await connect(querycop.port);
+      assert.ok(isOk(await raw.query("SET SESSION sql_mode='ANSI_QUOTES'")));
+      const blocked = await raw.query("DELETE FROM \"stock\" WHERE name LIKE '%y'");
+      assert.match(
+        textOf(blocked),
+        /blocked by rule pol\.impact\.rows \(risk \d+\): the server expects to go through about \d+ rows, block is set from 2500/,
+      );
+      assert.match(textOf(await raw.query("SELECT id FROM stock")), /pol\.impact\.rows/);
+      assert.ok((await raw.query("SELECT id FROM stock WHERE id = 7")).length > 2, "a key finds one row");
+      assert.ok((await raw.query("SELECT id FROM stock LIMIT 10")).length > 2, "LIMIT bounds it: nothing is asked");
+      const asked = server.generalLog().filter(({ argument }) => argument.startsWith("EXPLAIN FORMAT"));
+      assert.deepEqual(
+        asked.slice(-3).map(({ argument }) => argument.slice(27)),
+        ["DELETE FROM \"stock\" WHERE name LIKE '%y'", "SELECT id FROM stock", "SELECT id FROM stock WHERE id = 7"],
+      );
+      assert.ok(ownTexts(querycop).some((text) => String(text).startsWith("EXPLAIN FORMAT=TRADITIONAL SELECT `id`")));
+      assert.ok(
+        querycop.audit().every((line) => !JSON.stringify(line).includes("'%y'")),
+        "no literal is recorded",
+      );
+      const intent = querycop.audit().find((line) => line.type === "statement-intent" && line["estimatedRows"] === 1);
+      assert.ok(intent !== undefined);
+      await eventually("side logins are gone", async () => {
+        const left = await server.rootQuery("SELECT id FROM information_schema.processlist WHERE user='iam_user'");
+        return left.length === 1;
+      });
+    });
+
+    e2e("says when no estimate can be had", async () => {
+      const querycop = await start(server, POLICY);
+      const raw = await connect(querycop.port);
+      assert.ok(isOk(await raw.query("CREATE TEMPORARY TABLE mine (id INT)")));
+      assert.match(textOf(await raw.query("DELETE FROM mine WHERE id > 1")), /rule pol\.impact\.unknown/);
+      assert.ok(
+        querycop
+          .logs()
+          .some(({ event, error }) => event === "impact guard has no estimate" && String(error).includes("1146")),
+      );
+      assert.match(
+        textOf(await raw.query("DELETE FROM mine WHERE id > 1; DELETE FROM mine WHERE id > 2")),
+        /pol\.impact\.unknown|1064|syntax/,
+      );
+    });
+
+    e2e("takes back what changed too many rows, and commits the rest byte for byte", async () => {
+      const querycop = await start(server, GUARD_ONLY);
+      const admin = server.accounts["admin"];
+      assert.ok(admin);
+      const direct = await connect(server.port, admin.user, admin.password);
+      const raw = await connect(querycop.port);
+      const refused = await raw.query("UPDATE stock SET name = 'gone' WHERE kind < 5");
+      assert.match(
+        textOf(refused),
+        /^\xff.{2}#42000querycop: impact guard: 1500 rows changed, max_changed_rows is 350: rolled back/s,
+      );
+      assert.equal(await countOf(server, "name = 'gone'"), "0");
+      assert.deepEqual(
+        refused.map(({ sequenceId }) => sequenceId),
+        [1],
+      );
+      // The same statement on the same data, with and without the guard: the same packets.
+      await server.rootQuery(
+        "CREATE TABLE appdb.twin LIKE appdb.stock; INSERT INTO appdb.twin SELECT * FROM appdb.stock",
+      );
+      await server.rootQuery("ALTER TABLE appdb.stock AUTO_INCREMENT=9000; ALTER TABLE appdb.twin AUTO_INCREMENT=9000");
+      for (const sql of [
+        "UPDATE stock SET name = 'kept' WHERE kind = 3",
+        "UPDATE stock SET name = 'kept' WHERE kind = 3",
+        "INSERT INTO stock (kind, name) SELECT 20, 'new' FROM numbers WHERE n <= 5",
+        "SELECT LAST_INSERT_ID()",
+        "UPDATE IGNORE stock SET name = 'a far too long name that is cut with a warning' WHERE kind = 3",
+        // MySQL's COMMIT forgets them, and the count in the OK_Packet is what is left: docs/impact-guard.md.
+        ...(server.kind === "mysql" ? [] : ["SHOW WARNINGS LIMIT 3"]),
+        "DELETE FROM stock WHERE name = 'new'",
+        "DELETE FROM stock WHERE nosuch = 1",
+      ]) {
+        assert.deepEqual(await raw.query(sql), await direct.query(sql.replaceAll("stock", "twin")), sql);
+      }
+      assert.equal(await countOf(server, "name = 'new'"), "0");
+      const log = server.generalLog().filter(({ argument }) => argument.includes("NO CHAIN"));
+      assert.ok(log.some(({ argument }) => argument.startsWith("ROLLBACK")));
+      const [first] = outcomes(querycop).filter(({ outcome }) => outcome === "rolled-back");
+      assert.deepEqual([first?.["affectedRows"], first?.["errorNumber"]], [1500, 1148]);
+      assert.deepEqual(ownTexts(querycop).slice(0, 2), ["START TRANSACTION", "ROLLBACK AND NO CHAIN NO RELEASE"]);
+    });
+
+    e2e(
+      "guards prepared statements, and leaves transactions, locks and tables without transactions as they are",
+      async () => {
+        const querycop = await start(server, GUARD_ONLY);
+        const raw = await connect(querycop.port);
+        raw.writeCommand(0x16, "DELETE FROM stock WHERE kind < 5");
+        const prepared = await raw.readPacket();
+        assert.equal(prepared.payload[0], 0);
+        const execute = Buffer.concat([prepared.payload.subarray(1, 5), Buffer.from([0, 1, 0, 0, 0])]);
+        raw.writeCommand(0x17, execute);
+        assert.match(String((await raw.readPacket()).payload.toString("latin1")), /1500 rows changed, .* rolled back/);
+        assert.equal(await countOf(server, "kind < 5"), "1500");
+        for (const sql of ["BEGIN", "UPDATE stock SET name = 'mine' WHERE kind < 5", "ROLLBACK"]) {
+          assert.ok(isOk(await raw.query(sql)), sql);
+        }
+        for (const sql of [
+          "LOCK TABLES stock WRITE",
+          "UPDATE stock SET name = 'lock' WHERE kind < 5",
+          "UNLOCK TABLES",
+        ]) {
+          assert.ok(isOk(await raw.query(sql)), sql);
+        }
+        assert.equal(await countOf(server, "name = 'lock'"), "1500", "under LOCK TABLES nothing is guarded");
+        const half = await raw.query("DELETE FROM plain WHERE id < 400");
+        assert.ok(isOk(half), "300 rows are within the limit");
+        await server.rootQuery(
+          "INSERT INTO appdb.plain SELECT a.n FROM appdb.numbers a JOIN appdb.numbers b WHERE b.n < 3",
+        );
+        assert.match(
+          textOf(await raw.query("DELETE FROM plain WHERE id < 400")),
+          /600 rows changed, .* could not take back all of it/,
+        );
+        assert.ok((await raw.query("SELECT 'still here'")).some(({ payload }) => payload.includes("still here")));
+      },
+    );
+
+    e2e("treats a listener without a token source as one without estimates, and still guards", async () => {
+      const account = server.accounts["admin"];
+      assert.ok(account);
+      const querycop = await start(server, `${POLICY.replace("no_estimate: block", "no_estimate: warn")}`, {
+        GATEKEEPER_BACKEND_TOKEN_SOURCE: undefined,
+        GATEKEEPER_CLIENT_AUTH: undefined,
+      });
+      const raw = await connect(querycop.port, account.user, account.password);
+      assert.match(textOf(await raw.query("UPDATE stock SET name = 'gone' WHERE kind < 5")), /1500 rows changed/);
+      const intent = querycop.audit().find((line) => line.type === "statement-intent" && line["decision"] === "warn");
+      assert.deepEqual(intent?.["rules"], ["pol.impact.unknown"]);
+      const why = querycop.logs().filter(({ event }) => event === "impact guard has no estimate");
+      assert.match(String(why[0]?.["why"]), /no token source/);
+      assert.ok(querycop.logs().some(({ event }) => event === "impact guard cannot estimate"));
+    });
+  });
+}
