@@ -2,6 +2,7 @@
 
 import { type Advice, addsFacts, adviceWithout, isWorthAsking } from "../sql/advice.ts";
 import type { Analysis } from "../sql/facts.ts";
+import { primarySerial } from "../sql/readings.ts";
 import { VerdictCache } from "./verdict-cache.ts";
 
 /** Who is asked. The answer may come late, and never rejects. */
@@ -54,30 +55,35 @@ export class Opinions {
   /** What is known of the text's shape; undefined when nothing is: then the question is put, and a later text may know. */
   adviceOn(analysis: Analysis, cacheKey: string | undefined, decisionId: string): Advice | undefined {
     if (!isWorthAsking(analysis)) return NOT_ASKED;
-    const { digest } = analysis;
-    const known = this.#memory.lookUp(digest);
+    const shape = shapeOf(analysis);
+    const known = this.#memory.lookUp(shape);
     if (known !== undefined) return known;
-    let waiting = this.#pending.get(digest);
+    let waiting = this.#pending.get(shape);
     if (waiting === undefined) {
       if (this.#pending.size >= PENDING_MAX) return undefined;
       waiting = new Set();
-      this.#pending.set(digest, waiting);
-      this.#ask(analysis, decisionId, waiting);
+      this.#pending.set(shape, waiting);
+      this.#ask(analysis, shape, decisionId, waiting);
     }
     if (cacheKey !== undefined && waiting.size < WAITING_KEYS_MAX) waiting.add(cacheKey);
     return undefined;
   }
 
-  #ask(analysis: Analysis, decisionId: string, waiting: ReadonlySet<string>): void {
+  #ask(analysis: Analysis, shape: string, decisionId: string, waiting: ReadonlySet<string>): void {
     const { digest } = analysis;
     const arrive = (advice: Advice): void => {
-      this.#pending.delete(digest);
+      this.#pending.delete(shape);
       // Nobody was asked: the next text of the shape tries again.
-      if (advice.outcome !== "busy") this.#memory.offer(digest, advice);
+      if (advice.outcome !== "busy") this.#memory.offer(shape, advice);
       if (!addsFacts(advice)) return;
       for (const cacheKey of waiting) this.#onStale(cacheKey);
       if (advice.disagreements.length > 0) this.#onDisagreement({ decisionId, digest, advice });
     };
-    this.#advisor.secondOpinion(analysis).then(arrive, () => this.#pending.delete(digest));
+    this.#advisor.secondOpinion(analysis).then(arrive, () => this.#pending.delete(shape));
   }
+}
+
+/** The digest, and by which rules it was read: one digest means different things under another sql_mode or dialect. */
+function shapeOf({ digest, context }: Analysis): string {
+  return `${primarySerial(context)}\n${digest}`;
 }

@@ -1,6 +1,12 @@
 /** The tenant rule: a statement on a shared table must pick one tenant with `column = value`, in every read and write. */
 
-import type { Operand, Predicate, StatementFacts, TableReference } from "../sql/facts.ts";
+import {
+  type Operand,
+  type Predicate,
+  ROWS_LISTED_MAX,
+  type StatementFacts,
+  type TableReference,
+} from "../sql/facts.ts";
 import { isExecuted } from "./effects.ts";
 import { mayMatchTable, type TenantRule } from "./policy.ts";
 import { tablesOf, tableText } from "./policy-tests.ts";
@@ -50,7 +56,7 @@ function judgeTable(
   if (isWritten && !ROW_KINDS.has(statement.kind)) return undefined;
   const text = tableText(table);
   if (isWritten && (statement.kind.startsWith("insert") || statement.kind.startsWith("replace"))) {
-    return judgeInsert(statement, table, rule);
+    return judgeInsert(statement, table, rule, hasValues);
   }
   if (isWritten && reassignsTenant(statement, rule)) {
     return evidenceAt(table, 80, `${rule.column} of ${text} must not be changed`);
@@ -78,15 +84,42 @@ const evidenceAt = (table: TableReference, points: number, reason: string): Evid
 });
 
 /** SAFETY: an INSERT must name the tenant column; without a column list nothing can be said about the values. */
-function judgeInsert(statement: StatementFacts, table: TableReference, rule: TenantRule): Evidence | undefined {
+function judgeInsert(
+  statement: StatementFacts,
+  table: TableReference,
+  rule: TenantRule,
+  hasValues: boolean,
+): Evidence | undefined {
+  const { column, value } = rule;
   const names = statement.columns.filter(({ clause }) => clause === "insert-columns" || clause === "set");
-  if (names.some(({ name }) => name.toLowerCase() === rule.column)) {
-    const isReassigned = statement.columns.some(
-      ({ name, clause }) => clause === "on-duplicate" && name.toLowerCase() === rule.column,
-    );
-    return isReassigned ? evidenceAt(table, 80, `${rule.column} must not change on a duplicate key`) : undefined;
+  if (!names.some(({ name }) => name.toLowerCase() === column)) {
+    return evidenceAt(table, 40, `INSERT into ${tableText(table)} must name the column ${column}`);
   }
-  return evidenceAt(table, 40, `INSERT into ${tableText(table)} must name the column ${rule.column}`);
+  const assigned = statement.assignments.filter((assignment) => assignment.column.toLowerCase() === column);
+  if (assigned.some(({ clause }) => clause === "on-duplicate")) {
+    return evidenceAt(table, 80, `${column} must not change on a duplicate key`);
+  }
+  if (value === undefined) return undefined;
+  const known = assigned.filter(({ clause }) => clause === "values" || clause === "set");
+  if (known.some(({ operand }) => !isOwnLiteral(operand, value, hasValues))) {
+    return evidenceAt(table, 80, `${column} of ${tableText(table)} is another tenant`);
+  }
+  return isEveryRowKnown(statement, known.length, column)
+    ? undefined
+    : evidenceAt(table, 40, `it is not certain which ${column} the rows for ${tableText(table)} have`);
+}
+
+/** In VALUES every row is listed, or like the last one that is; rows that a query makes are not known. */
+function isEveryRowKnown(statement: StatementFacts, known: number, column: string): boolean {
+  if (known === 0 || statement.kind.endsWith("-select") || statement.unionBranches > 0) return false;
+  if (statement.unlistedColumns.some((name) => name.toLowerCase() === column)) return false;
+  return known >= Math.min(statement.valuesRows, ROWS_LISTED_MAX);
+}
+
+/** The value itself, or a parameter, which is judged when the statement runs. */
+function isOwnLiteral(operand: Operand, wanted: string, hasValues: boolean): boolean {
+  if (operand.type === "number" || operand.type === "string") return operand.text === wanted;
+  return operand.type === "parameter" && !hasValues;
 }
 
 function reassignsTenant(statement: StatementFacts, rule: TenantRule): boolean {

@@ -295,9 +295,10 @@ export interface StatementFacts extends ByteRange {
   /** Words of the statement that change its weight. */
   readonly modifiers: readonly StatementModifier[];
   readonly variables: readonly VariableAssignment[];
-  /** Values of INSERT and REPLACE rows whose columns are named, and of SET lists. At most 100 rows are listed. */
+  /** Values of INSERT and REPLACE rows whose columns are named, and of SET lists. At most ROWS_LISTED_MAX rows are listed. */
   readonly assignments: readonly Assignment[];
-  readonly assignmentsTruncated: boolean;
+  /** Columns that hold something else in a row that is not listed than in the last one that is. */
+  readonly unlistedColumns: readonly string[];
   readonly accounts: readonly Account[];
   readonly privileges: readonly string[];
   readonly reach: readonly Reach[];
@@ -422,6 +423,9 @@ export interface Predicate extends ByteRange {
   /** True when no row passes without it: a top-level AND term of WHERE or of an inner join's ON. */
   readonly isConjunct: boolean;
 }
+
+/** Rows of VALUES whose values are listed one by one. */
+export const ROWS_LISTED_MAX = 100;
 
 /** A column and what it is to hold. */
 export interface Assignment extends ByteRange {

@@ -129,7 +129,7 @@ export class StatementBuilder {
   readonly modifiers: StatementModifier[] = [];
   readonly variables: VariableAssignment[] = [];
   readonly assignments: Assignment[] = [];
-  assignmentsTruncated = false;
+  readonly unlistedColumns: string[] = [];
   readonly accounts: Account[] = [];
   readonly privileges: string[] = [];
   readonly reach: Reach[] = [];
@@ -178,7 +178,7 @@ export class StatementBuilder {
       modifiers: this.modifiers,
       variables: this.variables,
       assignments: this.assignments,
-      assignmentsTruncated: this.assignmentsTruncated,
+      unlistedColumns: this.unlistedColumns,
       accounts: this.accounts,
       privileges: this.privileges,
       reach: this.reach,

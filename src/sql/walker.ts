@@ -163,6 +163,8 @@ export class Walker {
   queryDepth = 0;
   /** Names of the columns that the rows of an INSERT fill. */
   insertColumns: string[] = [];
+  /** By column of a VALUES row: the only token of the value that was listed last, or -1. */
+  rowSamples: number[] = [];
 
   readonly #findingCounts = new Map<FindingName, number>();
   #runStart = 0;
@@ -329,6 +331,7 @@ export class Walker {
     this.pending.length = 0;
     this.stops = undefined;
     this.insertColumns = [];
+    this.rowSamples = [];
     this.lastTable = undefined;
     this.queryDepth = 0;
     this.valuesDepth = -1;

@@ -86,3 +86,53 @@ for (const [values, action] of [
     assert.equal(decideText(sql, { policy: VALUED, values }).enforcedAction, action);
   });
 }
+
+const rows = (count: number, row: (index: number) => string): string =>
+  Array.from({ length: count }, (_, index) => row(index)).join(", ");
+
+for (const [sql, action] of [
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, 7)", "allow"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, '7'), (2, 7), (3, 7)", "allow"],
+  ["INSERT INTO invoice (tenant_id, id) VALUES ROW(7, 1), ROW(7, 2)", "allow"],
+  ["INSERT INTO invoice SET id = 1, invoice.tenant_id = 7", "allow"],
+  ["INSERT INTO invoice (id, shop.invoice.TENANT_ID) VALUES (1, ?)", "allow"],
+  ["REPLACE INTO invoice (id, tenant_id) VALUES (1, 7)", "allow"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, 7) ON DUPLICATE KEY UPDATE total = VALUES(total)", "allow"],
+  [
+    "INSERT INTO invoice (id, tenant_id) VALUES (1, 7) AS n ON DUPLICATE KEY UPDATE id = IF(invoice.tenant_id = n.tenant_id, 2, 1)",
+    "allow",
+  ],
+  [`INSERT INTO invoice (id, tenant_id) VALUES ${rows(400, (id) => `(${id}, 7)`)}`, "allow"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, 8)", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, 7), (2, 8)", "block"],
+  ["INSERT INTO invoice (tenant_id, id) VALUES ROW(7, 1), ROW(8, 2)", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (7, 1)", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, 7 + 1)", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, '7' '8')", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, 0x37)", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, @t)", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, DEFAULT)", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, (SELECT 8))", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, 7), (2)", "block"],
+  ["INSERT INTO invoice (id) VALUES (1)", "block"],
+  ["INSERT INTO invoice VALUES (1, 7)", "block"],
+  ["INSERT INTO invoice () VALUES ()", "block"],
+  ["INSERT INTO invoice SET id = 1, tenant_id = 8", "block"],
+  ["INSERT INTO invoice SET id = 1", "block"],
+  ["REPLACE INTO invoice (id, tenant_id) VALUES (1, 8)", "block"],
+  ["REPLACE invoice SET id = 1, tenant_id = 8", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, 7) ON DUPLICATE KEY UPDATE tenant_id = 7", "block"],
+  ["INSERT INTO invoice (id, tenant_id) VALUES (1, 7) ON DUPLICATE KEY UPDATE id = 1, invoice.tenant_id = 8", "block"],
+  ["INSERT INTO invoice (id, tenant_id) SELECT id, 8 FROM book", "block"],
+  ["INSERT INTO invoice (id, tenant_id) TABLE book", "block"],
+  ["INSERT INTO invoice (tenant_id, id) VALUES ROW(7, 1) UNION SELECT 8, 2", "block"],
+  ["INSERT INTO invoice (tenant_id, id) (VALUES ROW(8, 1))", "block"],
+  [`INSERT INTO invoice (id, tenant_id) VALUES ${rows(400, (id) => `(${id}, ${id === 399 ? 8 : 7})`)}`, "block"],
+  [`INSERT INTO invoice (id, tenant_id) VALUES ${rows(101, (id) => `(${id}, ${id === 100 ? "7+1" : 7})`)}`, "block"],
+] as const) {
+  test(`the tenant rule with a value says ${action}: ${sql.slice(0, 120)}${sql.length > 120 ? " …" : ""}`, () => {
+    const decision = decideText(sql, { policy: VALUED, subject: { schema: "shop" } });
+    assert.equal(decision.enforcedAction, action, decision.reason);
+    assert.equal(decision.isCacheable, false);
+  });
+}
