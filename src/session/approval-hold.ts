@@ -111,12 +111,12 @@ async function hold(context: CommandContext, seeking: Seeking, approvalCase: App
   const opened = approvals.request(approvalCase);
   if (typeof opened === "string") return notOpened(seeking, opened);
   context.cancelHold = (reason) => opened.cancel(reason);
-  watchBackend(context);
   try {
     await seeking.recordHold(opened.id, approvalCase.timeoutMs);
   } catch {
     opened.cancel("not-recorded");
   }
+  cancelIfLost(context);
   let isOver = false;
   const watching = watchClient(context, () => isOver);
   const ended = await opened.ended;
@@ -126,8 +126,8 @@ async function hold(context: CommandContext, seeking: Seeking, approvalCase: App
   return clearanceOf(seeking, opened.id, ended, approvalCase.timeoutMs);
 }
 
-/** Later events come by context.cancelHold; this is for what was there before. */
-function watchBackend(context: CommandContext): void {
+/** Later events come by context.cancelHold; this is for what had happened before. */
+function cancelIfLost(context: CommandContext): void {
   if (context.signal.aborted) context.cancelHold?.("session-ended");
   else if (context.backend.isDead || context.backend.isEnded || context.backend.hasUnread) {
     context.cancelHold?.("backend-closed");
