@@ -1,8 +1,6 @@
 /** `querycop doctor`: gives the checks what a running proxy would have, prints what they found, and says it by the exit code. */
 import { readFileSync, statfsSync } from "node:fs";
-import { silentLogger } from "../base/log.ts";
 import type { LoadResult } from "../config/load.ts";
-import type { Config, ListenerConfig } from "../config/schema.ts";
 import { BackendProbe } from "../doctor/backend-probe.ts";
 import type { DoctorHost, ListenerContext, PolicyLint, ProcessContext } from "../doctor/check.ts";
 import { CHECKS } from "../doctor/checks.ts";
@@ -14,17 +12,8 @@ import { matchesPattern, runChecks } from "../doctor/run-checks.ts";
 import { connectionSnippets } from "../doctor/snippets.ts";
 import { parsePolicy } from "../policy/policy-file.ts";
 import { lintPolicy } from "../policy/policy-lint.ts";
-import { AllowAllJudge } from "../server/allow-all-judge.ts";
-import { ApprovalDesk } from "../server/approval-desk.ts";
-import { listenerOptions, tokenManager } from "../server/listener-setup.ts";
-import { newProxyMetrics } from "../server/metric-labels.ts";
 import { connectionsAllowedByDescriptors } from "../server/open-files.ts";
-import { BackendProfile } from "../session/backend-profile.ts";
-import { newDataGuardCounts } from "../session/data-guard.ts";
-import { RowEstimates } from "../session/row-estimates.ts";
-import type { SessionServices } from "../session/session-services.ts";
-import { UserWindows } from "../session/user-windows.ts";
-import { MintSlots } from "../token/mint-slots.ts";
+import { probeServices } from "../server/probe-services.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import { loadFromArguments, reportFindings } from "./settings-command.ts";
 
@@ -100,7 +89,7 @@ async function checkAll(
     (listener): ListenerContext => ({
       ...process,
       listener,
-      services: servicesOf(listener, config),
+      services: probeServices(listener, config),
       probe: new BackendProbe(),
     }),
   );
@@ -148,33 +137,4 @@ function ephemeralPorts(): readonly [number, number] | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Doctor logs in once for each listener. */
-const WAITING_MINTS_MAX = 16;
-
-/** As lifecycle.ts makes them, but nothing is recorded, and no statement of a client is ever judged. */
-function servicesOf(listener: ListenerConfig, config: Config): SessionServices {
-  const audit = {
-    run: "doctor",
-    isKept: false,
-    append: () => undefined,
-    appendSoon: () => undefined,
-    hashText: () => "",
-  };
-  return {
-    options: listenerOptions(listener),
-    tokens: tokenManager(listener, config.token, new MintSlots(1, WAITING_MINTS_MAX), silentLogger, () => undefined),
-    audit,
-    logger: silentLogger,
-    metrics: newProxyMetrics(),
-    judge: new AllowAllJudge(),
-    approvals: new ApprovalDesk({ audit, logger: silentLogger, openMax: 0 }),
-    backendProfile: new BackendProfile(),
-    dataGuardCounts: newDataGuardCounts(),
-    userWindows: new UserWindows(),
-    rowEstimates: new RowEstimates(),
-    nextOwnConnectionId: () => 0,
-    backendConnectionId: () => undefined,
-  };
 }

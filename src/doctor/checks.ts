@@ -1,9 +1,11 @@
 /** All checks, in the order in which they are shown. */
+import { backendExposure, serverBypass } from "./bypass-checks.ts";
 import type { Check } from "./check.ts";
 import { clientCertificate, configFiles, configLoad } from "./configuration-checks.ts";
 import { auditDisk, limitsFiles, listenerPort, policyLint } from "./host-checks.ts";
 import { backendLogin, serverSettings } from "./login-checks.ts";
 import { backendDns, backendGreeting, backendTcp } from "./network-checks.ts";
+import { backendPassword } from "./password-check.ts";
 import { backendCaBundle, backendTls } from "./tls-checks.ts";
 import { tokenCommand, tokenPolicy, tokenSigner } from "./token-checks.ts";
 
@@ -16,6 +18,7 @@ export const CHECKS: readonly Check[] = [
   listenerPort,
   clientCertificate,
   backendDns,
+  backendExposure,
   backendTcp,
   backendGreeting,
   backendTls,
@@ -23,6 +26,8 @@ export const CHECKS: readonly Check[] = [
   tokenCommand,
   tokenSigner,
   tokenPolicy,
+  backendPassword,
   backendLogin,
   serverSettings,
+  serverBypass,
 ];

@@ -45,7 +45,7 @@ export const backendLogin: ListenerCheck = {
   run: async (context, signal) => {
     const { listener, user } = context;
     if (listener.backend.tokenSource === "none") {
-      return skip("no token source: clients log in with their own passwords; try one through a running querycop");
+      return skip("no token source: clients log in with their own passwords, see backend.password");
     }
     if (user === undefined) return skip("name a user to log in as: querycop doctor --user NAME");
     try {

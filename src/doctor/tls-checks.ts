@@ -10,7 +10,7 @@ import { canonicalHandshakeResponse, encodeSslRequest } from "../mysql/handshake
 import type { Leg } from "../net/leg.ts";
 import { BackendTls, type TlsIdentity } from "../net/tls.ts";
 import { tlsErrorCode } from "../net/tls-errors.ts";
-import { LOGIN_PACKET_BYTES_MAX, openBackend, takeLeave } from "../session/backend-login.ts";
+import { type BackendConnection, LOGIN_PACKET_BYTES_MAX, openBackend, takeLeave } from "../session/backend-login.ts";
 import {
   alternativeNames,
   daysLeft,
@@ -66,7 +66,7 @@ export const backendTls: ListenerCheck = {
 
 const VERIFY: Remedy = remedy("backend.tls", "Set backend.tls_mode to verify-full and backend.tls_ca_file.");
 
-function offersTls({ probe }: ListenerContext): boolean {
+export function offersTls({ probe }: ListenerContext): boolean {
   return ((probe.greeting?.capabilities.flags ?? 0) & CLIENT_SSL) !== 0;
 }
 
@@ -120,6 +120,17 @@ function isInItsTime(certificate: X509Certificate, nowMs: number): boolean {
 
 /** One connection that is greeted, upgraded and left again. */
 async function upgradeOnce(context: ListenerContext, tls: BackendTls, signal: AbortSignal): Promise<TlsIdentity> {
+  const { connection, identity } = await openUpgraded(context, tls, signal);
+  await takeLeave(connection);
+  return identity;
+}
+
+/** One connection that is greeted and upgraded. */
+export async function openUpgraded(
+  context: ListenerContext,
+  tls: BackendTls,
+  signal: AbortSignal,
+): Promise<{ readonly connection: BackendConnection; readonly identity: TlsIdentity }> {
   const connection = await openBackend(context.services, signal);
   const { gate, greeting } = connection;
   try {
@@ -132,11 +143,10 @@ async function upgradeOnce(context: ListenerContext, tls: BackendTls, signal: Ab
       authPluginName: "",
     });
     gate.sendPayload({ kind: "login", packet: "SSLRequest" }, encodeSslRequest(head));
-    const identity = await gate.upgrade(tls, context.listener.backend.loginTimeoutMs);
-    await takeLeave(connection);
-    return identity;
-  } finally {
+    return { connection, identity: await gate.upgrade(tls, context.listener.backend.loginTimeoutMs) };
+  } catch (thrown) {
     gate.destroy();
+    throw thrown;
   }
 }
 

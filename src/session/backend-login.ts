@@ -102,9 +102,10 @@ const LEAVE_TIMEOUT_MS = 2_000;
 /**
  * Ends a connection that was greeted but is not wanted any more. Just closing it counts against max_connect_errors
  * (manual 7.1.8): a dozen port scans or TCP health checks and the server blocks this host with error 1129. A login that
- * is refused does not count.
+ * is refused does not count. Resolves with what the backend said last, or undefined.
  */
-export async function takeLeave({ gate, greeting }: BackendConnection): Promise<void> {
+export async function takeLeave({ gate, greeting }: BackendConnection): Promise<Uint8Array | undefined> {
+  let last: Uint8Array | undefined;
   try {
     const response = canonicalHandshakeResponse({
       capabilities: { flags: greeting.capabilities.flags & CLIENT_LONG_PASSWORD, mariadb: 0 },
@@ -117,6 +118,7 @@ export async function takeLeave({ gate, greeting }: BackendConnection): Promise<
     gate.sendPayload({ kind: "login", packet: "HandshakeResponse41" }, encodeHandshakeResponse41(response));
     for (let round = 0; round < 3; round++) {
       const { payload } = await gate.expectPacket("leaving", LEAVE_TIMEOUT_MS);
+      last = payload;
       if (payload[0] !== EOF_HEADER) break;
       gate.sendPayload({ kind: "login", packet: "authentication" }, NO_BYTES);
     }
@@ -125,6 +127,7 @@ export async function takeLeave({ gate, greeting }: BackendConnection): Promise<
   } finally {
     gate.destroy();
   }
+  return last;
 }
 
 /**

@@ -58,7 +58,7 @@ async function converse(plain: PacketPeer, options: DoctorBackendOptions): Promi
   }
   if (packet === undefined) return false;
   const { user, authResponse } = decodeHandshakeResponse41(packet.payload);
-  const isLeaving = user === "querycop_left_without_login";
+  const isLeaving = user.startsWith("querycop_");
   const answer = isLeaving
     ? ACCESS_DENIED
     : (options.login?.(user, Buffer.from(authResponse).toString("latin1")) ?? OK_PAYLOAD);

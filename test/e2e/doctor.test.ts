@@ -58,6 +58,10 @@ for (const server of servers) {
       assert.equal(checks.get("backend.tls")?.status, "ok", checks.get("backend.tls")?.detail ?? "");
       assert.equal(checks.get("backend.ca-bundle")?.status, "ok");
       assert.match(checks.get("backend.login")?.detail ?? "", /^iam_user logged in/);
+      assert.match(
+        checks.get("server.bypass")?.detail ?? "",
+        /^no session from elsewhere than 127\.0\.0\.1; seen: this account/,
+      );
       assert.match(checks.get("server.settings")?.detail ?? "", /plugin AWSAuthenticationPlugin/);
     });
 

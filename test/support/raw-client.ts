@@ -143,7 +143,11 @@ export class RawClient {
   }
 
   static async connect(host: string, port: number): Promise<RawClient> {
-    const socket = connectTcp({ host, port, noDelay: true, allowHalfOpen: true });
+    return RawClient.over(connectTcp({ host, port, noDelay: true, allowHalfOpen: true }));
+  }
+
+  /** Over a connection made in another way; resolves once it is open. */
+  static async over(socket: Socket): Promise<RawClient> {
     await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
     return new RawClient(socket);
   }
