@@ -88,7 +88,7 @@ test("consola is loaded for the pretty format alone", async () => {
   // Without node_modules in reach, whatever needs a package must fail or do without it.
   const folder = makeDirectory("alone");
   mkdirSync(join(folder, "base"), { recursive: true });
-  for (const file of ["log.ts", "redact.ts"]) {
+  for (const file of ["log.ts", "redact.ts", "visible-text.ts"]) {
     copyFileSync(new URL(`../../src/base/${file}`, import.meta.url), join(folder, "base", file));
   }
   writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
