@@ -40,7 +40,8 @@ const io: CommandIo = {
   version: VERSION,
   serve: async (config, options) => {
     const { serve } = await import("./server/lifecycle.ts");
-    return serve(config, options);
+    const { ADMIN_ROUTE_PATHS, startAdminServer } = await import("./admin/admin-server.ts");
+    return serve(config, { ...options, startAdmin: startAdminServer, adminRoutes: ADMIN_ROUTE_PATHS });
   },
 };
 

@@ -13,6 +13,7 @@ import { renderRulesMarkdown } from "../src/policy/rules-doc.ts";
 import { renderAuditJsonSchema, renderAuditPage } from "./audit-documents.ts";
 import { renderJsonSchema } from "./json-schema.ts";
 import { renderMetricsPage } from "./metrics-page.ts";
+import { renderOpenApiFile } from "./openapi-file.ts";
 import { renderProtocolCoverage } from "./protocol-coverage.ts";
 
 interface GeneratedDocument {
@@ -33,6 +34,7 @@ const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/querycop.1", render: () => renderManPage(COMMAND_SHAPES) },
   { path: "packaging/querycop.service", render: renderServiceUnit },
   { path: "packaging/querycop.socket", render: renderSocketUnit },
+  { path: "docs/openapi.json", render: renderOpenApiFile },
   { path: "docs/protocol-coverage.md", render: renderProtocolCoverage },
 ];
 

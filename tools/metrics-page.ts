@@ -36,7 +36,7 @@ const VALUES_MAX = 16;
 const LONG_SETS: Readonly<Record<string, string>> = {
   commands: "a command of [protocol-coverage.md](protocol-coverage.md), or unknown",
   rules: "a rule of [rules.md](rules.md), or none",
-  adminRoutes: "a route of the admin API",
+  adminRoutes: "a route of the [admin API](admin-api.md)",
   version: "the version",
   commit: "the commit it was built from",
   listeners: "a name of a listener",

@@ -19,6 +19,8 @@ export type CloseReason =
   | "timeout"
   | "audit-failed"
   | "shutdown"
+  /** By an operator. */
+  | "killed"
   | "internal";
 
 interface ErrorCodeRow {
@@ -83,6 +85,7 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 /** Each close reason once: the closed list as values. */
 export const CLOSE_REASONS: readonly CloseReason[] = [
   ...new Set(Object.values(ERROR_CODES).map(({ closeReason }) => closeReason)),
+  "killed",
 ];
 
 interface ErrorDetail {

@@ -1,5 +1,6 @@
 /** What a command may touch besides the configuration: handed in, so that commands run in tests as they do for real. */
 import type { Logger } from "../base/log.ts";
+import type { EffectiveSetting } from "../config/effective.ts";
 import type { Config } from "../config/schema.ts";
 import type { VersionInfo } from "../version.ts";
 
@@ -21,7 +22,10 @@ export interface CommandIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: VersionInfo;
   /** Runs the proxy until it ends; resolves with the exit code. */
-  readonly serve: (config: Config, options: { logger: Logger; version: VersionInfo }) => Promise<number>;
+  readonly serve: (
+    config: Config,
+    options: { logger: Logger; version: VersionInfo; settings: readonly EffectiveSetting[] },
+  ) => Promise<number>;
 }
 
 /** 0: fine. 1: it was tried and failed. 2: the command line or the configuration is wrong. */

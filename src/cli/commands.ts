@@ -151,7 +151,7 @@ async function serve(args: Readonly<Record<string, unknown>>, io: CommandIo): Pr
     const colon = warning.indexOf(": ");
     logger.warn("configuration warning", { setting: warning.slice(0, colon), reason: warning.slice(colon + 2) });
   }
-  return io.serve(result.config, { logger, version: io.version });
+  return io.serve(result.config, { logger, version: io.version, settings: result.effective });
 }
 
 async function showVersion(args: Readonly<Record<string, unknown>>, io: CommandIo): Promise<number> {

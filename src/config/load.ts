@@ -1,17 +1,11 @@
 /** Options, environment and file → one checked configuration, or every problem at once. */
 import { basename, dirname, resolve } from "node:path";
 import * as v from "valibot";
+import { type ApiAccess, checkApi } from "./api-rules.ts";
 import { type EffectiveSetting, effectiveSettings, type ParsedListener } from "./effective.ts";
-import { isReadableByAll, readBoundedFile, writableByOthers } from "./file-access.ts";
 import type { RawListener, RawValue, RawValues } from "./raw-config.ts";
 import { readConfigFile } from "./read-file.ts";
-import {
-  checkListener,
-  type DerivedSettings,
-  isLoopbackHost,
-  problemOfParentDirectory,
-  problemOfReadablePath,
-} from "./rules.ts";
+import { checkListener, type DerivedSettings, problemOfParentDirectory, problemOfReadablePath } from "./rules.ts";
 import {
   CONFIG_FILE_ENV,
   type Config,
@@ -43,8 +37,6 @@ export type LoadResult =
   | { readonly ok: false; readonly problems: readonly string[]; readonly warnings: readonly string[] };
 
 const ENV_PREFIX = "GATEKEEPER_";
-const ADMIN_KEY_BYTES_MAX = 4096;
-const ADMIN_KEY_LENGTH_MIN = 16;
 
 /** Everything read, before listeners and process are told apart. */
 interface Gathered {
@@ -69,18 +61,19 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
   const processSettings = parseProcess(gathered, findings);
   const listeners = gathered.listeners.map((raw) => parseListener(raw, gathered, input.env, findings));
   const parsed = listeners.filter((listener) => listener !== undefined);
-  const adminApiKey = processSettings === undefined ? undefined : checkProcess(processSettings, gathered, findings);
+  const access =
+    processSettings === undefined ? NO_ACCESS : checkProcess(processSettings, gathered, input.env, findings);
   checkAddresses(parsed, processSettings, gathered, findings);
   warnOfPlanned(gathered, findings);
   const warnings = finish(findings.warnings, gathered);
   if (findings.problems.length > 0 || processSettings === undefined) {
     return { ok: false, problems: finish(findings.problems, gathered), warnings };
   }
-  const { adminApiKeyFile: _, ...rest } = processSettings;
+  const { adminApiKeyFile: _, adminApiKey: __, ...rest } = processSettings;
   const config: Config = {
     ...rest,
     listeners: parsed.map((listener) => listener.config),
-    ...(adminApiKey === undefined ? {} : { adminApiKey }),
+    ...access,
     ...(gathered.filePath === undefined ? {} : { file: gathered.filePath }),
   };
   return {
@@ -90,6 +83,8 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
     warnings,
   };
 }
+
+const NO_ACCESS: ApiAccess = { approvers: [] };
 
 /** Nobody should rely on a limit or a port that this version does not have. */
 function warnOfPlanned(gathered: Gathered, findings: Findings): void {
@@ -307,44 +302,25 @@ function parseProcess(gathered: Gathered, findings: Findings): ProcessSettings |
   return undefined;
 }
 
-/** Process-wide rules; the answer is the key of the admin API, whichever way it was given. */
-function checkProcess(settings: ProcessSettings, gathered: Gathered, findings: Findings): string | undefined {
+/** Process-wide rules; the answer is who may use the admin API. */
+function checkProcess(
+  settings: ProcessSettings,
+  gathered: Gathered,
+  env: LoadInput["env"],
+  findings: Findings,
+): ApiAccess {
   const at = (key: string) => whereOf(key, gathered.process, gathered);
   const problem = (key: string, text: string | undefined) => {
     if (text !== undefined) findings.problems.push(`${at(key)}: ${text}`);
   };
   if (settings.policy.file !== undefined) problem("policy.file", problemOfReadablePath(settings.policy.file));
   if (settings.audit.file !== undefined) problem("audit.file", problemOfParentDirectory(settings.audit.file));
-  let key = settings.adminApiKey;
-  if (settings.adminApiKeyFile !== undefined) {
-    if (key !== undefined) problem("admin_api_key_file", "has no effect beside ADMIN_API_KEY: remove one of the two");
-    const read = readAdminKey(settings.adminApiKeyFile);
-    if ("problem" in read) problem("admin_api_key_file", read.problem);
-    else key = read.key;
-    if ("warning" in read) findings.warnings.push(`${at("admin_api_key_file")}: ${read.warning}`);
-  }
-  if (key !== undefined && key.length < ADMIN_KEY_LENGTH_MIN) {
-    findings.warnings.push(`${at("admin_api_key")}: is short enough to be guessed: make one with openssl rand -hex 16`);
-  }
-  if (key === undefined && settings.adminApiKeyFile === undefined && !isLoopbackHost(settings.api.host)) {
-    problem(
-      "api.host",
-      `${settings.api.host} can be reached from other machines and the admin API has no key: set ADMIN_API_KEY, or 127.0.0.1`,
-    );
-  }
-  return key;
-}
-
-function readAdminKey(path: string): { key: string; warning?: string } | { problem: string } {
-  const read = readBoundedFile(path, ADMIN_KEY_BYTES_MAX);
-  if ("problem" in read) return read;
-  const writable = writableByOthers(path, read.mode);
-  if (writable !== undefined) return { problem: writable };
-  const key = (read.bytes.toString("utf8").split("\n")[0] ?? "").trim();
-  if (key === "") return { problem: `${path} is empty: its first line must be the key` };
-  return isReadableByAll(read.mode)
-    ? { key, warning: `${path} is readable by everyone: run chmod 600 ${path}` }
-    : { key };
+  return checkApi({
+    settings,
+    credentialsDirectory: env["CREDENTIALS_DIRECTORY"],
+    problem,
+    warn: (key, text) => findings.warnings.push(`${at(key)}: ${text}`),
+  });
 }
 
 /** No two listeners, nor listener and admin API, on one address; no two listeners with one name. */
@@ -355,7 +331,8 @@ function checkAddresses(
   findings: Findings,
 ): void {
   const taken = new Map<string, string>();
-  if (settings !== undefined && settings.api.port !== 0)
+  if (settings?.api.socket !== undefined) taken.set(settings.api.socket, "the admin API");
+  else if (settings !== undefined && settings.api.port !== 0)
     taken.set(`${settings.api.host}:${settings.api.port}`, "the admin API");
   const names = new Set<string>();
   for (const { raw, config } of listeners) {

@@ -58,6 +58,14 @@ export function problemOfCaFile(path: string): string | undefined {
   return damaged === -1 ? undefined : `certificate ${damaged + 1} of ${blocks.length} in ${path} is damaged`;
 }
 
+/** When the certificates of a PEM text end, in seconds since 1970, in their order. */
+export function notAfterSeconds(pem: string): readonly number[] {
+  return certificateBlocks(pem).flatMap((block) => {
+    const validTo = Date.parse(parseCertificate(block)?.validTo ?? "");
+    return Number.isNaN(validTo) ? [] : [Math.floor(validTo / 1000)];
+  });
+}
+
 export interface PairCheck {
   readonly certProblem?: string;
   readonly keyProblem?: string;

@@ -58,21 +58,20 @@ function isLocalListener(settings: ListenerSettings): boolean {
   return settings.listen.socket !== undefined || isLoopbackHost(settings.listen.host);
 }
 
+export function problemOfSocketPath(path: string): string | undefined {
+  const bytes = Buffer.byteLength(path);
+  if (bytes > SOCKET_PATH_BYTES_MAX) {
+    return `the path is ${bytes} bytes long, at most ${SOCKET_PATH_BYTES_MAX} are possible: choose a shorter one`;
+  }
+  if (isDirectory(dirname(path))) return undefined;
+  return `the directory ${dirname(path)} does not exist: create it, with permissions for the clients`;
+}
+
 function checkListen(check: ListenerCheck, clientTlsMode: ClientTlsMode): void {
   const { listen } = check.settings;
   if (listen.socket !== undefined) {
-    const bytes = Buffer.byteLength(listen.socket);
-    if (bytes > SOCKET_PATH_BYTES_MAX) {
-      check.problem(
-        "listen.socket",
-        `the path is ${bytes} bytes long, at most ${SOCKET_PATH_BYTES_MAX} are possible: choose a shorter one`,
-      );
-    } else if (!isDirectory(dirname(listen.socket))) {
-      check.problem(
-        "listen.socket",
-        `the directory ${dirname(listen.socket)} does not exist: create it, with permissions for the clients`,
-      );
-    }
+    const problem = problemOfSocketPath(listen.socket);
+    if (problem !== undefined) check.problem("listen.socket", problem);
     for (const key of ["listen.host", "listen.port"]) {
       if (check.isSet(key)) {
         check.problem(

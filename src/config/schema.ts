@@ -486,16 +486,51 @@ const api = v.strictObject({
   host: settingWithDefault(hostKind, "127.0.0.1", {
     key: "host",
     env: "GATEKEEPER_API_HOST",
-    isPlanned: true,
     title: "Address of the admin API",
-    description: "The local address of health checks, metrics, approvals and dashboard.",
+    description:
+      "The local address of health checks, metrics, sessions, approvals. One that other machines reach needs a key and api.tls_cert.",
   }),
   port: settingWithDefault(integerKind({ min: 0, max: 65_535 }), "8080", {
     key: "port",
     env: "GATEKEEPER_API_PORT",
-    isPlanned: true,
     title: "Port of the admin API",
-    description: "TCP port of health checks, metrics, approvals and dashboard. 0 lets the system choose.",
+    description: "TCP port of the admin API. 0 lets the system choose a free one, which the log then names.",
+  }),
+  socket: setting(pathKind("path of a unix socket"), {
+    key: "socket",
+    env: "GATEKEEPER_API_SOCKET",
+    title: "Unix socket of the admin API",
+    description:
+      "Listen on this unix socket instead of a TCP port; owner and group may connect. A key is needed as well.",
+    example: "/run/querycop/admin.sock",
+  }),
+  tlsCert: setting(pathKind("path of a PEM file"), {
+    key: "tls_cert",
+    env: "GATEKEEPER_API_TLS_CERT",
+    title: "Certificate of the admin API",
+    description: "PEM certificate chain, leaf first. With it the admin API speaks HTTPS only. Goes with api.tls_key.",
+    example: "/etc/querycop/api.crt",
+  }),
+  tlsKey: setting(pathKind("path of a PEM file"), {
+    key: "tls_key",
+    env: "GATEKEEPER_API_TLS_KEY",
+    title: "Private key for api.tls_cert",
+    description: "PEM private key without passphrase.",
+    example: "/etc/querycop/api.key",
+  }),
+  publicMetrics: settingWithDefault(switchKind, "off", {
+    key: "public_metrics",
+    env: "GATEKEEPER_API_PUBLIC_METRICS",
+    title: "Metrics without a key",
+    description: "on lets everyone who reaches the admin API read /metrics, for a Prometheus that sends no key.",
+  }),
+  approversFile: setting(pathKind(), {
+    key: "approvers_file",
+    env: "GATEKEEPER_API_APPROVERS_FILE",
+    title: "Keys of approvers",
+    description:
+      "One line for each person or program, name:hash, where the hash is the SHA-256 of a key of theirs in hexadecimal: printf %s KEY | sha256sum. They may see and answer approvals; name:hash:admin may do everything. Their names stand in the audit log.",
+    example: "/etc/querycop/approvers",
   }),
 });
 
@@ -592,18 +627,17 @@ export const processEntries = {
   adminApiKey: setting(textKind(), {
     key: "admin_api_key",
     env: "ADMIN_API_KEY",
-    isPlanned: true,
     title: "Key of the admin API",
     description:
-      "Bearer key that every route except the health checks demands. An environment variable only; admin_api_key_file keeps it out of the environment altogether. Make one with openssl rand -hex 16.",
+      "Bearer key that every route except the health checks demands; without one only those answer. An environment variable only; admin_api_key_file keeps it out of the environment altogether. Make one with openssl rand -hex 16.",
     secret: true,
   }),
   adminApiKeyFile: setting(pathKind(), {
     key: "admin_api_key_file",
     env: "GATEKEEPER_ADMIN_API_KEY_FILE",
-    isPlanned: true,
     title: "File with the key of the admin API",
-    description: "Its first line is the key. For systemd credentials and mounted secrets.",
+    description:
+      "Its first line is the key. For mounted secrets. A systemd credential named admin-api-key is found without this setting.",
     example: "/run/credentials/querycop.service/admin-api-key",
   }),
   log: v.optional(log, {}),
@@ -664,10 +698,20 @@ export interface ListenerConfig extends Omit<ListenerSettings, "name" | "backend
   readonly clientAuth: ClientAuth;
 }
 
+/** A line of approvers_file. */
+export interface Approver {
+  readonly name: string;
+  readonly role: "admin" | "approver";
+  /** Of the key, in hexadecimal. */
+  readonly sha256: string;
+}
+
 /** Everything querycop was told, checked, with defaults and derived values filled in. */
 export interface Config extends Omit<ProcessSettings, "adminApiKeyFile"> {
   /** At least one. */
   readonly listeners: readonly ListenerConfig[];
+  /** Whose keys the admin API takes besides adminApiKey. */
+  readonly approvers: readonly Approver[];
   /** The file it was read from, if any. */
   readonly file?: string;
 }

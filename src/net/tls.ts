@@ -40,21 +40,21 @@ export interface TlsIdentity {
 /** A TLS record of type handshake starts with 0x16: the only bytes that may follow an SSLRequest in one segment. */
 const TLS_HANDSHAKE_RECORD = 0x16;
 
-/** The TLS identity the backend leg will insist on. Built once; reload means building a new one. */
+/** The TLS identity the backend leg will insist on; the files behind it are replaceable while running. */
 export class BackendTls {
   readonly mode: BackendTlsMode;
   readonly serverName: string;
-  readonly #context: SecureContext;
+  #context: SecureContext;
 
   constructor(options: BackendTlsOptions) {
     this.mode = options.mode;
     this.serverName = options.serverName;
-    this.#context = createSecureContext({
-      minVersion: options.minVersion,
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
-      ...(options.cert === undefined ? {} : { cert: options.cert, key: options.key }),
-      ...legacyCiphers(options.minVersion),
-    });
+    this.#context = backendContext(options);
+  }
+
+  /** New connections use the new material; running ones keep theirs. Throws and changes nothing if it does not load. */
+  reload(options: BackendTlsOptions): void {
+    this.#context = backendContext(options);
   }
 
   get isVerifying(): boolean {
@@ -94,6 +94,15 @@ export class BackendTls {
       });
     }
   }
+}
+
+function backendContext(options: BackendTlsOptions): SecureContext {
+  return createSecureContext({
+    minVersion: options.minVersion,
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
+    ...(options.cert === undefined ? {} : { cert: options.cert, key: options.key }),
+    ...legacyCiphers(options.minVersion),
+  });
 }
 
 /**

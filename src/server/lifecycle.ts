@@ -1,6 +1,8 @@
 /** The life of the process: start listeners, run, drain on SIGTERM, end with an exit code. */
 
+import { readFileSync } from "node:fs";
 import type { AuditEvent } from "../audit/audit-event.ts";
+import type { AuditLog } from "../audit/audit-log.ts";
 import { toQuerycopError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
@@ -17,12 +19,18 @@ import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import { ApprovalDesk } from "./approval-desk.ts";
 import { openAudit } from "./audit-setup.ts";
+import { EventFeed } from "./event-feed.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
+import { type LiveFiles, liveFilesOf } from "./live-files.ts";
 import { LivePolicy } from "./live-policy.ts";
 import { newProxyMetrics } from "./metric-labels.ts";
 import { connectionsAllowedByDescriptors } from "./open-files.ts";
+import type { AdminServer, SettingView, StartAdmin } from "./operations.ts";
 import { connectMetrics } from "./process-metrics.ts";
+import { adminOptionsOf, ProcessOperations } from "./process-operations.ts";
 import { ProxyServer } from "./proxy-server.ts";
+import { BackendReadiness } from "./readiness.ts";
+import { Reloader } from "./reloader.ts";
 import { ServiceManager } from "./service-manager.ts";
 import { SessionRegistry } from "./session-registry.ts";
 import { assignSockets, takeInheritedSockets } from "./socket-activation.ts";
@@ -30,6 +38,12 @@ import { assignSockets, takeInheritedSockets } from "./socket-activation.ts";
 export interface ServeOptions {
   readonly logger: Logger;
   readonly version: { readonly version: string; readonly commit: string };
+  /** What `querycop config` would show. */
+  readonly settings?: readonly SettingView[];
+  /** Opens the admin API; without it there is none. */
+  readonly startAdmin?: StartAdmin;
+  /** Every route the admin API has, for its metrics. */
+  readonly adminRoutes?: readonly string[];
 }
 
 /** How often idle sessions are looked over. */
@@ -43,11 +57,12 @@ const WAITING_MINTS_MAX = 256;
 export async function serve(config: Config, options: ServeOptions): Promise<number> {
   const { logger } = options;
   const audit = openAudit(config.audit, logger);
-  const record = recorder(audit.trail);
+  const feed = new EventFeed(audit.trail);
+  const record = recorder(feed);
   record({ type: "start", version: options.version.version, pid: process.pid });
   let process_: ProxyProcess;
   try {
-    process_ = new ProxyProcess(config, options, audit);
+    process_ = new ProxyProcess(config, options, feed, audit.log);
   } catch (thrown) {
     logger.error("cannot start", { error: thrown instanceof Error ? thrown.message : String(thrown) });
     await audit.log?.close();
@@ -58,10 +73,12 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
   } catch (thrown) {
     logger.error("cannot start", { error: thrown instanceof Error ? thrown.message : String(thrown) });
     process_.stopListening();
+    await process_.closeAdmin();
     await audit.log?.close();
     return 1;
   }
   const reason = await process_.untilStopped(config.drainTimeoutMs);
+  await process_.closeAdmin();
   record({ type: "stop", reason, openSessions: process_.openSessions });
   await audit.log?.close();
   await process_.serviceManagerTold();
@@ -88,7 +105,7 @@ function addressText(target: ListenTarget, port: number): string {
 class ProxyProcess {
   readonly #config: Config;
   readonly #logger: Logger;
-  readonly #audit: AuditTrail;
+  readonly #audit: EventFeed;
   readonly #manager: ServiceManager;
   /** Descriptors of sockets handed over, by listener. */
   readonly #inherited: ReadonlyMap<string, readonly number[]>;
@@ -100,13 +117,21 @@ class ProxyProcess {
   readonly #tokens: TokenManager[] = [];
   readonly #dataGuardCounts: DataGuardCounts[] = [];
   readonly #metrics: Metrics;
+  readonly #backends: BackendReadiness[] = [];
+  readonly #liveFiles: LiveFiles[] = [];
+  readonly #reloader: Reloader;
+  readonly #operations: ProcessOperations;
+  readonly #startAdmin: StartAdmin | undefined;
+  #admin: AdminServer | undefined;
   /** One cap on token commands for the whole process, however many listeners there are. */
   readonly #mintSlots: MintSlots;
   readonly #userWindows = new UserWindows();
   #nextOwnId = OWN_CONNECTION_ID_FIRST;
 
-  constructor(config: Config, { logger, version }: ServeOptions, { trail: audit, log }: ReturnType<typeof openAudit>) {
+  constructor(config: Config, options: ServeOptions, audit: EventFeed, auditLog: AuditLog | undefined) {
+    const { logger, version } = options;
     this.#config = config;
+    this.#startAdmin = options.startAdmin;
     this.#logger = logger;
     // Before anything that might start a program: both take their variables out of the environment.
     this.#manager = new ServiceManager(process.env, logger);
@@ -135,7 +160,8 @@ class ProxyProcess {
       connectionsMax: Math.min(config.maxConnections, descriptorsAllow),
       connectionsPerAddressMax: config.connectionsPerAddressMax || Number.MAX_SAFE_INTEGER,
     });
-    this.#metrics = newProxyMetrics({ ...version, listeners: config.listeners, adminRoutes: [] });
+    const adminRoutes = options.adminRoutes ?? [];
+    this.#metrics = newProxyMetrics({ ...version, listeners: config.listeners, adminRoutes });
     connectMetrics(this.#metrics, {
       config,
       version,
@@ -143,7 +169,23 @@ class ProxyProcess {
       judge: this.#policy.judge,
       tokens: this.#tokens,
       dataGuardCounts: this.#dataGuardCounts,
-      audit: log,
+      audit: auditLog,
+    });
+    const { metrics, policy, registry } = { metrics: this.#metrics, policy: this.#policy, registry: this.#registry };
+    this.#reloader = new Reloader({ config, policy, files: this.#liveFiles, metrics, logger, record });
+    this.#operations = new ProcessOperations({
+      version,
+      logger,
+      metrics,
+      settings: options.settings ?? [],
+      auditFile: config.audit.file,
+      audit: auditLog,
+      events: audit,
+      registry,
+      policy,
+      reloader: this.#reloader,
+      backends: this.#backends,
+      record,
     });
   }
 
@@ -161,13 +203,42 @@ class ProxyProcess {
 
   async listen(): Promise<void> {
     for (const listener of this.#config.listeners) await this.#openListener(listener);
-    this.#policy.watch();
+    this.#reloader.begin();
+    await this.#openAdmin();
+  }
+
+  async #openAdmin(): Promise<void> {
+    if (this.#startAdmin === undefined) return;
+    const options = adminOptionsOf(this.#config, (path) => readFileSync(path, "latin1"));
+    const { listen } = options;
+    try {
+      this.#admin = await this.#startAdmin(options, this.#operations);
+    } catch (thrown) {
+      const where =
+        listen.kind === "unix"
+          ? `${listen.path}, see GATEKEEPER_API_SOCKET`
+          : `${listen.host}:${listen.port}, see GATEKEEPER_API_PORT`;
+      throw new Error(
+        `the admin API cannot listen on ${where}: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+      );
+    }
+    const address = listen.kind === "unix" ? listen.path : `${listen.host}:${this.#admin.port}`;
+    this.#logger.info("admin API listening", {
+      address,
+      tls: options.tls !== undefined,
+      key: options.adminKey !== undefined,
+    });
+  }
+
+  async closeAdmin(): Promise<void> {
+    await this.#admin?.close();
   }
 
   async #openListener(listener: ListenerConfig): Promise<void> {
     const logger = this.#logger.child({ listener: listener.name });
     const services = this.#servicesFor(listener, logger);
     const server = new ProxyServer(services, this.#registry);
+    this.#backends.push(new BackendReadiness(services));
     this.#servers.push(server);
     const addresses: string[] = [];
     for (const target of this.#targetsOf(listener)) addresses.push(addressText(target, await server.listen(target)));
@@ -218,8 +289,10 @@ class ProxyProcess {
     if (tokens !== undefined) this.#tokens.push(tokens);
     const dataGuardCounts = newDataGuardCounts();
     this.#dataGuardCounts.push(dataGuardCounts);
+    const options = listenerOptions(listener);
+    this.#liveFiles.push(...liveFilesOf(listener, options));
     return {
-      options: listenerOptions(listener),
+      options,
       metrics: this.#metrics,
       tokens,
       audit: this.#audit,
@@ -264,6 +337,7 @@ class ProxyProcess {
         reason = signal;
         this.#logger.info("draining", { signal, sessions: this.#registry.size, timeoutMs: drainTimeoutMs });
         this.#manager.stopping(`draining ${this.#registry.size} sessions`);
+        this.#operations.isDraining = true;
         this.stopListening();
         this.#approvals.close();
         this.#sweep(true);
@@ -274,6 +348,8 @@ class ProxyProcess {
             clearInterval(sweep);
             for (const tokens of this.#tokens) tokens.close();
             this.#policy.close();
+            this.#reloader.end();
+            for (const backend of this.#backends) backend.close();
             for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.removeAllListeners(name);
             resolve(signal);
           },
@@ -283,7 +359,7 @@ class ProxyProcess {
       for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => onSignal(name));
       process.on("SIGHUP", () => {
         this.#manager.reloading();
-        this.#policy.reload("signal");
+        this.#reloader.reload("signal");
         this.#tellReady();
       });
       // A peer that closes its end of a pipe or socket is an error on that stream, not the end of the process.

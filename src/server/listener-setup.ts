@@ -4,7 +4,7 @@ import type { Logger } from "../base/log.ts";
 import { regionOfHost } from "../config/region.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import { loadUsersFile } from "../config/users-file.ts";
-import { BackendTls, ClientTls, type ClientTlsOptions } from "../net/tls.ts";
+import { BackendTls, type BackendTlsOptions, ClientTls, type ClientTlsOptions } from "../net/tls.ts";
 import type { BackendOptions, ListenerOptions } from "../session/listener-options.ts";
 import { parsePublicKey } from "../session/local-key.ts";
 import { UserDirectory } from "../session/user-directory.ts";
@@ -62,7 +62,7 @@ function backendOptions({ backend }: ListenerConfig): BackendOptions {
     port: backend.port,
     tokenHost: regionOfHost(backend.host) === undefined ? backend.tlsServerName : backend.host,
     family: backend.addressFamily,
-    tls: backendTls(backend),
+    tls: new BackendTls(backendTlsOptions(backend)),
     connectTimeoutMs: backend.connectTimeoutMs,
     loginTimeoutMs: backend.loginTimeoutMs,
     writeTimeoutMs: orForever(backend.writeTimeoutMs),
@@ -80,8 +80,8 @@ function isAuroraHost(host: string): boolean {
   return host.includes(".cluster-") && host.endsWith(".rds.amazonaws.com");
 }
 
-function backendTls(backend: ListenerConfig["backend"]): BackendTls {
-  return new BackendTls({
+export function backendTlsOptions(backend: ListenerConfig["backend"]): BackendTlsOptions {
+  return {
     mode: backend.tlsMode,
     serverName: backend.tlsServerName,
     minVersion: backend.tlsMinVersion,
@@ -89,10 +89,10 @@ function backendTls(backend: ListenerConfig["backend"]): BackendTls {
     ...(backend.tlsClientCert === undefined || backend.tlsClientKey === undefined
       ? {}
       : { cert: readPem(backend.tlsClientCert), key: readPem(backend.tlsClientKey) }),
-  });
+  };
 }
 
-function clientTlsOptions({ proxy }: ListenerConfig): ClientTlsOptions | undefined {
+export function clientTlsOptions({ proxy }: ListenerConfig): ClientTlsOptions | undefined {
   if (proxy.tlsCert === undefined || proxy.tlsKey === undefined) return undefined;
   return {
     cert: readPem(proxy.tlsCert),

@@ -1,5 +1,5 @@
 /** The policy in force: loaded at start, replaced when the file changes or on SIGHUP, kept when the new one is bad. */
-import { readFileSync, statSync, unwatchFile, watchFile } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
@@ -9,10 +9,10 @@ import { DEFAULT_POLICY, type Policy } from "../policy/policy.ts";
 import { POLICY_FILE_CHARACTERS_MAX, parsePolicy, renderProblems } from "../policy/policy-file.ts";
 import { sha256Hex } from "../sql/digest.ts";
 import { SecondOpinion } from "../sql/second-opinion.ts";
+import type { PolicyView, ReloadOutcome } from "./operations.ts";
 
 /** Enough for some ten thousand statement shapes. */
 const VERDICT_CACHE_BYTES_MAX = 32 * 1024 * 1024;
-const WATCH_INTERVAL_MS = 2_000;
 /** Clients could make new shapes faster than anybody reads. */
 const OPINION_LOG_INTERVAL_MS = 1_000;
 
@@ -20,7 +20,8 @@ export interface PolicyChange {
   readonly outcome: "ok" | "error";
   readonly fromVersion: string | undefined;
   readonly toVersion: string;
-  readonly by: "start" | "signal" | "file";
+  /** start, signal, file, or the admin API's principal. */
+  readonly by: string;
 }
 
 export interface LivePolicyOptions {
@@ -56,21 +57,15 @@ export class LivePolicy {
     options.onChange({ outcome: "ok", fromVersion: undefined, toVersion: loaded.version, by: "start" });
   }
 
+  get view(): PolicyView {
+    return { version: this.version, file: this.#options.file, isFileRefused: this.isFileRefused };
+  }
+
   get version(): string {
     return this.judge.policy.version;
   }
 
-  /** Looks at the file's times every two seconds: works on every file system, also through a Kubernetes config map. */
-  watch(): void {
-    const { file } = this.#options;
-    if (file === undefined) return;
-    watchFile(file, { interval: WATCH_INTERVAL_MS, persistent: false }, (now, before) => {
-      if (now.mtimeMs !== before.mtimeMs || now.ino !== before.ino || now.size !== before.size) this.reload("file");
-    });
-  }
-
   close(): void {
-    if (this.#options.file !== undefined) unwatchFile(this.#options.file);
     this.#secondOpinion.close().catch(() => undefined);
   }
 
@@ -92,22 +87,24 @@ export class LivePolicy {
   }
 
   /** Takes the file's policy into force if it has no problem; else the old one stays and the log says why. */
-  reload(by: "signal" | "file"): void {
+  reload(by: string): ReloadOutcome | undefined {
     const { file, logger, onChange } = this.#options;
-    if (file === undefined) return;
+    if (file === undefined) return undefined;
+    const what = `policy ${file}`;
     const fromVersion = this.version;
     const loaded = load(file);
     if (typeof loaded === "string") {
       this.isFileRefused = true;
       logger.error("policy refused, the one before stays in force", { file, problems: loaded, version: fromVersion });
       onChange({ outcome: "error", fromVersion, toVersion: "refused", by });
-      return;
+      return { what, outcome: "refused", problems: loaded };
     }
     this.isFileRefused = false;
-    if (loaded.version === fromVersion) return;
+    if (loaded.version === fromVersion) return { what, outcome: "unchanged" };
     this.judge.replacePolicy(loaded);
     logger.info("policy replaced", { file, fromVersion, version: loaded.version });
     onChange({ outcome: "ok", fromVersion, toVersion: loaded.version, by });
+    return { what, outcome: "replaced" };
   }
 }
 

@@ -77,6 +77,12 @@ export class SessionRegistry {
     yield* this.#sessions.values();
   }
 
+  /** By the id of the audit log, which names the process's life as well. */
+  findByLabel(label: string): Session | undefined {
+    for (const session of this.#sessions.values()) if (session.label === label) return session;
+    return undefined;
+  }
+
   find(id: number): Session | undefined {
     return this.#sessions.get(id);
   }

@@ -104,17 +104,10 @@ const LEAVE_TIMEOUT_MS = 2_000;
  * (manual 7.1.8): a dozen port scans or TCP health checks and the server blocks this host with error 1129. A login that
  * is refused does not count. Resolves with what the backend said last, or undefined.
  */
-export async function takeLeave({ gate, greeting }: BackendConnection): Promise<Uint8Array | undefined> {
+export async function takeLeave({ gate, greeting }: BackendConnection, isTls = false): Promise<Uint8Array | undefined> {
   let last: Uint8Array | undefined;
   try {
-    const response = canonicalHandshakeResponse({
-      capabilities: { flags: greeting.capabilities.flags & CLIENT_LONG_PASSWORD, mariadb: 0 },
-      maxPacketSize: LOGIN_PACKET_BYTES_MAX,
-      characterSet: greeting.characterSet,
-      user: LEAVING_USER,
-      authResponse: NO_BYTES,
-      authPluginName: "mysql_native_password",
-    });
+    const response = leavingResponse(greeting, isTls);
     gate.sendPayload({ kind: "login", packet: "HandshakeResponse41" }, encodeHandshakeResponse41(response));
     for (let round = 0; round < 3; round++) {
       const { payload } = await gate.expectPacket("leaving", LEAVE_TIMEOUT_MS);
@@ -128,6 +121,20 @@ export async function takeLeave({ gate, greeting }: BackendConnection): Promise<
     gate.destroy();
   }
   return last;
+}
+
+export function leavingResponse(greeting: HandshakeV10, isTls: boolean): HandshakeResponse41 {
+  return canonicalHandshakeResponse({
+    capabilities: {
+      flags: (greeting.capabilities.flags & CLIENT_LONG_PASSWORD) | (isTls ? CLIENT_SSL : 0),
+      mariadb: 0,
+    },
+    maxPacketSize: LOGIN_PACKET_BYTES_MAX,
+    characterSet: greeting.characterSet,
+    user: LEAVING_USER,
+    authResponse: NO_BYTES,
+    authPluginName: "mysql_native_password",
+  });
 }
 
 /**

@@ -20,6 +20,27 @@ const ORPHANED_RESPONSE_MS = 5_000;
 /** Milliseconds to let a client read our last words before its socket is destroyed. */
 const LINGER_MS = 2_000;
 
+/** What an operator sees of a session. */
+export interface SessionView {
+  /** As in the audit log: unique over restarts. */
+  readonly id: string;
+  readonly listener: string;
+  readonly clientAddress: string;
+  readonly clientTls: string | undefined;
+  readonly user: string | undefined;
+  readonly backend: string;
+  readonly backendConnectionId: number | undefined;
+  readonly schema: string | undefined;
+  readonly program: string | undefined;
+  readonly state: "login" | "idle" | "busy";
+  readonly isInTransaction: boolean;
+  readonly commands: number;
+  readonly bytesToClient: number;
+  readonly bytesToBackend: number;
+  readonly ageSeconds: number;
+  readonly silentSeconds: number;
+}
+
 export class Session {
   readonly id: number;
   readonly clientAddress: string;
@@ -82,6 +103,31 @@ export class Session {
     return this.#commands?.isIdle === true;
   }
 
+  view(): SessionView {
+    const { id, listener, clientAddress, clientTls, user, backend, backendConnectionId, schema, program } =
+      this.#auditSession();
+    const nowMs = SYSTEM_CLOCK.monotonicMs();
+    const busyOrIdle = this.isIdle ? "idle" : "busy";
+    return {
+      id,
+      listener: listener ?? "",
+      clientAddress,
+      clientTls,
+      user,
+      backend: backend ?? "",
+      backendConnectionId,
+      schema,
+      program,
+      state: this.#phase === "commands" ? busyOrIdle : "login",
+      isInTransaction: this.#commands?.state.isInTransaction ?? false,
+      commands: this.#commands?.state.ordinal ?? 0,
+      bytesToClient: this.bytesToClient,
+      bytesToBackend: this.bytesToBackend,
+      ageSeconds: Math.floor((nowMs - this.#startedMs) / 1000),
+      silentSeconds: Math.floor((nowMs - this.lastActivityMs) / 1000),
+    };
+  }
+
   /** Ends the session now, whatever it is doing. */
   close(reason: CloseReason): void {
     this.#closeReason ??= reason;
@@ -111,7 +157,7 @@ export class Session {
     const established = await runConnectionPhase({
       services: this.#services,
       client: this.#client,
-      sessionLabel: this.#label,
+      sessionLabel: this.label,
       clientAddress: this.clientAddress,
       signal: this.#abort.signal,
       onIdentified: (login) => {
@@ -130,7 +176,7 @@ export class Session {
       services: this.#services,
       client: this.#client,
       established,
-      sessionLabel: this.#label,
+      sessionLabel: this.label,
       clientAddress: this.clientAddress,
       signal: this.#abort.signal,
       auditSession: () => this.#auditSession(),
@@ -256,7 +302,8 @@ export class Session {
     }
   }
 
-  get #label(): string {
+  /** The id in audit records: unique over restarts. */
+  get label(): string {
     return `${this.#services.audit.run}-${this.id}`;
   }
 
@@ -277,7 +324,7 @@ export class Session {
     const login = this.#login;
     this.#cachedVersion = version;
     this.#cachedAuditSession = {
-      id: this.#label,
+      id: this.label,
       listener: options.name,
       clientAddress: this.clientAddress,
       clientTls: this.#client.tls?.protocol,

@@ -154,6 +154,7 @@ test("querycop serves from that chroot and finds its backend by name", { skip },
       GATEKEEPER_BACKEND_HOST: "database.test",
       GATEKEEPER_BACKEND_PORT: String((backend.address() as AddressInfo).port),
       GATEKEEPER_LISTEN_PORT: String(listenPort),
+      GATEKEEPER_API_PORT: "0",
     }),
     stdio: ["ignore", "ignore", "pipe"],
   });

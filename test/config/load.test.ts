@@ -44,6 +44,7 @@ const key = writeFile("env.key", alpha.key);
 const users = writeFile("env-users", `app:*${"A".repeat(40)}\n`);
 const policyFile = writeFile("policy.yaml", "");
 const adminKeyFile = writeFile("admin-key", "0123456789abcdef0123\n");
+const approversFile = writeFile("env-approvers", `ann:${"AB".repeat(32)}\n`);
 const rsaKey = writeFile("rsa.pem", rsaPublicKey());
 const socketPath = `${makeDirectory("run")}/q.sock`;
 
@@ -212,6 +213,25 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
   GATEKEEPER_LOCAL_INFILE: { value: "on", read: (config) => one(config).localInfile, expected: true },
   GATEKEEPER_API_HOST: { value: "localhost", read: (config) => config.api.host, expected: "localhost" },
   GATEKEEPER_API_PORT: { value: "9090", read: (config) => config.api.port, expected: 9090 },
+  GATEKEEPER_API_SOCKET: { value: socketPath, read: (config) => config.api.socket, expected: socketPath },
+  GATEKEEPER_API_TLS_CERT: {
+    value: cert,
+    beside: { GATEKEEPER_API_TLS_KEY: key },
+    read: (config) => config.api.tlsCert,
+    expected: cert,
+  },
+  GATEKEEPER_API_TLS_KEY: {
+    value: key,
+    beside: { GATEKEEPER_API_TLS_CERT: cert },
+    read: (config) => config.api.tlsKey,
+    expected: key,
+  },
+  GATEKEEPER_API_PUBLIC_METRICS: { value: "on", read: (config) => config.api.publicMetrics, expected: true },
+  GATEKEEPER_API_APPROVERS_FILE: {
+    value: approversFile,
+    read: (config) => config.approvers,
+    expected: [{ name: "ann", role: "approver", sha256: "ab".repeat(32) }],
+  },
   ADMIN_API_KEY: { value: "k".repeat(32), read: (config) => config.adminApiKey, expected: "k".repeat(32) },
   GATEKEEPER_ADMIN_API_KEY_FILE: {
     value: adminKeyFile,
@@ -458,11 +478,17 @@ test("the region is read from the host, or from the name behind a CNAME", async 
   assert.equal(none.config.listeners[0]?.backend.region, undefined);
 });
 
-test("a setting that nothing acts on yet says so when it is set", async () => {
-  const { warnings } = await loaded({ env: { ...HOST, GATEKEEPER_API_PORT: "9090" } });
-  assert.ok(warnings.includes("GATEKEEPER_API_PORT: is checked but has no effect in this version of querycop"));
-  const silent = await loaded({ env: HOST });
-  assert.equal(silent.warnings.join().includes("no effect in this version"), false);
+test("systemd's credential admin-api-key is the key where no setting names one", async () => {
+  const folder = makeDirectory("credentials");
+  writeFile("credentials/admin-api-key", "from-the-service-manager\n");
+  const byCredential = await loaded({ env: { ...HOST, CREDENTIALS_DIRECTORY: folder } });
+  assert.equal(byCredential.config.adminApiKey, "from-the-service-manager");
+  const named = { GATEKEEPER_ADMIN_API_KEY_FILE: adminKeyFile, CREDENTIALS_DIRECTORY: folder };
+  assert.equal((await loaded({ env: { ...HOST, ...named } })).config.adminApiKey, "0123456789abcdef0123");
+  const byVariable = { ADMIN_API_KEY: "k".repeat(32), CREDENTIALS_DIRECTORY: folder };
+  assert.equal((await loaded({ env: { ...HOST, ...byVariable } })).config.adminApiKey, "k".repeat(32));
+  const none = await loaded({ env: { ...HOST, CREDENTIALS_DIRECTORY: makeDirectory("no-credentials") } });
+  assert.equal(none.config.adminApiKey, undefined);
 });
 
 test("secrets are never among the effective values", async () => {

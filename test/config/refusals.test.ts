@@ -14,6 +14,8 @@ const otherKey = writeFile("beta.key", beta.key);
 const bundle = writeFile("bundle.pem", `# two roots\n${alpha.cert}${beta.cert}`);
 const users = writeFile("users", `app:*${"A".repeat(40)}\n`);
 
+const HASH = "ab".repeat(32);
+
 const HOST = { GATEKEEPER_BACKEND_HOST: "db.example.com" };
 const VERIFY = { ...HOST, GATEKEEPER_BACKEND_TLS_MODE: "verify-full", GATEKEEPER_BACKEND_TLS_CA_FILE: bundle };
 const TOKEN = { ...VERIFY, GATEKEEPER_BACKEND_TOKEN_CMD: "echo token" };
@@ -119,6 +121,28 @@ const REFUSED: Readonly<Record<string, Case>> = {
   "socket in a missing directory": { env: { ...HOST, GATEKEEPER_LISTEN_SOCKET: inFolder("missing/q.sock") } },
   "socket and port": { env: { ...HOST, GATEKEEPER_LISTEN_SOCKET: inFolder("q.sock"), GATEKEEPER_LISTEN_PORT: "1" } },
   "admin API in public without key": { env: { ...HOST, GATEKEEPER_API_HOST: "0.0.0.0" } },
+  "admin API in public without certificate": {
+    env: { ...HOST, GATEKEEPER_API_HOST: "::", ADMIN_API_KEY: "k".repeat(32) },
+  },
+  "certificate of the admin API without its key": { env: { ...HOST, GATEKEEPER_API_TLS_CERT: cert } },
+  "key of the admin API of another certificate": {
+    env: { ...HOST, GATEKEEPER_API_TLS_CERT: cert, GATEKEEPER_API_TLS_KEY: otherKey },
+  },
+  "socket of the admin API in a missing directory": {
+    env: { ...HOST, GATEKEEPER_API_SOCKET: inFolder("missing/api.sock") },
+  },
+  "approvers file with everything wrong": {
+    env: {
+      ...HOST,
+      GATEKEEPER_API_APPROVERS_FILE: writeFile(
+        "bad-approvers",
+        `ann:hunter2\n:${HASH}\nadmin:${HASH}\nbob:${HASH}:root\neve:${HASH}\neve:${HASH}\na b:${HASH}\n`,
+      ),
+    },
+  },
+  "approvers file that others may write": {
+    env: { ...HOST, GATEKEEPER_API_APPROVERS_FILE: writeFile("open-approvers", `ann:${HASH}\n`, 0o622) },
+  },
   "admin key given twice": {
     env: {
       ...HOST,
@@ -254,7 +278,24 @@ const FINE: Readonly<Record<string, Case>> = {
     env: { ...VERIFY, ...PROXY_TLS, GATEKEEPER_BACKEND_TLS_CLIENT_CERT: cert, GATEKEEPER_BACKEND_TLS_CLIENT_KEY: key },
   },
   "pinned public key": { env: { ...VERIFY, GATEKEEPER_BACKEND_PUBLIC_KEY_FILE: writeFile("rsa.pem", rsaPublicKey()) } },
-  "admin API in public with key": { env: { ...VERIFY, GATEKEEPER_API_HOST: "0.0.0.0", ADMIN_API_KEY: "k".repeat(32) } },
+  "admin API in public with key and certificate": {
+    env: {
+      ...VERIFY,
+      GATEKEEPER_API_HOST: "0.0.0.0",
+      ADMIN_API_KEY: "k".repeat(32),
+      GATEKEEPER_API_TLS_CERT: cert,
+      GATEKEEPER_API_TLS_KEY: key,
+    },
+  },
+  "admin API on a socket": {
+    env: { ...VERIFY, GATEKEEPER_API_HOST: "0.0.0.0", GATEKEEPER_API_SOCKET: inFolder("api.sock") },
+  },
+  "approvers file": {
+    env: {
+      ...VERIFY,
+      GATEKEEPER_API_APPROVERS_FILE: writeFile("approvers", `# who\nann:${HASH}\n\nbob:${HASH}:admin\n`),
+    },
+  },
   "two listeners the system chooses ports for": {
     yaml: `backend: { tls_mode: verify-full, tls_ca_file: bundle.pem }\nlisten: { port: 0 }\nlisteners:\n  - { name: a, backend: { host: a } }\n  - { name: b, backend: { host: b } }\n`,
   },

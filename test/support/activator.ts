@@ -82,6 +82,7 @@ export interface ActivatorOptions {
 
 export async function startActivator(options: ActivatorOptions): Promise<Activator> {
   const env = cleanEnvironment({
+    GATEKEEPER_API_PORT: "0",
     GATEKEEPER_LOG_FORMAT: "json",
     QUERYCOP_TEST_SOCKETS: options.names.join(":"),
     QUERYCOP_TEST_NOTIFY: options.notifySocket,

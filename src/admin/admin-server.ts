@@ -1,0 +1,103 @@
+/** The HTTP server of the admin API: its limits on connections, headers and time. */
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import { type Clock, SYSTEM_CLOCK } from "../base/clock.ts";
+import type { AdminOptions, AdminServer, Operations } from "../server/operations.ts";
+import { AddressLimits } from "./address-limits.ts";
+import { Credentials } from "./credentials.ts";
+import { Dispatcher } from "./dispatch.ts";
+import { adminRoutes } from "./routes.ts";
+
+/** For metrics, which count by route. */
+export const ADMIN_ROUTE_PATHS: readonly string[] = [
+  ...new Set(adminRoutes({ hasPublicMetrics: false }).map(({ path }) => path)),
+];
+
+/** Each holds a descriptor that a client of the database could have. */
+const CONNECTIONS_MAX = 64;
+
+const LIMITS = {
+  maxHeaderSize: 16 * 1024,
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 10_000,
+  connectionsCheckingInterval: 1_000,
+} as const;
+
+/** Rejects with the system's error when the address is taken. */
+export async function startAdminServer(
+  options: AdminOptions,
+  operations: Operations,
+  clock: Clock = SYSTEM_CLOCK,
+): Promise<AdminServer> {
+  const dispatcher = new Dispatcher({
+    routes: adminRoutes(options),
+    operations,
+    credentials: new Credentials(options.adminKey, options.namedKeys, clock),
+    limits: new AddressLimits(clock),
+    isTls: options.tls !== undefined,
+    hostNames: hostNamesOf(options.listen),
+  });
+  const listener: RequestListener = (request, response) => void dispatcher.dispatch(request, response);
+  const server =
+    options.tls === undefined
+      ? createServer(LIMITS, listener)
+      : createTlsServer({ ...LIMITS, ...options.tls, minVersion: "TLSv1.2" }, listener);
+  const sockets = boundConnections(server);
+  await listen(server, options.listen);
+  const address = server.address() as AddressInfo | string | null;
+  return {
+    port: typeof address === "object" && address !== null ? address.port : 0,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+/** Names a browser on this machine may use; whoever calls from elsewhere has to have a key, whatever name it uses. */
+function hostNamesOf(listen: AdminOptions["listen"]): ReadonlySet<string> | undefined {
+  if (listen.kind === "unix") return undefined;
+  const { host } = listen;
+  const isLoopback = host === "localhost" || host === "::1" || host.startsWith("127.");
+  return isLoopback ? new Set(["localhost", host]) : undefined;
+}
+
+function boundConnections(server: Server): Set<Socket> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    if (sockets.size >= CONNECTIONS_MAX) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
+  server.on("clientError", (_error, socket) => socket.destroy());
+  return sockets;
+}
+
+function listen(server: Server, target: AdminOptions["listen"]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    const opened = (): void => {
+      server.removeListener("error", reject);
+      resolve();
+    };
+    if (target.kind === "tcp") server.listen(target.port, target.host, opened);
+    else {
+      removeStaleSocket(target.path);
+      server.listen(target.path, () => {
+        chmodSync(target.path, 0o660);
+        opened();
+      });
+    }
+  });
+}
+
+function removeStaleSocket(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path);
+}

@@ -1,0 +1,283 @@
+/**
+ * One request from its headers to its answer.
+ *
+ *   one Host, a known name ─► route ─► calls per second ─► credential ─► role ─► origin ─► query, body ─► handler ─► record
+ *
+ * SAFETY: everything is refused that no line here lets through: a route without `access: "public"` demands a credential.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isIP } from "node:net";
+import { QuerycopError } from "../base/errors.ts";
+import type { Operations } from "../server/operations.ts";
+import type { AddressLimits } from "./address-limits.ts";
+import { bearerKey, type Credentials, type Identified, sessionCookie } from "./credentials.ts";
+import { problemOf } from "./json-schema.ts";
+import { readBody } from "./request-body.ts";
+import { type Call, matchPath, Refusal, type Reply, type Route } from "./route.ts";
+import { sendReply } from "./send-reply.ts";
+
+export interface DispatchOptions {
+  readonly routes: readonly Route[];
+  readonly operations: Operations;
+  readonly credentials: Credentials;
+  readonly limits: AddressLimits;
+  readonly isTls: boolean;
+  /** Names by which a browser may know this API; any, where it is reachable from elsewhere and demands a key. */
+  readonly hostNames: ReadonlySet<string> | undefined;
+}
+
+interface Matched {
+  readonly route: Route;
+  readonly path: Readonly<Record<string, string>>;
+}
+
+/** Everything known of a request on its way; filled in step by step. */
+interface Progress {
+  route: Route | undefined;
+  identified: Identified | undefined;
+  target: string | undefined;
+  /** Address and port. */
+  from: string;
+  /** Too many calls are not recorded one by one: that would only move the flood to the disk. */
+  isRecorded: boolean;
+}
+
+export class Dispatcher {
+  readonly #options: DispatchOptions;
+
+  constructor(options: DispatchOptions) {
+    this.#options = options;
+  }
+
+  /** Answers the request. Never rejects. */
+  async dispatch(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const progress: Progress = {
+      route: undefined,
+      identified: undefined,
+      target: undefined,
+      from: "",
+      isRecorded: true,
+    };
+    const address = addressOf(request);
+    // The socket may be gone when there is an answer.
+    const { remotePort } = request.socket;
+    progress.from = remotePort === undefined ? address : `${address}:${remotePort}`;
+    let status: number;
+    try {
+      const reply = await this.#answer(request, address, progress);
+      status = "stream" in reply ? 200 : reply.status;
+      if ("json" in reply) progress.target = reply.target;
+      sendReply(request, response, reply);
+    } catch (thrown) {
+      const refusal = this.#refusalFrom(thrown);
+      status = refusal.status;
+      sendReply(request, response, replyOf(refusal));
+    }
+    this.#note(request, status, progress);
+  }
+
+  async #answer(request: IncomingMessage, address: string, progress: Progress): Promise<Reply> {
+    const { credentials, operations, isTls } = this.#options;
+    const host = this.#requireHost(request);
+    const url = urlOf(request);
+    const { route, path } = this.#findRoute(request, url.pathname);
+    progress.route = route;
+    // A health check must not fail because somebody at the same address calls too often.
+    if (route.isRoutine !== true || route.access !== "public") this.#requirePace(address, progress);
+    const cookie = sessionCookie(request.headers.cookie);
+    const identified = this.#identify(request, cookie, address, progress);
+    progress.identified = identified;
+    this.#requireAccess(route, identified);
+    this.#requireOrigin(request, host, route, identified);
+    const query = queryOf(url, route);
+    const body = route.body === undefined ? undefined : await readBody(request);
+    const problem = route.body === undefined ? undefined : problemOf(body, route.body);
+    if (problem !== undefined) throw new Refusal(400, "bad-request", problem);
+    const principal = identified?.principal;
+    const call: Call = {
+      operations,
+      credentials,
+      principal,
+      clientAddress: address,
+      path,
+      query,
+      body,
+      cookie,
+      isTls,
+    };
+    return await this.#handle(route, call, address);
+  }
+
+  /** A wrong key at the login counts like a wrong key anywhere. */
+  async #handle(route: Route, call: Call, address: string): Promise<Reply> {
+    try {
+      return await route.handle(call);
+    } catch (thrown) {
+      if (thrown instanceof Refusal && thrown.status === 401) this.#options.limits.failed(address);
+      throw thrown;
+    }
+  }
+
+  /**
+   * SAFETY: a page whose name was made to point at this address (DNS rebinding) has that name in Host. Names of this
+   * machine and addresses cannot be anybody else's.
+   */
+  #requireHost(request: IncomingMessage): string {
+    const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host");
+    const { host } = request.headers;
+    if (hosts.length !== 1 || host === undefined || host === "")
+      throw new Refusal(400, "bad-host", "one Host header is needed");
+    const { hostNames } = this.#options;
+    const name = nameOfHost(host);
+    if (hostNames === undefined || hostNames.has(name) || isIP(name) !== 0) return host;
+    throw new Refusal(
+      403,
+      "bad-host",
+      "the admin API is called by its address, by localhost, or by the name in api.host",
+    );
+  }
+
+  #findRoute(request: IncomingMessage, pathname: string): Matched {
+    const method = request.method === "HEAD" ? "GET" : (request.method ?? "");
+    const found: Matched[] = [];
+    for (const route of this.#options.routes) {
+      const path = matchPath(route.path, pathname);
+      if (path !== undefined) found.push({ route, path });
+    }
+    const matched = found.find(({ route }) => route.method === method);
+    if (matched !== undefined) return matched;
+    if (found.length === 0) throw new Refusal(404, "not-found", "there is no such route, see /openapi.json");
+    throw new Refusal(405, "method-not-allowed", `allowed here: ${found.map(({ route }) => route.method).join(", ")}`);
+  }
+
+  #requirePace(address: string, progress: Progress): void {
+    if (this.#options.limits.take(address)) return;
+    progress.isRecorded = false;
+    throw new Refusal(429, "too-many-requests", "at most 10 requests per second from one address");
+  }
+
+  #identify(
+    request: IncomingMessage,
+    cookie: string | undefined,
+    address: string,
+    progress: Progress,
+  ): Identified | undefined {
+    const { credentials, limits } = this.#options;
+    const key = bearerKey(request.headers.authorization);
+    const presentsNothing = key === undefined && cookie === undefined;
+    // A login has its key in the body.
+    if (presentsNothing && request.method !== "POST") return undefined;
+    const seconds = limits.lockedSeconds(address);
+    if (seconds > 0) {
+      progress.isRecorded = false;
+      throw new Refusal(429, "locked", `too many wrong keys from this address, try again in ${seconds} s`);
+    }
+    if (presentsNothing) return undefined;
+    const principal = key === undefined ? credentials.ofSession(cookie ?? "") : credentials.ofKey(key);
+    if (principal !== undefined) {
+      limits.succeeded(address);
+      return { principal, isCookie: key === undefined };
+    }
+    // A cookie of before a restart is no attempt to guess one.
+    if (key !== undefined) limits.failed(address);
+    return undefined;
+  }
+
+  #requireAccess(route: Route, identified: Identified | undefined): void {
+    const access = route.access ?? "admin";
+    if (access === "public") return;
+    if (!this.#options.credentials.hasKeys) {
+      throw new Refusal(401, "no-key", "no key is configured, set ADMIN_API_KEY or admin_api_key_file");
+    }
+    if (identified === undefined)
+      throw new Refusal(401, "unauthorized", "a valid key is needed: Authorization: Bearer");
+    if (identified.principal.role === "admin" || access === "approver") return;
+    throw new Refusal(403, "forbidden", "this key is for approvals only");
+  }
+
+  /** SAFETY: a browser says which page a request comes from; one that changes something must come from our own. */
+  #requireOrigin(request: IncomingMessage, host: string, route: Route, identified: Identified | undefined): void {
+    const { origin } = request.headers;
+    const site = request.headers["sec-fetch-site"];
+    const scheme = this.#options.isTls ? "https" : "http";
+    const isOwn = origin === `${scheme}://${host}`;
+    const isForeign = (origin !== undefined && !isOwn) || site === "cross-site" || site === "same-site";
+    const isUnproved = identified?.isCookie === true && route.method !== "GET" && !isOwn;
+    if (isForeign || isUnproved) throw new Refusal(403, "bad-origin", "requests from pages of others are refused");
+  }
+
+  #refusalFrom(thrown: unknown): Refusal {
+    if (thrown instanceof Refusal) return thrown;
+    if (thrown instanceof QuerycopError) return new Refusal(503, thrown.code, thrown.clientMessage);
+    const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+    this.#options.operations.logger.error("admin request failed", { error });
+    return new Refusal(500, "internal", "internal error, see the querycop log");
+  }
+
+  #note(request: IncomingMessage, status: number, progress: Progress): void {
+    const { operations } = this.#options;
+    const { route, identified } = progress;
+    operations.metrics.adminRequests.of(route?.path ?? "other", `${Math.floor(status / 100)}xx`).value++;
+    const isQuiet = route === undefined || (status < 400 && route.isRoutine === true) || route.access === "public";
+    if (!progress.isRecorded || (isQuiet && route?.method !== "POST")) return;
+    operations.record({
+      type: "admin-call",
+      principal: identified?.principal.name,
+      clientAddress: progress.from,
+      method: request.method ?? "",
+      route: route?.path ?? "other",
+      status,
+      target: progress.target,
+    });
+  }
+}
+
+function replyOf({ status, code, message }: Refusal): Reply {
+  const headers: Record<string, string> = {};
+  if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="querycop"';
+  if (status === 429) headers["Retry-After"] = "1";
+  return { status, json: { error: { code, message } }, headers };
+}
+
+function addressOf(request: IncomingMessage): string {
+  const { remoteAddress } = request.socket;
+  if (remoteAddress === undefined) return "unix";
+  return remoteAddress.startsWith("::ffff:") ? remoteAddress.slice(7) : remoteAddress;
+}
+
+/** `[::1]:8080` → `::1` */
+function nameOfHost(host: string): string {
+  const end = host.startsWith("[") ? host.indexOf("]") + 1 : host.indexOf(":");
+  const name = end <= 0 ? host : host.slice(0, end);
+  // What follows is a port, or all of it is no name at all.
+  if (!isPortOrNothing(host.slice(name.length))) return "";
+  return name.startsWith("[") ? name.slice(1, -1) : name.toLowerCase();
+}
+
+function isPortOrNothing(text: string): boolean {
+  return text === "" || (text.startsWith(":") && [...text.slice(1)].every((digit) => digit >= "0" && digit <= "9"));
+}
+
+/** The path as it was sent: `/a/../b` is no other way to say `/b`. */
+function urlOf(request: IncomingMessage): { readonly pathname: string; readonly search: URLSearchParams } {
+  const target = request.url ?? "";
+  if (!target.startsWith("/")) throw new Refusal(400, "bad-request", "the request's target is not a path");
+  const question = target.indexOf("?");
+  if (question === -1) return { pathname: target, search: new URLSearchParams() };
+  return { pathname: target.slice(0, question), search: new URLSearchParams(target.slice(question + 1)) };
+}
+
+function queryOf({ search }: { readonly search: URLSearchParams }, route: Route): Record<string, string> {
+  const known = route.query ?? {};
+  const values: Record<string, string> = {};
+  for (const [name, value] of search) {
+    const schema = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (schema === undefined) throw new Refusal(400, "bad-request", `query.${name.slice(0, 64)}: is unknown`);
+    if (Object.hasOwn(values, name)) throw new Refusal(400, "bad-request", `query.${name}: is given twice`);
+    const typed = schema.type === "integer" ? Number(value === "" ? "none" : value) : value;
+    const problem = schema.type === "boolean" ? undefined : problemOf(typed, schema, `query.${name}`);
+    if (problem !== undefined) throw new Refusal(400, "bad-request", problem);
+    values[name] = value;
+  }
+  return values;
+}

@@ -1,0 +1,128 @@
+/** The files of a listener that are read again while it runs: certificates, CA bundles, users. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { checkCertificatePair, notAfterSeconds, problemOfCaFile } from "../config/pem-files.ts";
+import type { ListenerConfig } from "../config/schema.ts";
+import { loadUsersFile } from "../config/users-file.ts";
+import type { ListenerOptions } from "../session/listener-options.ts";
+import { backendTlsOptions, clientTlsOptions } from "./listener-setup.ts";
+import type { ReloadOutcome } from "./operations.ts";
+
+/** Files that are read and replaced together. */
+export class LiveFiles {
+  readonly what: string;
+  readonly paths: readonly string[];
+  readonly #replace: () => readonly string[];
+  #inForce: string | undefined;
+
+  /** `replace` takes the files' content into force, or changes nothing and returns what is wrong with it. */
+  constructor(what: string, paths: readonly (string | undefined)[], replace: () => readonly string[]) {
+    this.what = what;
+    this.paths = paths.filter((path) => path !== undefined);
+    this.#replace = replace;
+    this.#inForce = fingerprint(this.paths);
+  }
+
+  reload(): ReloadOutcome {
+    const { what } = this;
+    const found = fingerprint(this.paths);
+    if (found !== undefined && found === this.#inForce) return { what, outcome: "unchanged" };
+    const problems = this.#tryReplace();
+    if (problems.length > 0) return { what, outcome: "refused", problems: problems.join("\n") };
+    this.#inForce = found;
+    return { what, outcome: "replaced" };
+  }
+
+  #tryReplace(): readonly string[] {
+    try {
+      return this.#replace();
+    } catch (thrown) {
+      return [`${this.what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`];
+    }
+  }
+}
+
+/** undefined when one of them cannot be read. */
+function fingerprint(paths: readonly string[]): string | undefined {
+  try {
+    const hash = createHash("sha256");
+    for (const path of paths) {
+      const content = readFileSync(path);
+      hash.update(`${content.length}\n`).update(content);
+    }
+    return hash.digest("hex");
+  } catch {
+    return undefined;
+  }
+}
+
+/** What of a listener can be replaced: new sessions use the new files, running ones keep what they began with. */
+export function liveFilesOf(config: ListenerConfig, options: ListenerOptions): readonly LiveFiles[] {
+  const { backend, proxy, name } = config;
+  const live: LiveFiles[] = [];
+  const { clientTls, users } = options;
+  if (clientTls !== undefined) {
+    const paths = [proxy.tlsCert, proxy.tlsKey, proxy.tlsClientCa];
+    live.push(new LiveFiles(`client certificate of ${name}`, paths, () => replaceClientTls(config, clientTls)));
+  }
+  const backendPaths = [backend.tlsCaFile, backend.tlsClientCert, backend.tlsClientKey];
+  if (backendPaths.some((path) => path !== undefined)) {
+    const replace = (): readonly string[] => replaceBackendTls(config, options.backend.tls);
+    live.push(new LiveFiles(`backend certificates of ${name}`, backendPaths, replace));
+  }
+  const { usersFile } = config;
+  if (users !== undefined && usersFile !== undefined) {
+    const replace = (): readonly string[] => {
+      const read = loadUsersFile(usersFile);
+      if ("problems" in read) return read.problems;
+      users.reload(read.users);
+      return [];
+    };
+    live.push(new LiveFiles(`users of ${name}`, [usersFile], replace));
+  }
+  return live;
+}
+
+function replaceClientTls(config: ListenerConfig, tls: NonNullable<ListenerOptions["clientTls"]>): readonly string[] {
+  const { tlsCert, tlsKey, tlsClientCa } = config.proxy;
+  const problems = [...pairProblems(tlsCert, tlsKey), ...caProblems(tlsClientCa)];
+  const material = clientTlsOptions(config);
+  if (problems.length === 0 && material !== undefined) tls.reload(material);
+  return problems;
+}
+
+function replaceBackendTls({ backend }: ListenerConfig, tls: ListenerOptions["backend"]["tls"]): readonly string[] {
+  const problems = [...caProblems(backend.tlsCaFile), ...pairProblems(backend.tlsClientCert, backend.tlsClientKey)];
+  if (problems.length === 0) tls.reload(backendTlsOptions(backend));
+  return problems;
+}
+
+function pairProblems(cert: string | undefined, key: string | undefined): readonly string[] {
+  if (cert === undefined || key === undefined) return [];
+  const { certProblem, keyProblem } = checkCertificatePair(cert, key);
+  return [certProblem, keyProblem].filter((problem) => problem !== undefined);
+}
+
+function caProblems(path: string | undefined): readonly string[] {
+  const problem = path === undefined ? undefined : problemOfCaFile(path);
+  return problem === undefined ? [] : [problem];
+}
+
+/** When the first certificate in use ends, for each leg that has one; in seconds since 1970. */
+export function certificateEnds(listeners: readonly ListenerConfig[]): {
+  readonly client: number;
+  readonly backendCa: number;
+} {
+  const first = (all: readonly number[]): number => (all.length === 0 ? 0 : Math.min(...all));
+  const ends = (path: string | undefined): readonly number[] => {
+    try {
+      return path === undefined ? [] : notAfterSeconds(readFileSync(path, "latin1"));
+    } catch {
+      return [];
+    }
+  };
+  return {
+    client: first(listeners.flatMap(({ proxy }) => ends(proxy.tlsCert).slice(0, 1))),
+    backendCa: first(listeners.flatMap(({ backend }) => ends(backend.tlsCaFile))),
+  };
+}

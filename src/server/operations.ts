@@ -1,0 +1,81 @@
+/** What an operator may see and do while querycop runs: the only way the admin API has into the process. */
+import type { AuditEvent } from "../audit/audit-event.ts";
+import type { Logger } from "../base/log.ts";
+import type { Metrics } from "../base/metrics.ts";
+import type { SessionView } from "../session/session.ts";
+import type { EventFeed } from "./event-feed.ts";
+import type { Readiness } from "./readiness.ts";
+
+/** One setting with where its value came from; secrets are already replaced. */
+export interface SettingView {
+  readonly key: string;
+  readonly value?: string | undefined;
+  readonly source: string;
+  readonly where?: string | undefined;
+}
+
+export interface PolicyView {
+  readonly version: string;
+  /** The file it came from; undefined for the built-in policy. */
+  readonly file: string | undefined;
+  /** True while the file has a problem and the policy before it stays in force. */
+  readonly isFileRefused: boolean;
+}
+
+/** What became of one thing that was read again. */
+export interface ReloadOutcome {
+  readonly what: string;
+  readonly outcome: "unchanged" | "replaced" | "refused";
+  /** Lines that name file and problem, where it was refused. */
+  readonly problems?: string;
+}
+
+export interface Operations {
+  readonly version: { readonly version: string; readonly commit: string };
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly startedMs: number;
+  readonly isDraining: boolean;
+  readonly settings: readonly SettingView[];
+  /** The audit log's active file; undefined when none is kept. */
+  readonly auditFile: string | undefined;
+  readonly events: EventFeed;
+  readiness(): Promise<Readiness>;
+  sessions(): readonly SessionView[];
+  session(id: string): SessionView | undefined;
+  /** False when there is no such session. */
+  killSession(id: string): boolean;
+  policy(): PolicyView;
+  /** Reads policy, users and certificates again. `by` is who asked, for the record. */
+  reload(by: string): readonly ReloadOutcome[];
+  record(event: AuditEvent): void;
+}
+
+/** Where the admin API listens and who may use it. */
+export interface AdminOptions {
+  readonly listen:
+    | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+    | { readonly kind: "unix"; readonly path: string };
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** Without a key only public routes answer. */
+  readonly adminKey: string | undefined;
+  readonly namedKeys: readonly NamedKey[];
+  /** Whether /metrics answers without a key. */
+  readonly hasPublicMetrics: boolean;
+}
+
+/** The key of a person or program, which is not known to us: only its SHA-256. */
+export interface NamedKey {
+  readonly name: string;
+  readonly role: "admin" | "approver";
+  readonly sha256: string;
+}
+
+export interface AdminServer {
+  /** In use; 0 for a unix socket. */
+  readonly port: number;
+  /** Ends all connections. */
+  close(): Promise<void>;
+}
+
+export type StartAdmin = (options: AdminOptions, operations: Operations) => Promise<AdminServer>;

@@ -1,0 +1,164 @@
+/** An admin API on a free port, in front of operations that a test makes up, and a client that sends what it is told. */
+import { createHash } from "node:crypto";
+import { request } from "node:http";
+import { startAdminServer } from "../../src/admin/admin-server.ts";
+import type { AuditEvent } from "../../src/audit/audit-event.ts";
+import type { Clock } from "../../src/base/clock.ts";
+import { silentLogger } from "../../src/base/log.ts";
+import { EventFeed } from "../../src/server/event-feed.ts";
+import { newProxyMetrics } from "../../src/server/metric-labels.ts";
+import type { AdminOptions, Operations } from "../../src/server/operations.ts";
+
+export const ADMIN_KEY = "the-key-of-the-admin-0123456789";
+export const APPROVER_KEY = "the-key-of-ann-0123456789";
+/** As wide as HTML gets. */
+export const HOSTILE_SQL = "select '</script><img src=x onerror=alert(1)>' && \"\u2028\" -- <svg/onload=alert(2)>";
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+  json(): Record<string, unknown>;
+}
+
+export interface AdminFixture {
+  readonly port: number;
+  readonly operations: Operations;
+  readonly events: EventFeed;
+  /** What the API recorded. */
+  readonly recorded: AuditEvent[];
+  /** What was done to the process. */
+  readonly done: string[];
+  call(method: string, path: string, headers?: Record<string, string>, body?: string): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+/** Each look at it is an hour later: nothing is ever too often. */
+function hurryingClock(): Clock {
+  let nowMs = 0;
+  return { wallMs: () => 0, monotonicMs: () => (nowMs += 3_600_000 / 60) };
+}
+
+export async function startAdmin(
+  options: Partial<AdminOptions> = {},
+  clock: Clock = hurryingClock(),
+): Promise<AdminFixture> {
+  const recorded: AuditEvent[] = [];
+  const done: string[] = [];
+  const trail = { run: "run", isKept: false, append: () => undefined, appendSoon: () => undefined, hashText: () => "" };
+  const events = new EventFeed(trail);
+  const operations = operationsOf(events, recorded, done);
+  const server = await startAdminServer(
+    {
+      listen: { kind: "tcp", host: "127.0.0.1", port: 0 },
+      tls: undefined,
+      adminKey: ADMIN_KEY,
+      namedKeys: [
+        { name: "ann", role: "approver", sha256: sha256(APPROVER_KEY) },
+        { name: "root", role: "admin", sha256: sha256(`root ${ADMIN_KEY}`) },
+      ],
+      hasPublicMetrics: false,
+      ...options,
+    },
+    operations,
+    clock,
+  );
+  return {
+    port: server.port,
+    operations,
+    events,
+    recorded,
+    done,
+    call: (method, path, headers, body) => call(server.port, method, path, headers, body),
+    close: () => server.close(),
+  };
+}
+
+function operationsOf(events: EventFeed, recorded: AuditEvent[], done: string[]): Operations {
+  const session = {
+    id: "run-1",
+    listener: "writer",
+    clientAddress: "192.0.2.1",
+    clientTls: "TLSv1.3",
+    user: "<b>app</b>",
+    backend: "db:3306",
+    backendConnectionId: 7,
+    schema: "shop",
+    program: HOSTILE_SQL,
+    state: "idle",
+    isInTransaction: false,
+    commands: 3,
+    bytesToClient: 100,
+    bytesToBackend: 50,
+    ageSeconds: 9,
+    silentSeconds: 1,
+  } as const;
+  return {
+    version: { version: "1.2.3", commit: "abc" },
+    logger: silentLogger,
+    metrics: newProxyMetrics(),
+    startedMs: performance.now(),
+    isDraining: false,
+    settings: [
+      { key: "admin_api_key", value: "<set>", source: "env", where: "ADMIN_API_KEY" },
+      { key: "backend.token_cmd", value: "mint --password=hunter2hunter2", source: "file", where: "q.yaml:3" },
+    ],
+    auditFile: undefined,
+    events,
+    readiness: () =>
+      Promise.resolve({ isReady: true, reason: undefined, checks: [{ name: "a", ok: true, detail: "b" }] }),
+    sessions: () => [session],
+    session: (id) => (id === "run-1" ? session : undefined),
+    killSession: (id) => {
+      done.push(`kill ${id}`);
+      return id === "run-1";
+    },
+    policy: () => ({ version: "7", file: "/p.yaml", isFileRefused: false }),
+    reload: (by) => {
+      done.push(`reload ${by}`);
+      return [{ what: "policy", outcome: "replaced" }];
+    },
+    record: (event) => {
+      recorded.push(event);
+    },
+  };
+}
+
+function call(
+  port: number,
+  method: string,
+  path: string,
+  headers: Record<string, string> = {},
+  body?: string,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: "127.0.0.1", port, method, path, headers, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("end", () => {
+        const text = Buffer.concat(chunks).toString("utf8");
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          text,
+          json: () => JSON.parse(text) as Record<string, unknown>,
+        });
+      });
+      response.on("error", reject);
+    });
+    sent.on("error", reject);
+    sent.end(body);
+  });
+}
+
+export const bearer = (key: string): Record<string, string> => ({ Authorization: `Bearer ${key}` });
+export const JSON_BODY = { "Content-Type": "application/json" };
+
+/** Begins a session and returns the headers a browser would then send. */
+export async function logIn(admin: AdminFixture, key: string): Promise<Record<string, string>> {
+  const answer = await admin.call("POST", "/auth/login", JSON_BODY, JSON.stringify({ key }));
+  const [header] = answer.headers["set-cookie"] ?? [];
+  return { Cookie: header?.split(";")[0] ?? "", Origin: `http://127.0.0.1:${admin.port}` };
+}
