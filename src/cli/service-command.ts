@@ -61,7 +61,7 @@ Type=notify
 NotifyAccess=all
 ExecStartPre=${executable} check-config --config ${config}
 ExecStart=${executable} serve --config ${config}
-# The policy is read again.
+# Policy, users file, certificates and CA bundles are read again.
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 # 2 is a configuration that cannot work; trying again changes nothing.
