@@ -453,11 +453,20 @@ const DYNAMIC: readonly Rule[] = [
   {
     id: "dyn.prepare",
     category: "dynamic",
-    points: "10-45",
-    title: "SQL is prepared from text that the statement carries or builds",
+    points: "10",
+    title: "SQL is prepared from text that the statement carries",
     rewrite: "Prepare through the driver, so that the text is judged before it runs",
+    example: { sql: "PREPARE s FROM 'SELECT 1'" },
+    findings: { "prepare-literal": 10 },
+  },
+  {
+    id: "dyn.opaque",
+    category: "dynamic",
+    points: "80",
+    title: "SQL is run from text that querycop cannot know",
+    rewrite: "Prepare a literal, or a variable that this session has set to one with SET",
     example: { sql: "PREPARE s FROM @text" },
-    findings: { "prepare-variable": 45, "prepare-literal": 10 },
+    findings: { "prepare-variable": 80 },
   },
   {
     id: "dyn.exec",

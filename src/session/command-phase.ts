@@ -192,6 +192,8 @@ function runCursor(
       if (outcome === "ok") statement.longValues.clear();
     });
   }
+  // A row may be made only now, with the functions that it calls.
+  context.state.dynamicSql.forgetVariables();
   context.fetching = { statementId: statement.statementId, executedAs: statement.executedAs };
   const overLimit = context.dataGuard.usedUp();
   if (overLimit !== undefined) {

@@ -1,8 +1,11 @@
 /** The policy as sessions see it: what the session knows goes in, what the wire and the record need comes out. */
+import type { Decision } from "../policy/decide.ts";
 import type { Judge, Judgement as PolicyJudgement } from "../policy/judge.ts";
-import type { Subject } from "../policy/policy.ts";
+import { type Subject, strictestAction } from "../policy/policy.ts";
 import { analyze } from "../sql/analyze.ts";
+import { quotingFor } from "../sql/bound-text.ts";
 import type { SqlContext, StatementKind } from "../sql/facts.ts";
+import { type DynamicEffect, effectOn, resolveDynamicSql } from "./dynamic-sql.ts";
 import type { SessionState } from "./session-state.ts";
 import { sqlContextOf } from "./sql-context.ts";
 import type { ApprovalBrief, Judgement, StatementJudge, StatementRequest } from "./statement-judge.ts";
@@ -29,7 +32,8 @@ export class PolicyJudge implements StatementJudge {
 
   judge(request: StatementRequest): Judgement {
     const context = sqlContextOf(request.state, request.command);
-    const judged = this.#judged(request, context);
+    const outer = this.#judged(request, context);
+    const { judged, kindsRun } = this.#withInner(outer, request, context);
     const { decision, summary } = judged;
     return {
       action: decision.action,
@@ -52,7 +56,26 @@ export class PolicyJudge implements StatementJudge {
       impact: decision.impact,
       ...(typeof request.estimatedRows === "number" ? { estimatedRows: request.estimatedRows } : {}),
       afterwards: consequence(request.state, summary.kinds),
+      ...(request.command === "COM_STMT_PREPARE" ? {} : { dynamicEffect: effectOf(request, context, outer, kindsRun) }),
     };
+  }
+
+  /** SQL run by a name that the session knows is judged as that SQL, besides as what runs it. */
+  #withInner(outer: PolicyJudgement, request: StatementRequest, context: SqlContext): WithInner {
+    const { dynamicSql } = request.state;
+    const { kinds, digest } = outer.summary;
+    if (dynamicSql.isEmpty) return { judged: outer, kindsRun: kinds };
+    const analyzed = () => outer.analysis ?? analyze(request.sql, context);
+    const resolved = resolveDynamicSql(dynamicSql, kinds, analyzed, quotingFor(context));
+    if (resolved === undefined) return { judged: outer, kindsRun: kinds };
+    if (resolved.kind === "text") {
+      const { decision } = this.#judge.judge(resolved.sql, context, subjectOf(request));
+      return { judged: { ...outer, decision }, kindsRun: kinds };
+    }
+    const inner = this.#judge.judgeExecution(resolved.text.inSession(context), resolved.values, subjectOf(request));
+    const summary = { ...inner.summary, kinds, digest: `${digest} /* ${inner.summary.digest} */` };
+    const judged = { ...outer, summary, decision: stricter(outer.decision, inner.decision) };
+    return { judged, kindsRun: inner.summary.kinds };
   }
 
   #judged(request: StatementRequest, context: SqlContext): PolicyJudgement {
@@ -60,6 +83,27 @@ export class PolicyJudge implements StatementJudge {
     if (execution === undefined) return this.#judge.judge(request.sql, context, subjectOf(request));
     return this.#judge.judgeExecution(execution.text.inSession(context), execution.values, subjectOf(request));
   }
+}
+
+interface WithInner {
+  readonly judged: PolicyJudgement;
+  /** Of the statements that run: those behind a name that is known, else those of the text. */
+  readonly kindsRun: readonly string[];
+}
+
+function stricter(outer: Decision, inner: Decision): Decision {
+  if (outer.enforcedAction === inner.enforcedAction) return outer.score > inner.score ? outer : inner;
+  return strictestAction(outer.enforcedAction, inner.enforcedAction) === outer.enforcedAction ? outer : inner;
+}
+
+function effectOf(
+  { state, sql }: StatementRequest,
+  context: SqlContext,
+  outer: PolicyJudgement,
+  kindsRun: readonly string[],
+): DynamicEffect {
+  const { kinds } = outer.summary;
+  return effectOn(state.dynamicSql, sql, { kinds, kindsRun }, () => outer.analysis ?? analyze(sql, context));
 }
 
 function briefOf({ decision, summary }: PolicyJudgement): ApprovalBrief {

@@ -3,6 +3,7 @@ import type { Capabilities } from "../mysql/constants.ts";
 import { SERVER_STATUS_IN_TRANS } from "../mysql/constants.ts";
 import type { ResponseEnd } from "../mysql/response.ts";
 import type { Dialect } from "../sql/facts.ts";
+import { SessionDynamicSql } from "./dynamic-sql.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
 
 export interface SessionVariables {
@@ -25,6 +26,7 @@ export class SessionState {
   statusFlags = 0;
   variables: SessionVariables = { schema: undefined, sqlMode: "unknown", characterSet: "unknown" };
   readonly prepared = new PreparedStatements();
+  readonly dynamicSql = new SessionDynamicSql();
   /** Grows with every change of what an audit record says about the session. */
   version = 1;
   /** True until the server has been asked how it reads SQL; again after everything that resets its session. */
@@ -77,6 +79,7 @@ export class SessionState {
   reset(): void {
     this.version++;
     this.prepared.clear();
+    this.dynamicSql.forgetAll();
     this.hasLockedTables = false;
     this.variables.sqlMode = "unknown";
     this.variables.characterSet = "unknown";

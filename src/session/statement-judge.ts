@@ -4,6 +4,7 @@ import type { DataLimits } from "../policy/limits.ts";
 import type { ApprovalSettings, Subject } from "../policy/policy.ts";
 import type { PreparedText } from "../policy/prepared-text.ts";
 import type { BoundValue } from "../sql/bound-text.ts";
+import type { DynamicEffect } from "./dynamic-sql.ts";
 import type { SessionState } from "./session-state.ts";
 
 /** The product's decision words. */
@@ -87,6 +88,8 @@ export interface Judgement {
    * can be asked for, or something unknown.
    */
   readonly afterwards: "nothing" | "ask" | "unknown";
+  /** What it does to the SQL that the session runs by name. */
+  readonly dynamicEffect?: DynamicEffect;
 }
 
 export interface StatementJudge {

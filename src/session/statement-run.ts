@@ -252,6 +252,7 @@ function afterStatement(context: CommandContext, run: StatementRun, judgement: J
   const { state } = context;
   if (judgement.afterwards === "unknown") state.obscure();
   else if (judgement.afterwards === "ask") state.needsProbe = true;
+  if (judgement.dynamicEffect !== undefined) state.dynamicSql.after(judgement.dynamicEffect, end.outcome !== "err");
   if (run.binding !== undefined) run.prepared?.afterExecution(run.binding, end.outcome !== "err");
   if (end.prepared !== undefined) {
     const { statementId, parameters } = end.prepared;

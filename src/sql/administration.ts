@@ -311,29 +311,29 @@ function firstArgument(w: Walker, first: number, last: number): string | undefin
 
 /** sys.execute_prepared_stmt('text') runs its argument. */
 function executedText(w: Walker, first: number, last: number) {
-  const literal = first + 4;
-  const isLiteral = w.kind(literal) === T.STRING && w.kind(literal + 1) === T.RIGHT_PAREN;
-  noteDynamic(w, "executor-procedure", "execute_prepared_stmt", isLiteral ? literal : -1, first, last);
+  const argument = w.kind(first + 1) === T.DOT ? first + 4 : first + 2;
+  noteDynamic(w, "executor-procedure", "execute_prepared_stmt", { argument, end: last }, { first, last });
 }
 
-/** Notes SQL text that the statement hands to the server; `literal` is its token, or -1 when it is no literal. */
+/** Notes SQL text that the statement hands to the server: one literal, one variable, or something that nobody knows. */
 function noteDynamic(
   w: Walker,
   type: "prepare" | "execute-immediate" | "executor-procedure",
   name: string | undefined,
-  literal: number,
-  first: number,
-  last: number,
+  { argument, end }: { readonly argument: number; readonly end: number },
+  { first, last }: { readonly first: number; readonly last: number },
 ) {
   const range = { start: w.start(first), end: w.endBefore(last + 1) };
-  if (literal < 0) {
-    const isVariable = w.kind(last - 1) === T.AT;
-    const text = isVariable ? w.text.name(last) : undefined;
-    w.statement.dynamic = { type, name, source: isVariable ? "user-variable" : "expression", text, ...range };
+  const using = usedVariables(w);
+  if (end !== argument + 1 || w.kind(argument) !== T.STRING) {
+    const isVariable = end === argument + 2 && w.kind(argument) === T.AT;
+    const text = isVariable ? w.text.name(argument + 1) : undefined;
+    w.statement.dynamic = { type, name, source: isVariable ? "user-variable" : "expression", text, using, ...range };
     w.find("prepare-variable", first, last);
     return;
   }
-  w.statement.dynamic = { type, name, source: "literal", text: w.text.string(literal), ...range };
+  const literal = argument;
+  w.statement.dynamic = { type, name, source: "literal", text: w.text.string(literal), using, ...range };
   w.find("prepare-literal", first, last);
   w.inner.push({
     sql: w.text.stringBytes(literal),
@@ -358,10 +358,27 @@ export function prepareStatement(w: Walker) {
 function dynamicText(w: Walker, type: "prepare" | "execute-immediate", name: string | undefined, first: number) {
   const start = w.at;
   walkExpression(w, USING_ENDS);
-  const isLiteral = w.at === start + 1 && w.kind(start) === T.STRING;
-  noteDynamic(w, type, name, isLiteral ? start : -1, first, w.at - 1);
+  noteDynamic(w, type, name, { argument: start, end: w.at }, { first, last: w.at - 1 });
   skipRest(w);
 }
+
+const NOTHING_USED: readonly (string | undefined)[] = [];
+
+/** USING @a, @b at the walk's position. */
+function usedVariables(w: Walker): readonly (string | undefined)[] {
+  if (w.kind(w.at) !== K.USING) return NOTHING_USED;
+  const names: (string | undefined)[] = [];
+  let token = w.at + 1;
+  for (; w.kind(token) !== 0 && w.kind(token) !== T.SEMICOLON; token++) {
+    const isOne = w.kind(token) === T.AT && USED_ENDS[w.kind(token + 2)] === 1;
+    names.push(isOne ? w.text.name(token + 1) : undefined);
+    while (USED_ENDS[w.kind(token)] !== 1) token++;
+    if (w.kind(token) !== T.COMMA) break;
+  }
+  return names;
+}
+
+const USED_ENDS = kindSet([0, T.COMMA, T.SEMICOLON], "");
 
 const USING_ENDS = kindSet([], "USING");
 
@@ -377,7 +394,8 @@ export function executeStatement(w: Walker) {
   w.statement.kind = "execute";
   const read = readObject(w, "prepared-statement");
   const range = { start: w.start(first), end: w.endBefore(w.at) };
-  w.statement.dynamic = { type: "execute", name: read?.name, source: "named", text: undefined, ...range };
+  const using = usedVariables(w);
+  w.statement.dynamic = { type: "execute", name: read?.name, source: "named", text: undefined, using, ...range };
   skipRest(w);
 }
 

@@ -55,7 +55,7 @@ function renderCount(value: BoundValue): Uint8Array | undefined {
   return isCount ? Buffer.from(text, "latin1") : undefined;
 }
 
-type Quoting = (bytes: Uint8Array) => Uint8Array;
+export type Quoting = (bytes: Uint8Array) => Uint8Array;
 
 function renderLiteral(
   value: BoundValue,
@@ -79,7 +79,7 @@ const BACKSLASH = 0x5c;
 const NEUTRAL = 0x01;
 
 /** How text is written so that every reading under the context takes it for one literal. */
-function quotingFor({ sqlMode, charset }: SqlContext): Quoting {
+export function quotingFor({ sqlMode, charset }: SqlContext): Quoting {
   const isModeKnown = sqlMode !== "unknown";
   const escapesBackslash = isModeKnown && (sqlMode & SQL_MODE.NO_BACKSLASH_ESCAPES) === 0;
   const isCharsetPlain = charset !== "unknown" && charsetRules(charset).multiByte === "none";

@@ -563,6 +563,8 @@ export interface DynamicSql extends ByteRange {
   readonly source: "literal" | "user-variable" | "expression" | "named";
   /** The literal's text, or the variable's name. The literal's own statements are in `statements`. */
   readonly text: string | undefined;
+  /** The user variables of USING, in order; `undefined` for what is not one variable. */
+  readonly using: readonly (string | undefined)[];
 }
 
 /** One thing seen in the text, named for what was seen. Rules give it a weight. */

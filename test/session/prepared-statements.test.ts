@@ -3,32 +3,15 @@ import { afterEach, describe, it } from "node:test";
 import { ByteWriter } from "../../src/base/bytes.ts";
 import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
 import { encodePacket } from "../../src/mysql/packet.ts";
-import { Judge } from "../../src/policy/judge.ts";
 import { PreparedText } from "../../src/policy/prepared-text.ts";
 import { contextFor } from "../../src/policy/tool-context.ts";
-import { PolicyJudge } from "../../src/session/policy-judge.ts";
 import { PreparedStatement, PreparedStatements } from "../../src/session/prepared-statements.ts";
 import { policyFrom } from "../policy/policy-fixture.ts";
-import {
-  errPayload,
-  type FakeBackend,
-  GREETING,
-  logIn,
-  OK_PAYLOAD,
-  type PacketPeer,
-  queryPayload,
-  scriptedBackend,
-  startFakeBackend,
-} from "../support/fake-peers.ts";
-import { type HarnessOptions, type ProxyHarness, startProxy } from "../support/session-harness.ts";
-import { AUTOCOMMIT, okWith, prepareOk, statementCommand } from "../support/wire-replies.ts";
+import { GREETING, type PacketPeer, queryPayload } from "../support/fake-peers.ts";
+import { answerOf, ask, closePolicySessions, openPolicySession } from "../support/policy-session.ts";
+import { statementCommand } from "../support/wire-replies.ts";
 
-let running: { close(): Promise<void> }[] = [];
-
-afterEach(async () => {
-  for (const one of running) await one.close();
-  running = [];
-});
+afterEach(closePolicySessions);
 
 const EXECUTE = 0x17;
 const LONG_DATA = 0x18;
@@ -38,48 +21,6 @@ const LAST = 0xffffffff;
 const LONGLONG = 8;
 const SHORT = 2;
 const VAR_STRING = 0xfd;
-
-/** What the session probe sets off: from then on the server tells how it reads SQL. */
-const TRACKED = okWith(AUTOCOMMIT, {
-  sessionState: {
-    schema: "shop",
-    systemVariables: new Map([
-      ["session_track_system_variables", "*"],
-      ["sql_mode", ""],
-      ["character_set_client", "utf8mb4"],
-    ]),
-  },
-});
-
-interface Stage {
-  readonly proxy: ProxyHarness;
-  readonly client: PacketPeer;
-  readonly judge: Judge;
-  /** Commands that reached the backend behind the login, without querycop's own. */
-  readonly seen: string[];
-}
-
-/** A real policy between a client and a backend that prepares anything: as many parameters as the text has "?". */
-async function open(policy: string, options: Partial<HarnessOptions["listener"]> = {}): Promise<Stage> {
-  const seen: string[] = [];
-  let nextId = 0;
-  const backend: FakeBackend = await startFakeBackend(
-    scriptedBackend((payload) => {
-      const text = Buffer.from(payload.subarray(1)).toString("latin1");
-      if (payload[0] === 3 && text.startsWith("SET session_track")) return [TRACKED];
-      seen.push(`${payload[0]}:${text}`);
-      if (payload[0] === LONG_DATA || payload[0] === CLOSE) return [];
-      if (text.includes("unknown_table")) return [errPayload({ errorNumber: 1146, sqlState: "42S02", message: "no" })];
-      return payload[0] === 0x16 ? prepareOk(++nextId, text.split("?").length - 1) : [OK_PAYLOAD];
-    }, GREETING),
-  );
-  const clock = { wallMs: () => 0, monotonicMs: () => 0 };
-  const judge = new Judge({ policy: policyFrom(policy), clock, idPrefix: "t", cacheBytesMax: 1 << 20 });
-  const services = { judge: new PolicyJudge(judge) };
-  const proxy = await startProxy({ backendPort: backend.port, services, listener: options });
-  running.push(proxy, backend);
-  return { proxy, client: await logIn(proxy.port, { schema: "shop" }), judge, seen };
-}
 
 async function prepare(client: PacketPeer, sql: string): Promise<void> {
   client.write(Buffer.from(`\x16${sql}`), 0);
@@ -105,23 +46,12 @@ function longData(id: number, parameter: number, data: string): Uint8Array {
   return Buffer.concat([statementCommand(LONG_DATA, id, [parameter, 0]), Buffer.from(data)]);
 }
 
-/** The number of the error, or 0 for an OK. */
-async function answerOf(client: PacketPeer): Promise<number> {
-  const { payload } = await client.expect();
-  return payload[0] === 0xff ? decodeErrPacket(payload).errorNumber : 0;
-}
-
-async function ask(client: PacketPeer, payload: Uint8Array): Promise<number> {
-  client.write(payload, 0);
-  return await answerOf(client);
-}
-
 const TENANT = "tenants: [{ tables: [invoice], column: tenant_id, value: 7 }]";
 const SELECT = "SELECT id FROM invoice WHERE tenant_id = ?";
 
 describe("COM_STMT_EXECUTE", () => {
   it("is judged by the values bound to it", async () => {
-    const { client, seen } = await open(TENANT);
+    const { client, seen } = await openPolicySession(TENANT);
     await prepare(client, SELECT);
     assert.equal(await ask(client, execution(1, [longlong(7)], [LONGLONG])), 0);
     assert.equal(await ask(client, execution(1, [longlong(8)], [LONGLONG])), 1148);
@@ -131,7 +61,7 @@ describe("COM_STMT_EXECUTE", () => {
   });
 
   it("without types is read by those of the execution before", async () => {
-    const { client } = await open(TENANT);
+    const { client } = await openPolicySession(TENANT);
     await prepare(client, SELECT);
     assert.equal(await ask(client, execution(1, [longlong(7)])), 1835);
     assert.equal(await ask(client, execution(1, [short(7)], [SHORT])), 0);
@@ -140,7 +70,7 @@ describe("COM_STMT_EXECUTE", () => {
   });
 
   it("does not take over the types of an execution that was blocked: the server never saw them", async () => {
-    const { client } = await open(TENANT);
+    const { client } = await openPolicySession(TENANT);
     await prepare(client, SELECT);
     assert.equal(await ask(client, execution(1, [text("7")], [VAR_STRING])), 0);
     assert.equal(await ask(client, execution(1, [longlong(8)], [LONGLONG])), 1148);
@@ -149,7 +79,7 @@ describe("COM_STMT_EXECUTE", () => {
   });
 
   it("has to send its types again when the server failed over other ones", async () => {
-    const { client } = await open("");
+    const { client } = await openPolicySession("");
     await prepare(client, "SELECT a FROM t WHERE b LIKE ?");
     assert.equal(await ask(client, execution(1, [short(7)], [SHORT])), 0);
     assert.equal(await ask(client, execution(1, [text("unknown_table")], [VAR_STRING])), 1146);
@@ -161,7 +91,7 @@ describe("COM_STMT_EXECUTE", () => {
   });
 
   it("that does not hold together is refused and never sent", async () => {
-    const { client, seen } = await open(TENANT);
+    const { client, seen } = await openPolicySession(TENANT);
     await prepare(client, SELECT);
     for (const bad of [
       execution(1, [], [LONGLONG]),
@@ -176,7 +106,7 @@ describe("COM_STMT_EXECUTE", () => {
   });
 
   it("follows the policy of the moment", async () => {
-    const { client, judge } = await open("");
+    const { client, judge } = await openPolicySession("");
     await prepare(client, "DELETE FROM t WHERE id = ?");
     assert.equal(await ask(client, execution(1, [longlong(7)], [LONGLONG])), 0);
     judge.replacePolicy(policyFrom("read_only: true"));
@@ -184,14 +114,14 @@ describe("COM_STMT_EXECUTE", () => {
   });
 
   it("of the statement prepared last is judged as that statement", async () => {
-    const { client } = await open(TENANT);
+    const { client } = await openPolicySession(TENANT);
     await prepare(client, SELECT);
     assert.equal(await ask(client, execution(LAST, [longlong(7)], [LONGLONG])), 0);
     assert.equal(await ask(client, execution(LAST, [longlong(8)])), 1148);
   });
 
   it("leaves no value in the record", async () => {
-    const { client, proxy } = await open(TENANT);
+    const { client, proxy } = await openPolicySession(TENANT);
     await prepare(client, SELECT);
     await ask(client, execution(1, [text("hunter2-8")], [VAR_STRING]));
     await ask(client, execution(1, [text("7")], [VAR_STRING]));
@@ -202,7 +132,7 @@ describe("COM_STMT_EXECUTE", () => {
 
 describe("COM_STMT_SEND_LONG_DATA", () => {
   it("is judged with the execution it is for, and used up by it", async () => {
-    const { client } = await open(TENANT);
+    const { client } = await openPolicySession(TENANT);
     await prepare(client, SELECT);
     for (const piece of ["1", "7"]) client.write(longData(1, 0, piece), 0);
     assert.equal(await ask(client, execution(1, [], [VAR_STRING])), 1148);
@@ -213,7 +143,7 @@ describe("COM_STMT_SEND_LONG_DATA", () => {
   });
 
   it("stays with the server when the execution was blocked, so the next one finds it", async () => {
-    const { client } = await open(TENANT);
+    const { client } = await openPolicySession(TENANT);
     await prepare(client, SELECT);
     client.write(longData(1, 0, "8"), 0);
     assert.equal(await ask(client, execution(1, [], [VAR_STRING])), 1148);
@@ -221,7 +151,7 @@ describe("COM_STMT_SEND_LONG_DATA", () => {
   });
 
   it("is not kept beyond what any rule looks at", async () => {
-    const { client, seen } = await open(TENANT);
+    const { client, seen } = await openPolicySession(TENANT);
     await prepare(client, "INSERT INTO invoice (tenant_id, a) VALUES (?, ?)");
     for (let piece = 0; piece < 40; piece++) client.write(longData(1, 1, "x".repeat(100_000)), 0);
     assert.equal(await ask(client, execution(1, [longlong(7)], [LONGLONG, VAR_STRING])), 0);
@@ -229,7 +159,7 @@ describe("COM_STMT_SEND_LONG_DATA", () => {
   });
 
   it("for a statement that is not prepared goes nowhere", async () => {
-    const { client, seen } = await open("");
+    const { client, seen } = await openPolicySession("");
     client.write(longData(9, 0, "x"), 0);
     assert.equal(await ask(client, queryPayload("SELECT 1")), 0);
     assert.deepEqual(seen, ["3:SELECT 1"]);
@@ -264,7 +194,7 @@ describe("PreparedStatement.describeRest()", () => {
 
 describe("a COM_STMT_PREPARE that is blocked", () => {
   it("answers with an error, and so do the executions pipelined behind it", async () => {
-    const { client, seen } = await open("");
+    const { client, seen } = await openPolicySession("");
     await prepare(client, "SELECT 1");
     const commands = [
       Buffer.from("\x16DROP DATABASE shop"),
@@ -281,7 +211,7 @@ describe("a COM_STMT_PREPARE that is blocked", () => {
   });
 
   it("for being one too many names the setting, and a closed statement makes room", async () => {
-    const { client } = await open("", { preparedStatementsMax: 2 });
+    const { client } = await openPolicySession("", { preparedStatementsMax: 2 });
     for (const sql of ["SELECT 1", "SELECT 2"]) await prepare(client, sql);
     client.write(Buffer.from("\x16SELECT 3"), 0);
     const { errorNumber, message } = decodeErrPacket((await client.expect()).payload);
@@ -298,7 +228,7 @@ describe("a command without response", () => {
     ["COM_STMT_SEND_LONG_DATA", Uint8Array.of(LONG_DATA, 1, 0, 0, 0, 0)],
   ] as const) {
     it(`that is malformed ends the connection without a word: ${name}`, async () => {
-      const { client, seen, proxy } = await open("");
+      const { client, seen, proxy } = await openPolicySession("");
       client.write(payload, 0);
       assert.equal(await client.read(), undefined);
       client.socket.end();

@@ -1,0 +1,89 @@
+import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
+import { Judge } from "../../src/policy/judge.ts";
+import { PolicyJudge } from "../../src/session/policy-judge.ts";
+import { policyFrom } from "../policy/policy-fixture.ts";
+import {
+  errPayload,
+  type FakeBackend,
+  GREETING,
+  logIn,
+  OK_PAYLOAD,
+  type PacketPeer,
+  queryPayload,
+  scriptedBackend,
+  startFakeBackend,
+} from "./fake-peers.ts";
+import { type HarnessOptions, type ProxyHarness, startProxy } from "./session-harness.ts";
+import { AUTOCOMMIT, okWith, prepareOk } from "./wire-replies.ts";
+
+let running: { close(): Promise<void> }[] = [];
+
+/** For afterEach(). */
+export async function closePolicySessions(): Promise<void> {
+  for (const one of running) await one.close();
+  running = [];
+}
+
+const LONG_DATA = 0x18;
+const CLOSE = 0x19;
+
+/** What the session probe sets off: from then on the server tells how it reads SQL. */
+const TRACKED = okWith(AUTOCOMMIT, {
+  sessionState: {
+    schema: "shop",
+    systemVariables: new Map([
+      ["session_track_system_variables", "*"],
+      ["sql_mode", ""],
+      ["character_set_client", "utf8mb4"],
+    ]),
+  },
+});
+
+export interface PolicySession {
+  readonly proxy: ProxyHarness;
+  readonly client: PacketPeer;
+  readonly judge: Judge;
+  /** Commands that reached the backend behind the login, without querycop's own. */
+  readonly seen: string[];
+}
+
+/** A real policy between a client and a backend that prepares anything: as many parameters as the text has "?". */
+export async function openPolicySession(
+  policy: string,
+  options: Partial<HarnessOptions["listener"]> = {},
+): Promise<PolicySession> {
+  const seen: string[] = [];
+  let nextId = 0;
+  const backend: FakeBackend = await startFakeBackend(
+    scriptedBackend((payload) => {
+      const text = Buffer.from(payload.subarray(1)).toString("latin1");
+      if (payload[0] === 3 && text.startsWith("SET session_track")) return [TRACKED];
+      seen.push(`${payload[0]}:${text}`);
+      if (payload[0] === LONG_DATA || payload[0] === CLOSE) return [];
+      if (text.includes("unknown_table")) return [errPayload({ errorNumber: 1146, sqlState: "42S02", message: "no" })];
+      return payload[0] === 0x16 ? prepareOk(++nextId, text.split("?").length - 1) : [OK_PAYLOAD];
+    }, GREETING),
+  );
+  const clock = { wallMs: () => 0, monotonicMs: () => 0 };
+  const judge = new Judge({ policy: policyFrom(policy), clock, idPrefix: "t", cacheBytesMax: 1 << 20 });
+  const services = { judge: new PolicyJudge(judge) };
+  const proxy = await startProxy({ backendPort: backend.port, services, listener: options });
+  running.push(proxy, backend);
+  return { proxy, client: await logIn(proxy.port, { schema: "shop" }), judge, seen };
+}
+
+/** The number of the error, or 0 for an OK. */
+export async function answerOf(client: PacketPeer): Promise<number> {
+  const { payload } = await client.expect();
+  return payload[0] === 0xff ? decodeErrPacket(payload).errorNumber : 0;
+}
+
+export async function ask(client: PacketPeer, payload: Uint8Array): Promise<number> {
+  client.write(payload, 0);
+  return await answerOf(client);
+}
+
+/** Asks a text and gives the number of its error, or 0. */
+export async function run(client: PacketPeer, sql: string): Promise<number> {
+  return await ask(client, queryPayload(sql));
+}
