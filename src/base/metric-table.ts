@@ -144,12 +144,12 @@ export const METRICS = {
   approvalsPending: {
     name: "querycop_approvals_pending",
     type: "gauge",
-    help: "Statements held for an approval now",
+    help: "Requests for approval that are open: waiting, or approved and not used yet",
   },
   approvals: {
     name: "querycop_approvals_total",
     type: "counter",
-    help: "Holds that ended, by how",
+    help: "Answers to requests for approval, and how others ended",
     labels: { outcome: ["approved", "denied", "expired", "cancelled"] },
   },
   tokenMintDuration: {

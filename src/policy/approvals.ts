@@ -268,7 +268,7 @@ function keyOf({ statementHash, listener, user, schema, reading }: ApprovalBindi
 }
 
 /** Names of approvers: plain ASCII, so that no two of them look alike. */
-const APPROVER_SHAPE = /^[A-Za-z0-9][A-Za-z0-9 ._@+:/=,-]{0,63}$/;
+const APPROVER_SHAPE = /^[!-~](?:[ -~]{0,62}[!-~])?$/;
 
 export function isApproverName(name: string): boolean {
   return APPROVER_SHAPE.test(name);

@@ -44,6 +44,8 @@ export interface ApprovalView {
   readonly tablesWritten: readonly string[];
   readonly score: number | undefined;
   readonly level: string | undefined;
+  /** Rows the server expects it to touch, where it was asked. */
+  readonly estimatedRows: number | undefined;
   /** Each rule in words. */
   readonly reasons: readonly string[];
   readonly policyVersion: string | undefined;
@@ -69,7 +71,6 @@ export type DeskAnswer =
   | { readonly kind: "refused"; readonly why: DeskRefusal; readonly view: ApprovalView | undefined };
 
 export interface ApprovalCounts {
-  held: number;
   approved: number;
   denied: number;
   expired: number;
@@ -90,7 +91,7 @@ const REASON_CHARACTERS_MAX = 200;
 type Entry = ApprovalEntry<ApprovalCase>;
 
 export class ApprovalDesk implements StatementApprovals {
-  readonly counts: ApprovalCounts = { held: 0, approved: 0, denied: 0, expired: 0, cancelled: 0 };
+  readonly counts: ApprovalCounts = { approved: 0, denied: 0, expired: 0, cancelled: 0 };
   readonly #options: ApprovalDeskOptions;
   readonly #clock: Clock;
   readonly #book: ApprovalBook<ApprovalCase>;
@@ -177,7 +178,6 @@ export class ApprovalDesk implements StatementApprovals {
     );
     if (result.kind === "refused") return result.why;
     const { id } = result.entry;
-    this.counts.held++;
     this.#schedule();
     this.#log("statement waits for approval", result.entry);
     const ended = new Promise<ApprovalEnd>((resolve) => {
@@ -292,6 +292,7 @@ export class ApprovalDesk implements StatementApprovals {
       tablesWritten: visible(brief?.tablesWritten),
       score: judgement.score,
       level: judgement.level,
+      estimatedRows: judgement.estimatedRows,
       reasons: visible(brief?.reasons),
       policyVersion: judgement.policyVersion,
       isInTransaction,

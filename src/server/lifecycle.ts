@@ -169,6 +169,7 @@ class ProxyProcess {
       judge: this.#policy.judge,
       tokens: this.#tokens,
       dataGuardCounts: this.#dataGuardCounts,
+      approvals: this.#approvals,
       audit: auditLog,
     });
     const { metrics, policy, registry } = { metrics: this.#metrics, policy: this.#policy, registry: this.#registry };

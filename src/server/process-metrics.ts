@@ -6,6 +6,7 @@ import type { Config } from "../config/schema.ts";
 import type { Judge } from "../policy/judge.ts";
 import type { DataGuardCounts } from "../session/data-guard.ts";
 import type { TokenManager } from "../token/token-manager.ts";
+import type { ApprovalDesk } from "./approval-desk.ts";
 import { openFilesLimit } from "./open-files.ts";
 import type { SessionRegistry } from "./session-registry.ts";
 
@@ -16,6 +17,7 @@ export interface MetricSources {
   readonly judge: Judge;
   readonly tokens: readonly TokenManager[];
   readonly dataGuardCounts: readonly DataGuardCounts[];
+  readonly approvals: ApprovalDesk;
   readonly audit: AuditLog | undefined;
 }
 
@@ -41,7 +43,8 @@ function readSessions(metrics: Metrics, { registry }: MetricSources): void {
   metrics.relayedBytes.of("to_backend").value = toBackend;
 }
 
-function readCounts(metrics: Metrics, { judge, tokens, dataGuardCounts, audit }: MetricSources): void {
+function readCounts(metrics: Metrics, sources: MetricSources): void {
+  const { judge, tokens, dataGuardCounts, approvals, audit } = sources;
   const cache = judge.cacheCounts();
   metrics.verdictCacheLookups.of("hit").value = cache.hits;
   metrics.verdictCacheLookups.of("miss").value = cache.misses;
@@ -61,6 +64,8 @@ function readCounts(metrics: Metrics, { judge, tokens, dataGuardCounts, audit }:
   guard.of("statement-refused").value = sum(dataGuardCounts, ({ statementsRefused }) => statementsRefused);
   guard.of("connection-ended").value = sum(dataGuardCounts, ({ connectionsEnded }) => connectionsEnded);
   guard.of("kill-failed").value = sum(dataGuardCounts, ({ killFailures }) => killFailures);
+  metrics.approvalsPending.value = approvals.openCount;
+  for (const [outcome, count] of Object.entries(approvals.counts)) metrics.approvals.of(outcome).value = count;
   metrics.auditRecords.value = audit?.counters.records ?? 0;
   metrics.auditFailures.value = audit?.counters.failures ?? 0;
   metrics.auditOk.value = audit === undefined || audit.state === "ok" ? 1 : 0;

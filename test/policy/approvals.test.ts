@@ -196,7 +196,7 @@ describe("isApproverName()", () => {
   for (const name of ["alice", "Alice Smith", "alice@example.com", "CN=alice,O=x", "a".repeat(64)]) {
     it(`takes ${name}`, () => assert.equal(isApproverName(name), true));
   }
-  for (const name of ["", " alice", "\u0430lice", "a\nb", "a\u202eb", "a".repeat(65), "-x"]) {
+  for (const name of ["", " alice", "\u0430lice", "a\nb", "a\u202eb", "a".repeat(65), "bob "]) {
     it(`refuses ${JSON.stringify(name)}`, () => assert.equal(isApproverName(name), false));
   }
 });
