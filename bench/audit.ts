@@ -68,7 +68,7 @@ function bareWrite(folder: string): Contender {
 
 function auditLog(folder: string, mode: "kernel" | "durable", parallel: number): Contender {
   const path = join(folder, `${mode}${parallel}`, "audit.ndjson");
-  const sink = new FileSink({ path, retainBytesMax: 256 << 20 });
+  const sink = new FileSink({ path, retention: { bytesMax: 256 << 20 } });
   const log = new AuditLog({ sink, key: createPassingAuditKey(), mode });
   let ordinal = 0;
   const one = async (untilMs: number): Promise<number> => {

@@ -168,6 +168,16 @@ export class AuditLog {
     if (this.#deferred.length > 0) this.#flushTimer = setTimeout(() => this.#flushDue(), RETRY_MS);
   }
 
+  /** Goes on to a new file now if the old one was renamed: for log rotation, which may compress the old one at once. */
+  reopen(): void {
+    this.#sink.lookSoon();
+    try {
+      this.#record(undefined);
+    } catch (cause) {
+      this.#failed(cause, 0);
+    }
+  }
+
   /** Signs the end of the chain and closes the sink. Later appends are refused. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -223,6 +233,7 @@ export class AuditLog {
       text += record.line;
       head = record;
     }
+    if (text === "") return;
     this.#sink.write(text);
     const count = head.seq - this.#head.seq;
     this.#head = head;

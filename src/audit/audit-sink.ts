@@ -33,6 +33,8 @@ export interface AuditSink {
    * the log then begins that file with a segment-start record. Throws when the new file cannot be made.
    */
   turn(): SinkTurn | undefined;
+  /** Makes the next turn() look for changes from outside, whenever it looked last. */
+  lookSoon(): void;
   /** Whether the space kept back for the last records is in use: only records that end something are welcome. */
   isLow(): boolean;
   close(): void;
@@ -61,6 +63,8 @@ export class LineSink implements AuditSink {
   turn(): undefined {
     return undefined;
   }
+
+  lookSoon(): void {}
 
   isLow(): boolean {
     return false;

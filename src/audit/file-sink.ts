@@ -32,6 +32,7 @@ import {
   deleteOldSegments,
   listSegments,
   openFile,
+  type Retention,
   readEnds,
   type SegmentEnds,
   segmentPath,
@@ -43,8 +44,7 @@ export interface FileSinkOptions {
   readonly segmentBytesMax?: number;
   readonly segmentAgeMsMax?: number;
   /** Finished segments beyond these limits are deleted, oldest first. Default: kept for ever. */
-  readonly retainBytesMax?: number;
-  readonly retainAgeMsMax?: number;
+  readonly retention?: Retention;
   /** Disk space kept back for the records that end something when the disk is full. */
   readonly reserveBytes?: number;
   /** How often to look whether the path still names our file. */
@@ -144,6 +144,10 @@ export class FileSink implements AuditSink {
     if (turn !== undefined) return turn;
     const isOld = nowMs - this.#beganMs >= (this.#options.segmentAgeMsMax ?? 86_400_000);
     return isDue || isOld ? this.#rotate() : undefined;
+  }
+
+  lookSoon(): void {
+    this.#inspectAtMs = 0;
   }
 
   isLow(): boolean {
@@ -360,9 +364,10 @@ export class FileSink implements AuditSink {
   }
 
   #deleteOld(): void {
-    const { retainBytesMax, retainAgeMsMax, path } = this.#options;
+    const { retention, path } = this.#options;
+    if (retention === undefined) return;
     try {
-      deleteOldSegments(path, { bytesMax: retainBytesMax, ageMsMax: retainAgeMsMax }, this.#clock.wallMs());
+      deleteOldSegments(path, retention, this.#clock.wallMs());
     } catch {
       // Deleting is housekeeping: that it failed shows on the disk, and must not stop the recording.
     }

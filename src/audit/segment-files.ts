@@ -165,19 +165,20 @@ export function openFile(path: string): number {
 }
 
 export interface Retention {
-  readonly bytesMax: number | undefined;
-  readonly ageMsMax: number | undefined;
+  readonly bytesMax?: number | undefined;
+  readonly filesMax?: number | undefined;
+  readonly ageMsMax?: number | undefined;
 }
 
 /** Deletes the oldest segments beyond the limits. The active file is never touched. */
 export function deleteOldSegments(activePath: string, retention: Retention, nowMs: number): number {
-  if (retention.bytesMax === undefined && retention.ageMsMax === undefined) return 0;
+  const { bytesMax = Number.POSITIVE_INFINITY, filesMax = Number.POSITIVE_INFINITY, ageMsMax } = retention;
   const segments = listSegments(activePath);
   let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   let deleted = 0;
   for (const segment of segments) {
-    const tooMany = retention.bytesMax !== undefined && bytes > retention.bytesMax;
-    const tooOld = retention.ageMsMax !== undefined && nowMs - segment.beganMs > retention.ageMsMax;
+    const tooMany = bytes > bytesMax || segments.length - deleted > filesMax;
+    const tooOld = ageMsMax !== undefined && nowMs - segment.beganMs > ageMsMax;
     if (!tooMany && !tooOld) break;
     unlinkSync(segment.path);
     bytes -= segment.bytes;

@@ -68,6 +68,8 @@ export class StdoutSink implements AuditSink {
     return undefined;
   }
 
+  lookSoon(): void {}
+
   isLow(): boolean {
     return false;
   }

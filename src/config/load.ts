@@ -2,10 +2,11 @@
 import { basename, dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { type ApiAccess, checkApi } from "./api-rules.ts";
+import { auditProblems } from "./audit-rules.ts";
 import { type EffectiveSetting, effectiveSettings, type ParsedListener } from "./effective.ts";
 import type { RawListener, RawValue, RawValues } from "./raw-config.ts";
 import { readConfigFile } from "./read-file.ts";
-import { checkListener, type DerivedSettings, problemOfParentDirectory, problemOfReadablePath } from "./rules.ts";
+import { checkListener, type DerivedSettings, problemOfReadablePath } from "./rules.ts";
 import {
   CONFIG_FILE_ENV,
   type Config,
@@ -314,7 +315,7 @@ function checkProcess(
     if (text !== undefined) findings.problems.push(`${at(key)}: ${text}`);
   };
   if (settings.policy.file !== undefined) problem("policy.file", problemOfReadablePath(settings.policy.file));
-  if (settings.audit.file !== undefined) problem("audit.file", problemOfParentDirectory(settings.audit.file));
+  for (const [key, text] of auditProblems(settings.audit)) problem(key, text);
   return checkApi({
     settings,
     credentialsDirectory: env["CREDENTIALS_DIRECTORY"],

@@ -549,13 +549,23 @@ const log = v.strictObject({
   }),
 });
 
+const DAY_MS = 86_400_000;
+
 const audit = v.strictObject({
   file: setting(pathKind(), {
     key: "file",
     env: "GATEKEEPER_AUDIT_FILE",
     title: "Audit log",
-    description: "Append-only NDJSON file of connects and statements. Unset means no audit log.",
+    description:
+      "Append-only NDJSON file of connects and statements. Finished segments lie beside it. Unset, and without audit.stdout, means no audit log.",
     example: "/var/lib/querycop/audit.ndjson",
+  }),
+  stdout: settingWithDefault(switchKind, "off", {
+    key: "stdout",
+    env: "GATEKEEPER_AUDIT_STDOUT",
+    title: "Audit log on standard output",
+    description:
+      "For containers and journald, in place of audit.file. Each run is a chain of its own, and a reader that stops reading stops statements.",
   }),
   durability: settingWithDefault(choiceKind(["kernel", "durable"]), "kernel", {
     key: "durability",
@@ -563,6 +573,52 @@ const audit = v.strictObject({
     title: "When an audit record counts as written",
     description:
       "kernel: when the operating system has it, so it outlives a crash of querycop. durable: when the disk has it, so it outlives a power cut; statements wait for the disk.",
+  }),
+  keyFile: setting(pathKind("path of a PEM file"), {
+    key: "key_file",
+    env: "GATEKEEPER_AUDIT_KEY_FILE",
+    title: "Key that signs the audit log",
+    description:
+      "Ed25519 private key, mode 0600; made at the first start where there is none. Unset means audit.file with .key behind it, or a new key at each start with audit.stdout.",
+    example: "/etc/querycop/audit.key",
+  }),
+  checkpointFile: setting(pathKind(), {
+    key: "checkpoint_file",
+    env: "GATEKEEPER_AUDIT_CHECKPOINT_FILE",
+    title: "Copy of the signed checkpoints",
+    description:
+      "Each checkpoint is appended here too. Name a file that whoever may write the log may not: another machine's share, a pipe. querycop audit verify --checkpoints then finds a log whose end was cut off.",
+    example: "/mnt/audit-checkpoints/querycop.ndjson",
+  }),
+  segmentBytes: settingWithDefault(sizeKind({ min: 1024 ** 2, max: 64 * 1024 ** 3 }), "64MiB", {
+    key: "segment_size",
+    env: "GATEKEEPER_AUDIT_SEGMENT_SIZE",
+    title: "Size at which a new segment begins",
+    description: "The finished segment is renamed and never written again.",
+  }),
+  segmentAgeMs: settingWithDefault(durationKind({ min: 60_000, max: 366 * DAY_MS }), "24h", {
+    key: "segment_age",
+    env: "GATEKEEPER_AUDIT_SEGMENT_AGE",
+    title: "Age at which a new segment begins",
+    description: "Whichever comes first, size or age.",
+  }),
+  keepBytes: settingWithDefault(sizeKind({ min: 1024 ** 2, max: 1024 ** 5, off: true }), "off", {
+    key: "keep_size",
+    env: "GATEKEEPER_AUDIT_KEEP_SIZE",
+    title: "Finished segments kept, by size",
+    description: "The oldest beyond this size together are deleted. off: none are deleted for their size.",
+  }),
+  keepFiles: settingWithDefault(integerKind({ min: 1, max: 1_000_000, off: true }), "off", {
+    key: "keep_files",
+    env: "GATEKEEPER_AUDIT_KEEP_FILES",
+    title: "Finished segments kept, by number",
+    description: "The oldest beyond this number are deleted. off: none are deleted for their number.",
+  }),
+  keepAgeMs: settingWithDefault(durationKind({ min: 3_600_000, max: 36_600 * DAY_MS, off: true }), "off", {
+    key: "keep_age",
+    env: "GATEKEEPER_AUDIT_KEEP_AGE",
+    title: "Finished segments kept, by age",
+    description: "Segments begun longer ago are deleted when a new one begins. off: none are deleted for their age.",
   }),
 });
 

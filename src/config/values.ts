@@ -186,6 +186,7 @@ const DURATION_UNITS: readonly Unit[] = [
   { name: "s", factor: 1000 },
   { name: "m", factor: 60_000 },
   { name: "h", factor: 3_600_000 },
+  { name: "d", factor: 86_400_000 },
 ];
 
 const SIZE_UNITS: readonly Unit[] = [
@@ -193,6 +194,7 @@ const SIZE_UNITS: readonly Unit[] = [
   { name: "KiB", factor: 1024 },
   { name: "MiB", factor: 1024 ** 2 },
   { name: "GiB", factor: 1024 ** 3 },
+  { name: "TiB", factor: 1024 ** 4 },
 ];
 
 /** "30s" → 30000: a whole number directly followed by one of the units. */
@@ -255,8 +257,8 @@ export function durationKind(range: { min?: number; max?: number; off?: boolean 
   });
 }
 
-/** Bytes, written with a unit. */
-export function sizeKind(range: { min: number; max: number }): ValueKind<number> {
+/** Bytes, written with a unit. With `off`, that word is accepted for 0. */
+export function sizeKind(range: { min: number; max: number; off?: boolean }): ValueKind<number> {
   return quantityKind("size", "64MiB", SIZE_UNITS, range);
 }
 

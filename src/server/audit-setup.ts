@@ -1,29 +1,69 @@
 /** Opens the audit log the configuration asks for. */
-
-import { randomBytes } from "node:crypto";
-import { loadAuditKey } from "../audit/audit-key.ts";
-import type { AuditLog as Log } from "../audit/audit-log.ts";
+import { createHash, randomBytes } from "node:crypto";
+import { createPassingAuditKey, loadAuditKey } from "../audit/audit-key.ts";
 import { AuditLog } from "../audit/audit-log.ts";
+import { CheckpointCopy } from "../audit/checkpoint-copy.ts";
 import { FileSink } from "../audit/file-sink.ts";
+import { StdoutSink } from "../audit/stdout-sink.ts";
 import type { Logger } from "../base/log.ts";
 import type { Config } from "../config/schema.ts";
 import type { AuditTrail } from "../session/session-services.ts";
 
-/** The file's log, or a trail that keeps nothing when no file is configured. Throws QC_AUDIT_FAILED or QC_CONFIG. */
-export function openAudit(config: Config["audit"], logger: Logger): { trail: AuditTrail; log: Log | undefined } {
-  if (config.file === undefined) return { trail: new NoAudit(), log: undefined };
+export interface OpenAudit {
+  readonly trail: AuditTrail;
+  /** Absent where nothing is kept. */
+  readonly log: AuditLog | undefined;
+  /** Writes what is under way and closes everything. */
+  close(): Promise<void>;
+}
+
+/** The configured log, or a trail that keeps nothing. Throws QC_AUDIT_FAILED or QC_CONFIG. */
+export function openAudit(config: Config["audit"], logger: Logger): OpenAudit {
+  if (config.file === undefined && !config.stdout) {
+    return { trail: new NoAudit(), log: undefined, close: () => Promise.resolve() };
+  }
+  const file = config.file ?? "standard output";
+  const keyFile = config.keyFile ?? (config.file === undefined ? undefined : `${config.file}.key`);
+  const copy =
+    config.checkpointFile === undefined
+      ? undefined
+      : new CheckpointCopy(config.checkpointFile, (error) =>
+          logger.warn("audit checkpoint cannot be copied", { file: config.checkpointFile, error }),
+        );
   const log = new AuditLog({
-    sink: new FileSink({ path: config.file }),
-    key: loadAuditKey(`${config.file}.key`),
+    sink: config.file === undefined ? new StdoutSink() : new FileSink({ path: config.file, ...segmentOptions(config) }),
+    key: keyFile === undefined ? createPassingAuditKey() : loadAuditKey(keyFile),
     mode: config.durability,
+    ...(copy === undefined ? {} : { copyCheckpoint: (line: string) => copy.add(line) }),
     onStateChange: (state, detail) => {
-      if (state === "ok") logger.info("audit log records again", { file: config.file });
-      else logger.error("audit log cannot record", { file: config.file, state, detail });
+      if (state === "ok") logger.info("audit log records again", { file });
+      else logger.error("audit log cannot record", { file, state, detail });
     },
   });
   // However the process ends by itself, an uncaught error included, what was kept for the next write is written.
   process.once("exit", () => log.flush());
-  return { trail: log, log };
+  const close = async (): Promise<void> => {
+    await log.close();
+    await copy?.written();
+  };
+  return { trail: log, log, close };
+}
+
+function segmentOptions(config: Config["audit"]) {
+  return {
+    segmentBytesMax: config.segmentBytes,
+    segmentAgeMsMax: config.segmentAgeMs,
+    retention: {
+      bytesMax: config.keepBytes || undefined,
+      filesMax: config.keepFiles || undefined,
+      ageMsMax: config.keepAgeMs || undefined,
+    },
+  };
+}
+
+/** Tells configurations apart in the log. Without the one secret that stands in it. */
+export function configHash({ adminApiKey: _secret, ...config }: Config): string {
+  return createHash("sha256").update(JSON.stringify(config)).digest("hex");
 }
 
 class NoAudit implements AuditTrail {

@@ -18,7 +18,7 @@ import { UserWindows } from "../session/user-windows.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import { ApprovalDesk } from "./approval-desk.ts";
-import { openAudit } from "./audit-setup.ts";
+import { configHash, openAudit } from "./audit-setup.ts";
 import { EventFeed } from "./event-feed.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
 import { type LiveFiles, liveFilesOf } from "./live-files.ts";
@@ -59,13 +59,14 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
   const audit = openAudit(config.audit, logger);
   const feed = new EventFeed(audit.trail);
   const record = recorder(feed);
-  record({ type: "start", version: options.version.version, pid: process.pid });
+  record({ type: "start", version: options.version.version, pid: process.pid, configHash: configHash(config) });
+  record({ type: "config-load", configHash: configHash(config), file: config.file, outcome: "ok" });
   let process_: ProxyProcess;
   try {
     process_ = new ProxyProcess(config, options, feed, audit.log);
   } catch (thrown) {
     logger.error("cannot start", { error: thrown instanceof Error ? thrown.message : String(thrown) });
-    await audit.log?.close();
+    await audit.close();
     return 2;
   }
   try {
@@ -74,13 +75,13 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
     logger.error("cannot start", { error: thrown instanceof Error ? thrown.message : String(thrown) });
     process_.stopListening();
     await process_.closeAdmin();
-    await audit.log?.close();
+    await audit.close();
     return 1;
   }
   const reason = await process_.untilStopped(config.drainTimeoutMs);
   await process_.closeAdmin();
   record({ type: "stop", reason, openSessions: process_.openSessions });
-  await audit.log?.close();
+  await audit.close();
   await process_.serviceManagerTold();
   logger.info("querycop stopped", { reason });
   return 0;
@@ -106,6 +107,7 @@ class ProxyProcess {
   readonly #config: Config;
   readonly #logger: Logger;
   readonly #audit: EventFeed;
+  readonly #auditLog: AuditLog | undefined;
   readonly #manager: ServiceManager;
   /** Descriptors of sockets handed over, by listener. */
   readonly #inherited: ReadonlyMap<string, readonly number[]>;
@@ -139,6 +141,7 @@ class ProxyProcess {
     this.#inherited = assignSockets(takeInheritedSockets(process.env, process.pid), listenerNames);
     this.#mintSlots = new MintSlots(config.token.childrenMax, WAITING_MINTS_MAX);
     this.#audit = audit;
+    this.#auditLog = auditLog;
     const record = recorder(audit);
     this.#policy = new LivePolicy({
       file: config.policy.file,
@@ -360,6 +363,7 @@ class ProxyProcess {
       for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => onSignal(name));
       process.on("SIGHUP", () => {
         this.#manager.reloading();
+        this.#auditLog?.reopen();
         this.#reloader.reload("signal");
         this.#tellReady();
       });

@@ -141,9 +141,11 @@ export class Session {
 
   /** Runs to the end and never rejects. */
   async run(): Promise<void> {
-    this.#record({ type: "connect", session: this.#auditSession() });
     let failure: QuerycopError | undefined;
     try {
+      // SAFETY: who cannot be recorded is not let in. In mode durable the login's record waits for the disk.
+      const recorded = this.#services.audit.append({ type: "connect", session: this.#auditSession() });
+      if (recorded instanceof Promise) recorded.catch(() => undefined);
       const established = await this.#logIn();
       this.#phase = "commands";
       await this.#serveCommands(established);

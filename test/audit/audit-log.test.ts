@@ -42,6 +42,7 @@ class FakeSink implements AuditSink {
     this.nextTurn = undefined;
     return turn;
   }
+  lookSoon(): void {}
   isLow(): boolean {
     return this.low;
   }

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
@@ -16,12 +15,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import type { AuditLog } from "../../src/audit/audit-log.ts";
-import { verifyAudit } from "../../src/audit/audit-verify.ts";
+import { verifyAudit, verifyAuditFiles } from "../../src/audit/audit-verify.ts";
 import { listSegments } from "../../src/audit/segment-files.ts";
 import { QuerycopError } from "../../src/base/errors.ts";
+import { withSmallDisk } from "../support/small-disk.ts";
 import { FakeClock, intent, openLog, outcome, records, SESSION, types, withFolder } from "./audit-fixture.ts";
 
 const isAuditFailure = (error: unknown): boolean => error instanceof QuerycopError && error.code === "QC_AUDIT_FAILED";
@@ -130,7 +129,11 @@ test("old files are deleted by total size and by age, and never the active one",
     const clock = new FakeClock();
     const stranger = join(folder, "audit-2026.ndjson");
     writeFileSync(stranger, "not ours\n");
-    const log = openLog(path, { segmentBytesMax: 4000, retainBytesMax: 20_000, retainAgeMsMax: 86_400_000, clock });
+    const log = openLog(path, {
+      segmentBytesMax: 4000,
+      retention: { bytesMax: 20_000, ageMsMax: 86_400_000 },
+      clock,
+    });
     for (let i = 1; i <= 100; i++) {
       pair(log, i);
       clock.advance(10);
@@ -147,6 +150,38 @@ test("old files are deleted by total size and by age, and never the active one",
     await log.close();
     await assertWhole(path);
     assert.ok(existsSync(stranger) && existsSync(path));
+  });
+});
+
+test("old files are deleted by their number", async () => {
+  await withFolder(async (folder, path) => {
+    const clock = new FakeClock();
+    const log = openLog(path, { segmentBytesMax: 4000, retention: { filesMax: 3 }, clock });
+    for (let i = 1; i <= 100; i++) {
+      pair(log, i);
+      clock.advance(10);
+    }
+    await log.close();
+    const segments = readdirSync(folder).filter((name) => name.startsWith("audit-"));
+    assert.equal(segments.length, 3);
+    assert.ok((await verifyAudit(path)).isWhole);
+  });
+});
+
+test("reopen() goes on to a new file at once, so that log rotation may compress the old one", async () => {
+  await withFolder(async (folder, path) => {
+    const log = openLog(path, { inspectMs: 60_000 });
+    pair(log, 1);
+    log.reopen();
+    assert.deepEqual(types(path).slice(0, 2), ["segment-start", "statement-intent"], "nothing has happened to it");
+    renameSync(path, join(folder, "audit.ndjson.1"));
+    log.reopen();
+    assert.deepEqual(types(path), ["segment-start"]);
+    pair(log, 2);
+    await log.close();
+    assert.ok(types(join(folder, "audit.ndjson.1")).includes("statement-outcome"));
+    const { problems } = await verifyAuditFiles([path, join(folder, "audit.ndjson.1")]);
+    assert.deepEqual(problems, []);
   });
 });
 
@@ -353,41 +388,13 @@ test("a file cut or added to by others is left for a new one, and the log says s
   });
 });
 
-/** Runs with a small file system of its own, or says why not. */
-async function withSmallDisk(context: TestContext, run: (folder: string) => Promise<void>): Promise<void> {
-  if (process.getuid?.() !== 0) return context.skip("needs root to mount a small file system");
-  await withFolder(async (folder) => {
-    const disk = join(folder, "disk");
-    mkdirSync(disk);
-    try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", disk], { stdio: "pipe" });
-    } catch {
-      return context.skip("mount is not permitted here");
-    }
-    try {
-      await run(disk);
-    } finally {
-      execFileSync("umount", ["-l", disk]);
-    }
-  });
-}
-
-test("a full disk stops intents first, then everything, and recording resumes alone", async (context) => {
-  await withSmallDisk(context, async (disk) => {
-    const path = join(disk, "audit.ndjson");
+test("a full disk stops intents first, then everything, and recording resumes alone", async () => {
+  await withSmallDisk(async (disk) => {
+    const path = join(disk.folder, "audit.ndjson");
     const clock = new FakeClock();
     const log = openLog(path, { reserveBytes: 131_072, clock });
-    const filler = join(disk, "filler");
     let ordinal = 0;
-    const fill = (): void => {
-      writeFileSync(filler, "");
-      try {
-        for (;;) appendFileSync(filler, Buffer.alloc(4096));
-      } catch (error) {
-        assert.equal((error as { code?: string }).code, "ENOSPC");
-      }
-    };
-    fill();
+    disk.fill();
     let refused = 0;
     while (refused === 0) {
       try {
@@ -409,7 +416,7 @@ test("a full disk stops intents first, then everything, and recording resumes al
     }
     assert.ok(endings > 100 && endings < 10_000, `the reserve took ${endings} records and then ended`);
     assert.equal(log.state, "low");
-    unlinkSync(filler);
+    disk.makeRoom();
     refuses(log, ++ordinal);
     clock.advance(1000);
     pair(log, ++ordinal);
@@ -421,9 +428,9 @@ test("a full disk stops intents first, then everything, and recording resumes al
   });
 });
 
-test("without a reserve a full disk refuses at once, and no torn record stays", async (context) => {
-  await withSmallDisk(context, async (disk) => {
-    const path = join(disk, "audit.ndjson");
+test("without a reserve a full disk refuses at once, and no torn record stays", async () => {
+  await withSmallDisk(async (disk) => {
+    const path = join(disk.folder, "audit.ndjson");
     const log = openLog(path, { reserveBytes: 0 });
     const session = { ...SESSION, program: "x".repeat(3000) };
     let ordinal = 0;
@@ -434,7 +441,7 @@ test("without a reserve a full disk refuses at once, and no torn record stays", 
     const { tornBytes } = await assertWhole(path);
     assert.equal(tornBytes, 0);
     for (let i = 0; i < 20; i++) refuses(log, 10_000);
-    execFileSync("mount", ["-o", "remount,size=8m", disk]);
+    await disk.remount("size=8m");
     pair(log, 20_000);
     await log.close();
     const { gaps, intents } = await assertWhole(path);
@@ -446,15 +453,15 @@ test("without a reserve a full disk refuses at once, and no torn record stays", 
   });
 });
 
-test("a disk that turns read-only refuses, and works again once it can be written", async (context) => {
-  await withSmallDisk(context, async (disk) => {
-    const path = join(disk, "audit.ndjson");
+test("a disk that turns read-only refuses, and works again once it can be written", async () => {
+  await withSmallDisk(async (disk) => {
+    const path = join(disk.folder, "audit.ndjson");
     const first = openLog(path);
     pair(first, 1);
     await first.close();
-    execFileSync("mount", ["-o", "remount,ro", disk]);
+    await disk.remount("ro");
     assert.throws(() => openLog(path), isAuditFailure);
-    execFileSync("mount", ["-o", "remount,rw", disk]);
+    await disk.remount("rw");
     const log = openLog(path);
     pair(log, 1);
     await log.close();
@@ -462,16 +469,16 @@ test("a disk that turns read-only refuses, and works again once it can be writte
   });
 });
 
-test("rotation without room for another file goes on in the old one", async (context) => {
-  await withSmallDisk(context, async (disk) => {
-    execFileSync("mount", ["-o", "remount,nr_inodes=4", disk]);
-    const path = join(disk, "audit.ndjson");
+test("rotation without room for another file goes on in the old one", async () => {
+  await withSmallDisk(async (disk) => {
+    await disk.remount("nr_inodes=4");
+    const path = join(disk.folder, "audit.ndjson");
     const log = openLog(path, { segmentBytesMax: 2000, reserveBytes: 0 });
-    writeFileSync(join(disk, "filler"), "");
-    writeFileSync(join(disk, "filler2"), "");
+    writeFileSync(join(disk.folder, "filler"), "");
+    writeFileSync(join(disk.folder, "filler2"), "");
     for (let i = 1; i <= 20; i++) pair(log, i);
     assert.equal(listSegments(path).length, 0);
-    unlinkSync(join(disk, "filler"));
+    unlinkSync(join(disk.folder, "filler"));
     pair(log, 21);
     assert.equal(listSegments(path).length, 1);
     await log.close();

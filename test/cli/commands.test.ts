@@ -101,7 +101,7 @@ test("a mistake in the command line is one line and a hint", async () => {
     [["hash-password"], "querycop: hash-password: --user is required\nTry: querycop hash-password --help\n"],
     [
       ["wait", "--max", "soon"],
-      'querycop: wait: --max: expected a duration such as 30s (units ms, s, m, h), got "soon"\nTry: querycop wait --help\n',
+      'querycop: wait: --max: expected a duration such as 30s (units ms, s, m, h, d), got "soon"\nTry: querycop wait --help\n',
     ],
     [["version", "--verbose"], "querycop: version: unknown option --verbose\nTry: querycop version --help\n"],
   ];

@@ -155,6 +155,12 @@ const REFUSED: Readonly<Record<string, Case>> = {
     env: { ...HOST, GATEKEEPER_ADMIN_API_KEY_FILE: writeFile("open-key", "k", 0o602) },
   },
   "policy file that does not exist": { env: { ...HOST, GATEKEEPER_POLICY_FILE: inFolder("no-policy.yaml") } },
+  "audit file beside standard output": {
+    env: { ...HOST, GATEKEEPER_AUDIT_FILE: inFolder("audit.log"), GATEKEEPER_AUDIT_STDOUT: "on" },
+  },
+  "audit key and checkpoints without a log": {
+    env: { ...HOST, GATEKEEPER_AUDIT_KEY_FILE: inFolder("k"), GATEKEEPER_AUDIT_CHECKPOINT_FILE: inFolder("c") },
+  },
   "audit file in a missing directory": { env: { ...HOST, GATEKEEPER_AUDIT_FILE: inFolder("missing/audit.log") } },
   "admin API on the listener's port": { env: { ...HOST, GATEKEEPER_API_PORT: "15336" } },
   "host with port": { env: { GATEKEEPER_BACKEND_HOST: "db.example.com:3306" } },

@@ -1,0 +1,72 @@
+/** A file system of 1 MiB that a test may fill and switch to read-only. Needs root, or user namespaces; never skips. */
+import { spawn } from "node:child_process";
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { createInterface } from "node:readline";
+
+export interface SmallDisk {
+  readonly folder: string;
+  /** Takes all the room there is. */
+  fill(): void;
+  /** Gives it back. */
+  makeRoom(): void;
+  /** Such as "ro" or "nr_inodes=4". */
+  remount(options: string): Promise<void>;
+}
+
+/** Mounts in a namespace of its own and remounts as told line by line; all of it is gone when it ends. */
+const SCRIPT = `
+mount -t tmpfs -o size=1m,mode=700 tmpfs "$0" || exit 1
+echo ready
+while read -r options; do mount --options-mode ignore -t tmpfs -o "remount,$options" tmpfs "$0" && echo done || echo failed; done
+`;
+
+export async function withSmallDisk(run: (disk: SmallDisk) => Promise<void>): Promise<void> {
+  const parent = mkdtempSync(join(tmpdir(), "querycop-disk-"));
+  const mountPoint = join(parent, "disk");
+  mkdirSync(mountPoint);
+  const namespaces = process.getuid?.() === 0 ? ["--mount"] : ["--user", "--map-root-user", "--mount"];
+  const holder = spawn("unshare", [...namespaces, "sh", "-c", SCRIPT, mountPoint], { stdio: ["pipe", "pipe", "pipe"] });
+  let errors = "";
+  holder.stderr.on("data", (text) => {
+    errors += String(text);
+  });
+  const answers = createInterface({ input: holder.stdout })[Symbol.asyncIterator]();
+  const exited = new Promise((resolve) => holder.once("close", resolve));
+  const expect = async (wanted: string): Promise<void> => {
+    const { value } = await answers.next();
+    if (value !== wanted)
+      throw new Error(`Cannot mount a small file system (root or user namespaces needed): ${errors}`);
+  };
+  try {
+    await expect("ready");
+    // The files of another mount namespace are reached through a process that lives in it.
+    const folder = join(`/proc/${holder.pid}/root`, mountPoint);
+    const filler = join(folder, "filler");
+    await run({
+      folder,
+      fill() {
+        writeFileSync(filler, "");
+        for (let bytes = 4096; bytes > 0; ) {
+          try {
+            appendFileSync(filler, Buffer.alloc(bytes));
+          } catch (error) {
+            if ((error as { code?: string }).code !== "ENOSPC") throw error;
+            bytes = bytes === 4096 ? 1 : 0;
+          }
+        }
+      },
+      makeRoom: () => unlinkSync(filler),
+      async remount(options) {
+        holder.stdin.write(`${options}\n`);
+        await expect("done");
+      },
+    });
+  } finally {
+    holder.stdin.end();
+    await exited;
+    rmSync(parent, { recursive: true, force: true });
+  }
+}
