@@ -10,6 +10,7 @@ import { type DecideOptions, type Decision, decide, decideWithAdvice, isOpinionW
 import { type Advisor, type OpinionReport, Opinions } from "./opinions.ts";
 import type { Policy, Settings, Subject } from "./policy.ts";
 import type { PreparedText } from "./prepared-text.ts";
+import { type SessionEffect, sessionEffectOf } from "./session-effect.ts";
 import { resolveSettings } from "./settings.ts";
 import { VerdictCache, type VerdictCacheCounts } from "./verdict-cache.ts";
 
@@ -19,6 +20,7 @@ export interface TextSummary {
   readonly kinds: readonly string[];
   readonly tablesRead: readonly string[];
   readonly tablesWritten: readonly string[];
+  readonly sessionEffect: SessionEffect;
 }
 
 export interface Judgement {
@@ -228,7 +230,8 @@ function summarize(analysis: Analysis): TextSummary {
     for (const { schema, table } of statement.tablesRead) addName(read, schema, table);
     for (const { schema, table } of statement.tablesWritten) addName(written, schema, table);
   }
-  return { digest: analysis.digest, kinds, tablesRead: [...read], tablesWritten: [...written] };
+  const sessionEffect = sessionEffectOf(analysis.readings);
+  return { digest: analysis.digest, kinds, tablesRead: [...read], tablesWritten: [...written], sessionEffect };
 }
 
 const NAME_COUNT_MAX = 64;

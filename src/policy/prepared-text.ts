@@ -4,6 +4,7 @@ import { lexForCache } from "../sql/analyze.ts";
 
 import type { SqlContext } from "../sql/facts.ts";
 import { findParameterPlaces, type ParameterPlaces } from "../sql/parameter-places.ts";
+import { dependsOnSession } from "../sql/readings.ts";
 
 export class PreparedText {
   readonly sql: Uint8Array;
@@ -38,6 +39,7 @@ export class PreparedText {
   inSession(now: SqlContext): PreparedText {
     const { sqlMode, charset } = this.context;
     if (sqlMode === now.sqlMode && charset === now.charset) return this;
+    if (!dependsOnSession(this.sql)) return this;
     const isSameMode = sqlMode === now.sqlMode;
     const doubtful: SqlContext = {
       ...this.context,

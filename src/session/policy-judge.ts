@@ -2,6 +2,7 @@
 import type { Decision } from "../policy/decide.ts";
 import type { Judge, Judgement as PolicyJudgement } from "../policy/judge.ts";
 import { type Subject, strictestAction } from "../policy/policy.ts";
+import type { SessionEffect } from "../policy/session-effect.ts";
 import { analyze } from "../sql/analyze.ts";
 import { quotingFor } from "../sql/bound-text.ts";
 import type { SqlContext, StatementKind } from "../sql/facts.ts";
@@ -10,16 +11,6 @@ import type { SessionState } from "./session-state.ts";
 import { sqlContextOf } from "./sql-context.ts";
 import type { ApprovalBrief, Judgement, StatementJudge, StatementRequest } from "./statement-judge.ts";
 
-/** Statements that can change sql_mode or the client character set without naming them. */
-const OPAQUE_KINDS: ReadonlySet<string> = new Set<StatementKind>([
-  "call",
-  "execute",
-  "execute-immediate",
-  "compound",
-  "unknown",
-]);
-
-const SET_KINDS: ReadonlySet<string> = new Set<StatementKind>(["set", "set-names"]);
 const LOAD_KINDS: ReadonlySet<string> = new Set<StatementKind>(["load-data", "load-xml"]);
 
 export class PolicyJudge implements StatementJudge {
@@ -55,7 +46,7 @@ export class PolicyJudge implements StatementJudge {
       approval: decision.action === "require-approval" ? briefOf(judged) : undefined,
       impact: decision.impact,
       ...(typeof request.estimatedRows === "number" ? { estimatedRows: request.estimatedRows } : {}),
-      afterwards: consequence(request.state, summary.kinds),
+      afterwards: consequence(request.state, outer.summary.sessionEffect),
       ...(request.command === "COM_STMT_PREPARE" ? {} : { dynamicEffect: effectOf(request, context, outer, kindsRun) }),
     };
   }
@@ -145,8 +136,7 @@ function localFiles(request: StatementRequest, context: SqlContext, judged: Poli
 const NO_FILES: readonly string[] = [];
 
 /** What the statement leaves to find out, where the server does not report it by itself. */
-function consequence(state: SessionState, kinds: readonly string[]): Judgement["afterwards"] {
-  if (state.isTracked) return "nothing";
-  if (kinds.some((kind) => OPAQUE_KINDS.has(kind))) return "unknown";
-  return kinds.some((kind) => SET_KINDS.has(kind)) ? "ask" : "nothing";
+function consequence({ isTracked }: SessionState, effect: SessionEffect): Judgement["afterwards"] {
+  if (effect === "opaque") return "unknown";
+  return effect === "replaces-tracking" || (effect === "sets" && !isTracked) ? "ask" : "nothing";
 }

@@ -10,9 +10,20 @@ import { encodePacket } from "../mysql/packet.ts";
 import { ResponseTracker } from "../mysql/response.ts";
 import type { CommandContext } from "./command-context.ts";
 
-/** Assigning a tracked variable reports it even if the value stays (sql/session_tracker.cc), here in the same statement. */
+/** What has to be reported so that no change goes unseen. */
+const TRACKED = ["session_track_system_variables", "sql_mode", "character_set_client"];
+
+const CURRENT = "@@session_track_system_variables";
+
+/** A name that is in the list already must not be in it twice: MySQL refuses that. */
+const MISSING = TRACKED.map((name) => `IF(FIND_IN_SET('${name}',REPLACE(${CURRENT},' ','')),NULL,'${name}')`);
+
+/**
+ * Adds to what the client has chosen. Assigning a tracked variable reports it even if the value stays
+ * (sql/session_tracker.cc), here in the same statement.
+ */
 const TRACK = encodeUtf8(
-  "SET session_track_system_variables=CONCAT(@@session_track_system_variables,',session_track_system_variables,sql_mode')" +
+  `SET session_track_system_variables=IF(${CURRENT}='*','*',CONCAT_WS(',',NULLIF(${CURRENT},''),${MISSING.join()}))` +
     ",sql_mode=@@sql_mode,character_set_client=@@character_set_client",
 );
 
@@ -25,6 +36,8 @@ const PERMIT = { kind: "own", purpose: "session-probe" } as const;
 export async function probeSession(context: CommandContext): Promise<void> {
   const { state, backend } = context;
   state.needsProbe = false;
+  // What is believed from here on is what the answer says: a refusal leaves it unknown.
+  state.obscure();
   const isTracked = (state.capabilities.flags & CLIENT_SESSION_TRACK) !== 0;
   const sql = isTracked ? TRACK : ASK;
   backend.send(PERMIT, encodePacket(encodeQuery(sql, state.capabilities.flags), 0));
@@ -41,6 +54,8 @@ async function readTracking(context: CommandContext): Promise<void> {
   }
   state.isTracked = tracker.end.outcome === "ok";
   state.afterResponse(tracker.end);
+  state.isTracked &&= state.isReadingKnown;
+  state.needsProbe = false;
 }
 
 /** Reads the one row. Packets, not a tracker: this is the one place that looks into a row. */

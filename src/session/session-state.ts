@@ -29,8 +29,10 @@ export class SessionState {
   readonly dynamicSql = new SessionDynamicSql();
   /** Grows with every change of what an audit record says about the session. */
   version = 1;
-  /** True until the server has been asked how it reads SQL; again after everything that resets its session. */
+  /** True until the server has been asked how it reads SQL; again after everything that may have changed it unseen. */
   needsProbe = true;
+  /** True when the question can wait for a text whose meaning depends on the answer. */
+  canProbeWait = false;
   /** True while the server reports every change of sql_mode and character_set_client by itself. */
   isTracked = false;
   /** After LOCK TABLES: to begin a transaction would let go of them. */
@@ -49,16 +51,17 @@ export class SessionState {
     if (changes === undefined) return;
     this.version++;
     if (changes.schema !== undefined) this.variables.schema = changes.schema;
-    const { systemVariables } = changes;
-    const tracked = systemVariables.get("session_track_system_variables");
-    if (tracked !== undefined && !reportsReading(tracked)) {
-      this.isTracked = false;
-      this.obscure();
-    }
-    const sqlMode = systemVariables.get("sql_mode");
-    if (sqlMode !== undefined) this.variables.sqlMode = sqlMode;
-    const characterSet = systemVariables.get("character_set_client");
-    if (characterSet !== undefined) this.variables.characterSet = characterSet;
+    // MySQL names a variable as the client has written it in session_track_system_variables.
+    const reported = new Map([...changes.systemVariables].map(([name, value]) => [name.toLowerCase(), value]));
+    const tracked = reported.get("session_track_system_variables");
+    if (tracked !== undefined && !reportsReading(tracked)) this.doubt(false);
+    this.variables.sqlMode = reported.get("sql_mode") ?? this.variables.sqlMode;
+    this.variables.characterSet = reported.get("character_set_client") ?? this.variables.characterSet;
+  }
+
+  /** Whether the server has told how it reads SQL. */
+  get isReadingKnown(): boolean {
+    return this.variables.sqlMode !== "unknown" && this.variables.characterSet !== "unknown";
   }
 
   /** What the server answered when asked. */
@@ -68,7 +71,17 @@ export class SessionState {
     this.variables.characterSet = characterSet;
   }
 
-  /** After a statement that may have changed what the server does not report. */
+  /**
+   * After a statement that may have changed what the server reports, or what it does not report. Nothing is believed
+   * until the server has been asked again. SAFETY: replacing what is reported is itself not reported.
+   */
+  doubt(canProbeWait: boolean): void {
+    this.obscure();
+    this.isTracked = false;
+    this.canProbeWait = canProbeWait && (this.canProbeWait || !this.needsProbe);
+    this.needsProbe = true;
+  }
+
   obscure(): void {
     this.version++;
     this.variables.sqlMode = "unknown";
@@ -84,6 +97,7 @@ export class SessionState {
     this.variables.sqlMode = "unknown";
     this.variables.characterSet = "unknown";
     this.needsProbe = true;
+    this.canProbeWait = false;
     this.isTracked = false;
   }
 }

@@ -4,6 +4,7 @@ import { COMMANDS, type CommandName, encodeQuery } from "../mysql/command.ts";
 import { encodePacket, type Packet } from "../mysql/packet.ts";
 import { type ResponseEnd, type ResponseShape, ResponseTracker } from "../mysql/response.ts";
 import { PreparedText } from "../policy/prepared-text.ts";
+import { dependsOnSession } from "../sql/readings.ts";
 import { type Clearance, seekApproval } from "./approval-hold.ts";
 import type { Permit } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -33,7 +34,10 @@ type GrantedClearance = Extract<Clearance, { readonly kind: "granted" }>;
 
 /** Judges the statement and, if it may run, runs it. Throws only what ends the session. */
 export function runStatement(context: CommandContext, packet: Packet, run: StatementRun): Promise<void> | undefined {
-  if (!context.state.needsProbe || !context.services.judge.readsSql) return judgeAndRun(context, packet, run);
+  const { needsProbe, canProbeWait } = context.state;
+  if (!needsProbe || !context.services.judge.readsSql) return judgeAndRun(context, packet, run);
+  // A question of ours clears the server's diagnostics, which a client may want to see behind a CALL.
+  if (canProbeWait && !dependsOnSession(run.sql)) return judgeAndRun(context, packet, run);
   return probeSession(context).then(() => judgeAndRun(context, packet, run));
 }
 
@@ -250,8 +254,7 @@ function rewrittenWire(context: CommandContext, sql: Uint8Array): Uint8Array {
 
 function afterStatement(context: CommandContext, run: StatementRun, judgement: Judgement, end: ResponseEnd): void {
   const { state } = context;
-  if (judgement.afterwards === "unknown") state.obscure();
-  else if (judgement.afterwards === "ask") state.needsProbe = true;
+  if (judgement.afterwards !== "nothing") state.doubt(judgement.afterwards === "unknown");
   if (judgement.dynamicEffect !== undefined) state.dynamicSql.after(judgement.dynamicEffect, end.outcome !== "err");
   if (run.binding !== undefined) run.prepared?.afterExecution(run.binding, end.outcome !== "err");
   if (end.prepared !== undefined) {

@@ -153,6 +153,12 @@ class Plan {
   }
 }
 
+/** Whether sql_mode or charset may change what the text means: of all others every session has one reading. */
+export function dependsOnSession(sql: Uint8Array): boolean {
+  for (const byte of sql) if (byte === DOUBLE_QUOTE || byte === BACKSLASH || byte > 0x7f) return true;
+  return false;
+}
+
 function planModes(plan: Plan, sql: Uint8Array, context: SqlContext) {
   if (context.sqlMode !== "unknown") return;
   if (sql.includes(DOUBLE_QUOTE)) plan.vary("ansi-quotes", true, (rules) => [{ ...rules, ansiQuotes: true }]);
