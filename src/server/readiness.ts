@@ -18,9 +18,9 @@ export interface Readiness {
   readonly checks: readonly ReadinessCheck[];
 }
 
-/** How long a handshake that was seen to succeed, or a failure, speaks for the backend. */
+/** How long a handshake that was seen to succeed speaks for the backend. */
 const FRESH_MS = 10_000;
-/** Shortest time between two probes. */
+/** Shortest time between two probes: how long a failure speaks for it. */
 const PROBE_PAUSE_MS = 1_000;
 /** Who asks waits this long for a new answer, and then gets the one before. */
 const WAIT_MS = 2_000;
@@ -31,7 +31,7 @@ interface ProbeResult {
   readonly failuresSeen: number;
 }
 
-/** The state of one listener's backend: at most one connection of its own per FRESH_MS, however many ask. */
+/** The state of one listener's backend: at most one connection of its own at a time, however many ask. */
 export class BackendReadiness {
   readonly #services: SessionServices;
   #last: ProbeResult | undefined;
@@ -53,12 +53,12 @@ export class BackendReadiness {
     this.#stop.abort();
   }
 
-  /** A session that could not reach its backend since then makes the answer old before its time. */
+  /** A failure is looked at again soon, and so is a success that a session has not had since. */
   #isFresh(): boolean {
     if (this.#last === undefined) return false;
     const ageMs = SYSTEM_CLOCK.monotonicMs() - this.#last.atMs;
     const hasNewFailures = this.#services.metrics.backendConnectFailures.value !== this.#last.failuresSeen;
-    return ageMs < (hasNewFailures ? PROBE_PAUSE_MS : FRESH_MS);
+    return ageMs < (hasNewFailures || this.#last.failure !== undefined ? PROBE_PAUSE_MS : FRESH_MS);
   }
 
   async #refresh(): Promise<void> {

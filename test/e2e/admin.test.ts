@@ -1,0 +1,340 @@
+/** The admin API, reload and drain of the executable in front of real servers. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, describe } from "node:test";
+import { type CertificateSet, type LeafName, makeCertificates } from "../support/certificates.ts";
+import { e2e } from "../support/e2e-test.ts";
+import { eventually } from "../support/eventually.ts";
+import { type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { startServer, type TestServer } from "../support/servers.ts";
+
+const KEY = randomBytes(16).toString("hex");
+const RANDOM_USERS = process.env["QUERYCOP_TEST_SCALE"] === "full" ? 100_000 : 200;
+
+const certificates: CertificateSet = await makeCertificates();
+const folder = mkdtempSync(join(tmpdir(), "querycop-admin-"));
+const server = await startServer({ kind: "mariadb" });
+const running: { stop(): Promise<void> }[] = [];
+const open: RawClient[] = [];
+
+afterEach(async () => {
+  for (const raw of open.splice(0)) raw.reset();
+  for (const one of running.splice(0).reverse()) await one.stop();
+});
+after(async () => {
+  await server.stop();
+  certificates.remove();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly json: Record<string, unknown>;
+}
+
+class Admin {
+  readonly querycop: Querycop;
+  readonly #port: number;
+
+  constructor(querycop: Querycop, port: number) {
+    this.querycop = querycop;
+    this.#port = port;
+  }
+
+  call(method: string, path: string, key: string | undefined = KEY): Promise<Answer> {
+    const headers: Record<string, string> = key === undefined ? {} : { Authorization: `Bearer ${key}` };
+    return new Promise((resolve, reject) => {
+      const sent = request({ host: "127.0.0.1", port: this.#port, method, path, headers, agent: false }, (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (piece: string) => {
+          text += piece;
+        });
+        response.on("end", () => {
+          const json = text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : {};
+          resolve({ status: response.statusCode ?? 0, text, json });
+        });
+      });
+      sent.on("error", reject);
+      sent.end();
+    });
+  }
+
+  /** The value of a series; undefined when there is none. */
+  async metric(series: string): Promise<number | undefined> {
+    const { text } = await this.call("GET", "/metrics");
+    const line = text.split("\n").find((candidate) => candidate.startsWith(`${series} `));
+    return line === undefined ? undefined : Number(line.slice(series.length + 1));
+  }
+
+  /** Why it is not ready, or "ready". */
+  async readiness(): Promise<string> {
+    const { status, json } = await this.call("GET", "/readyz", undefined);
+    if (status === 200) return String(json["status"]);
+    assert.equal(status, 503);
+    return String(json["reason"]);
+  }
+}
+
+async function startAdmin(backend: TestServer, settings: Settings = {}): Promise<Admin> {
+  const querycop = await startQuerycop({
+    GATEKEEPER_BACKEND_HOST: backend.host,
+    GATEKEEPER_BACKEND_PORT: String(backend.port),
+    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+    ADMIN_API_KEY: KEY,
+    ...settings,
+  });
+  running.push(querycop);
+  const line = await eventually("the admin API listens", () =>
+    querycop.logs().find(({ event }) => event === "admin API listening"),
+  );
+  return new Admin(querycop, Number(String(line["address"]).split(":").at(-1)));
+}
+
+async function logIn(querycop: Querycop, backend: TestServer = server): Promise<RawClient> {
+  const raw = await RawClient.connect("127.0.0.1", querycop.port);
+  open.push(raw);
+  const { user, password } = backend.accounts["admin"] ?? { user: "", password: "" };
+  await raw.login({ user, password, database: "appdb" });
+  return raw;
+}
+
+const leafOf = (name: LeafName): { certFile: string; keyFile: string } => certificates.leaves[name];
+
+const serverCertificate = (name: LeafName): Parameters<typeof startServer>[0]["certificate"] => ({
+  ...leafOf(name),
+  clientCaFile: certificates.caFile,
+});
+
+describe("readiness", () => {
+  e2e("follows the backend through silence, stop, a wrong certificate and a new CA bundle", async () => {
+    const ca = join(folder, "backend-ca.pem");
+    copyFileSync(certificates.caFile, ca);
+    const first = await startServer({ kind: "mariadb", certificate: serverCertificate("goodRsa") });
+    running.push(first);
+    const admin = await startAdmin(first, {
+      GATEKEEPER_BACKEND_HOST: "localhost",
+      GATEKEEPER_BACKEND_ADDRESS_FAMILY: "ipv4",
+      GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
+      GATEKEEPER_BACKEND_TLS_CA_FILE: ca,
+    });
+    const { querycop } = admin;
+    assert.equal((await admin.call("GET", "/healthz", undefined)).text, '{"status":"ok"}');
+    assert.equal(await admin.readiness(), "ready");
+    first.signal("SIGSTOP");
+    await eventually("silence is noticed", async () => (await admin.readiness()) === "backend does not answer", 30_000);
+    first.signal("SIGCONT");
+    await eventually("it is ready again", async () => (await admin.readiness()) === "ready", 30_000);
+    await first.stop();
+    // A client that cannot be served is news: nobody waits for the answer to grow old.
+    const turnedAway = await RawClient.connect("127.0.0.1", querycop.port);
+    await assert.rejects(turnedAway.login({ user: "any", password: "any" }));
+    await eventually("the stop is noticed", async () => (await admin.readiness()) === "backend unreachable", 30_000);
+    assert.equal(await admin.metric("querycop_ready"), 0);
+    assert.equal((await admin.call("GET", "/livez", undefined)).status, 200);
+    const second = await startServer({
+      kind: "mariadb",
+      certificate: serverCertificate("otherCa"),
+      options: [`--port=${first.port}`],
+    });
+    running.push(second);
+    await eventually(
+      "its certificate is refused",
+      async () => (await admin.readiness()) === "backend TLS fails",
+      30_000,
+    );
+    const end = await admin.metric('querycop_tls_certificate_not_after_timestamp_seconds{leg="backend_ca"}');
+    assert.ok(end !== undefined && end > Date.now() / 1000);
+    writeFileSync(
+      `${ca}.new`,
+      readFileSync(certificates.caFile, "utf8") + readFileSync(certificates.otherCaFile, "utf8"),
+    );
+    renameSync(`${ca}.new`, ca);
+    await eventually("the bundle is read again by itself", async () => (await admin.readiness()) === "ready", 30_000);
+    assert.equal(await admin.metric("querycop_ready"), 1);
+    await logIn(querycop, second);
+  });
+
+  e2e("of many at once costs the backend one connection", async () => {
+    const admin = await startAdmin(server);
+    const threads = (): Set<number> => new Set(server.generalLog().map(({ threadId }) => threadId));
+    const before = threads().size;
+    const answers = await Promise.all(Array.from({ length: 50 }, () => admin.readiness()));
+    assert.ok(answers.every((answer) => answer === "ready"));
+    await eventually("the server has seen it leave", () => threads().size > before);
+    assert.equal(threads().size - before, 1);
+    assert.equal(await admin.metric("querycop_backend_connect_duration_seconds_count"), 1);
+  });
+});
+
+describe("sessions over HTTP", () => {
+  e2e("are shown while they last, and end when they are killed", async () => {
+    const admin = await startAdmin(server);
+    const { querycop } = admin;
+    const [kept, killed] = [await logIn(querycop), await logIn(querycop)];
+    await kept.query("SELECT 1");
+    await killed.query("BEGIN");
+    const { json } = await admin.call("GET", "/sessions");
+    const sessions = json["sessions"] as { id: string; user: string; state: string; isInTransaction: boolean }[];
+    assert.equal(json["total"], 2);
+    assert.deepEqual(
+      sessions.map(({ user, state, isInTransaction }) => [user, state, isInTransaction]),
+      [
+        ["admin", "idle", false],
+        ["admin", "idle", true],
+      ],
+    );
+    const id = sessions[1]?.id ?? "";
+    assert.equal((await admin.call("DELETE", `/sessions/${id}`, "a wrong key")).status, 401);
+    assert.equal((await admin.call("DELETE", `/sessions/${id}`)).status, 200);
+    await assert.rejects(killed.query("SELECT 1"));
+    assert.equal((await kept.query("SELECT 1")).length > 0, true);
+    await eventually("it is gone", async () => (await admin.call("GET", `/sessions/${id}`)).status === 404);
+    assert.equal(await admin.metric('querycop_session_closed_total{reason="killed"}'), 1);
+    const calls = querycop.audit().filter(({ type, method }) => type === "admin-call" && method === "DELETE");
+    assert.deepEqual(
+      calls.map(({ principal, status, target }) => [principal, status, target]),
+      [
+        [undefined, 401, undefined],
+        ["admin", 200, id],
+      ],
+    );
+    const records = (await admin.call("GET", "/audit?type=disconnect&limit=5")).json["records"] as { reason: string }[];
+    assert.deepEqual(
+      records.map(({ reason }) => reason),
+      ["killed"],
+    );
+  });
+});
+
+const seriesIn = (text: string): number =>
+  text.split("\n").filter((line) => line !== "" && !line.startsWith("#")).length;
+
+describe("/metrics", () => {
+  e2e("counts what clients do, and gets no series from their names", async () => {
+    const admin = await startAdmin(server);
+    const { querycop } = admin;
+    const client = await logIn(querycop);
+    for (let i = 0; i < 3; i++) await client.query("SELECT n FROM numbers LIMIT 5");
+    await client.query("DROP DATABASE nothing");
+    assert.equal(await admin.metric('querycop_commands_total{command="COM_QUERY"}'), 4);
+    assert.equal(await admin.metric('querycop_decisions_total{action="allow",rule="none"}'), 3);
+    assert.equal(await admin.metric("querycop_response_rows_total"), 15);
+    assert.equal(await admin.metric("querycop_client_connections"), 1);
+    const text = (await admin.call("GET", "/metrics")).text;
+    assert.match(text, /^querycop_decisions_total\{action="block",rule="[a-z.]+"\} 1$/m);
+    const refuse = async (): Promise<void> => {
+      const raw = await RawClient.connect("127.0.0.1", querycop.port);
+      await assert.rejects(raw.login({ user: randomBytes(12).toString("hex"), password: "x" }));
+      raw.reset();
+    };
+    await refuse();
+    const before = (await admin.call("GET", "/metrics")).text;
+    for (let i = 1; i < RANDOM_USERS; i++) await refuse();
+    const grown = (await admin.call("GET", "/metrics")).text;
+    assert.equal(seriesIn(grown), seriesIn(before));
+    const refused = await admin.metric('querycop_session_closed_total{reason="auth-refused"}');
+    assert.equal(refused, RANDOM_USERS);
+  });
+});
+
+describe("a drain", () => {
+  e2e("ends what rests, lets transactions go on to their end, and is not ready from its first moment", async () => {
+    const admin = await startAdmin(server);
+    const { querycop } = admin;
+    await server.rootQuery("CREATE TABLE appdb.drained (n INT)");
+    const [resting, inside] = [await logIn(querycop), await logIn(querycop)];
+    await inside.query("BEGIN");
+    await inside.query("INSERT INTO drained VALUES (1)");
+    querycop.signal("SIGTERM");
+    assert.equal(
+      await eventually("it drains", async () => {
+        const reason = await admin.readiness();
+        return reason === "shutting down" ? reason : undefined;
+      }),
+      "shutting down",
+    );
+    await resting.readEnd();
+    // Two sweeps later it is still there.
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    await inside.query("INSERT INTO drained VALUES (2)");
+    await inside.query("COMMIT");
+    await inside.readEnd();
+    assert.equal(await querycop.exited, 0);
+    assert.deepEqual(await server.rootQuery("SELECT n FROM appdb.drained ORDER BY n"), [["1"], ["2"]]);
+    await server.rootQuery("DROP TABLE appdb.drained");
+  });
+});
+
+/** Whether new clients are shown a certificate of this name. */
+async function isShownFor(querycop: Querycop, servername: string): Promise<boolean> {
+  const raw = await RawClient.connect("127.0.0.1", querycop.port);
+  open.push(raw);
+  const { user, password } = server.accounts["admin"] ?? { user: "", password: "" };
+  const tls = { ca: readFileSync(certificates.caFile), servername };
+  return await raw.login({ user, password }, tls).then(
+    () => true,
+    () => false,
+  );
+}
+
+describe("files that change", () => {
+  e2e("are in force for new sessions when they are good, and kept out with an alarm when they are not", async () => {
+    const cert = join(folder, "client.crt");
+    const key = join(folder, "client.key");
+    const policy = join(folder, "policy.yaml");
+    const use = (leaf: LeafName): void => {
+      copyFileSync(leafOf(leaf).certFile, cert);
+      copyFileSync(leafOf(leaf).keyFile, key);
+    };
+    use("goodEc");
+    writeFileSync(policy, "version: 1\n", { mode: 0o600 });
+    const admin = await startAdmin(server, {
+      GATEKEEPER_PROXY_TLS_CERT: cert,
+      GATEKEEPER_PROXY_TLS_KEY: key,
+      GATEKEEPER_POLICY_FILE: policy,
+    });
+    const { querycop } = admin;
+    const old = await logIn(querycop);
+    assert.equal(await isShownFor(querycop, "localhost"), true);
+    use("wrongHost");
+    querycop.signal("SIGHUP");
+    await eventually("the new certificate is shown", () => isShownFor(querycop, "elsewhere.example.com"));
+    assert.equal(await isShownFor(querycop, "localhost"), false);
+    assert.equal((await old.query("SELECT 1")).length > 0, true);
+    assert.equal(await admin.metric("querycop_config_last_reload_successful"), 1);
+
+    copyFileSync(leafOf("goodEc").keyFile, key);
+    writeFileSync(policy, "version: 1\nno_such_key: 1\n");
+    const refused = await admin.call("POST", "/policy/reload");
+    assert.equal(refused.status, 409);
+    const outcomes = refused.json["reloaded"] as { what: string; outcome: string; problems?: string }[];
+    assert.deepEqual(
+      outcomes.map(({ outcome }) => outcome),
+      ["refused", "refused"],
+    );
+    assert.match(outcomes[0]?.problems ?? "", /policy\.yaml:2: /);
+    assert.match(outcomes[1]?.problems ?? "", /client\.key is not the key of the first certificate/);
+    assert.equal(await admin.metric("querycop_config_last_reload_successful"), 0);
+    assert.equal(await isShownFor(querycop, "elsewhere.example.com"), true);
+    assert.equal(await admin.readiness(), "ready");
+
+    use("goodEc");
+    writeFileSync(policy, "version: 1\n");
+    await eventually("the change is seen by itself", async () => {
+      return (await admin.metric("querycop_config_last_reload_successful")) === 1;
+    });
+    assert.equal(await isShownFor(querycop, "localhost"), true);
+    const loads = querycop.audit().filter(({ type }) => type === "config-load");
+    assert.deepEqual(
+      loads.map(({ outcome }) => outcome),
+      ["ok", "error", "ok"],
+    );
+  });
+});
