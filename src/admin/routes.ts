@@ -1,4 +1,5 @@
 /** Every route there is, in the order of the documentation. A new one is a row in a file of routes. */
+import { APPROVAL_ROUTES } from "./approval-routes.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { HEALTH_ROUTES, metricsRoute } from "./health-routes.ts";
 import { LOGIN_ROUTES } from "./login-routes.ts";
@@ -14,6 +15,7 @@ export function adminRoutes(options: { readonly hasPublicMetrics: boolean }): re
     ...LOGIN_ROUTES,
     ...OPERATOR_ROUTES,
     ...SESSION_ROUTES,
+    ...APPROVAL_ROUTES,
     ...EVENT_ROUTES,
   ];
   const openApi: Route = {

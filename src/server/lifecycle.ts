@@ -185,6 +185,7 @@ class ProxyProcess {
       auditFile: config.audit.file,
       audit: auditLog,
       events: audit,
+      approvals: this.#approvals,
       registry,
       policy,
       reloader: this.#reloader,

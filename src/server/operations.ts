@@ -3,6 +3,7 @@ import type { AuditEvent } from "../audit/audit-event.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { SessionView } from "../session/session.ts";
+import type { ApprovalDesk } from "./approval-desk.ts";
 import type { EventFeed } from "./event-feed.ts";
 import type { Readiness } from "./readiness.ts";
 
@@ -30,6 +31,9 @@ export interface ReloadOutcome {
   readonly problems?: string;
 }
 
+/** What approvers may do. */
+export type ApprovalOperations = Pick<ApprovalDesk, "list" | "find" | "approve" | "deny">;
+
 export interface Operations {
   readonly version: { readonly version: string; readonly commit: string };
   readonly logger: Logger;
@@ -40,6 +44,7 @@ export interface Operations {
   /** The audit log's active file; undefined when none is kept. */
   readonly auditFile: string | undefined;
   readonly events: EventFeed;
+  readonly approvals: ApprovalOperations;
   readiness(): Promise<Readiness>;
   sessions(): readonly SessionView[];
   session(id: string): SessionView | undefined;

@@ -7,7 +7,14 @@ import type { Config } from "../config/schema.ts";
 import type { SessionView } from "../session/session.ts";
 import type { EventFeed } from "./event-feed.ts";
 import type { LivePolicy } from "./live-policy.ts";
-import type { AdminOptions, Operations, PolicyView, ReloadOutcome, SettingView } from "./operations.ts";
+import type {
+  AdminOptions,
+  ApprovalOperations,
+  Operations,
+  PolicyView,
+  ReloadOutcome,
+  SettingView,
+} from "./operations.ts";
 import { type BackendReadiness, type Readiness, type ReadinessCheck, readinessOf } from "./readiness.ts";
 import type { Reloader } from "./reloader.ts";
 import type { SessionRegistry } from "./session-registry.ts";
@@ -20,6 +27,7 @@ export interface ProcessParts {
   readonly auditFile: string | undefined;
   readonly audit: AuditLog | undefined;
   readonly events: EventFeed;
+  readonly approvals: ApprovalOperations;
   readonly registry: SessionRegistry;
   readonly policy: LivePolicy;
   readonly reloader: Reloader;
@@ -34,6 +42,7 @@ export class ProcessOperations implements Operations {
   readonly settings: readonly SettingView[];
   readonly auditFile: string | undefined;
   readonly events: EventFeed;
+  readonly approvals: ApprovalOperations;
   readonly startedMs = performance.now();
   isDraining = false;
   readonly #parts: ProcessParts;
@@ -46,6 +55,7 @@ export class ProcessOperations implements Operations {
     this.settings = parts.settings;
     this.auditFile = parts.auditFile;
     this.events = parts.events;
+    this.approvals = parts.approvals;
   }
 
   async readiness(): Promise<Readiness> {

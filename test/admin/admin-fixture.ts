@@ -5,6 +5,7 @@ import { startAdminServer } from "../../src/admin/admin-server.ts";
 import type { AuditEvent } from "../../src/audit/audit-event.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/log.ts";
+import type { ApprovalView } from "../../src/server/approval-desk.ts";
 import { EventFeed } from "../../src/server/event-feed.ts";
 import { newProxyMetrics } from "../../src/server/metric-labels.ts";
 import type { AdminOptions, Operations } from "../../src/server/operations.ts";
@@ -35,6 +36,36 @@ export interface AdminFixture {
   close(): Promise<void>;
 }
 
+const APPROVAL: ApprovalView = {
+  id: "run-1",
+  state: "pending",
+  mode: "hold",
+  listener: "writer",
+  user: "<b>app</b>",
+  clientAddress: "192.0.2.1",
+  session: "run-1",
+  schema: undefined,
+  command: "COM_QUERY",
+  text: "DELETE FROM `<img src=x>`",
+  textBytes: 20,
+  statementHash: sha256("DELETE FROM `<img src=x>`"),
+  isUnderstood: true,
+  kinds: ["delete"],
+  tablesRead: [],
+  tablesWritten: ["<img src=x>"],
+  score: 60,
+  level: "high",
+  estimatedRows: 12,
+  reasons: ["dml.nowhere (60): DELETE without WHERE"],
+  policyVersion: "7",
+  isInTransaction: false,
+  requestedAt: "2026-11-21T12:00:00.000Z",
+  waitingMs: 5,
+  expiresAt: "2026-11-21T12:05:00.000Z",
+  approver: undefined,
+  reason: undefined,
+};
+
 /** Each look at it is an hour later: nothing is ever too often. */
 function hurryingClock(): Clock {
   let nowMs = 0;
@@ -44,12 +75,13 @@ function hurryingClock(): Clock {
 export async function startAdmin(
   options: Partial<AdminOptions> = {},
   clock: Clock = hurryingClock(),
+  more: Partial<Operations> = {},
 ): Promise<AdminFixture> {
   const recorded: AuditEvent[] = [];
   const done: string[] = [];
   const trail = { run: "run", isKept: false, append: () => undefined, appendSoon: () => undefined, hashText: () => "" };
   const events = new EventFeed(trail);
-  const operations = operationsOf(events, recorded, done);
+  const operations = { ...operationsOf(events, recorded, done), ...more };
   const server = await startAdminServer(
     {
       listen: { kind: "tcp", host: "127.0.0.1", port: 0 },
@@ -107,6 +139,18 @@ function operationsOf(events: EventFeed, recorded: AuditEvent[], done: string[])
     ],
     auditFile: undefined,
     events,
+    approvals: {
+      list: () => [APPROVAL],
+      find: (id) => (id === "run-1" ? APPROVAL : undefined),
+      approve: (id, { approver }) => {
+        done.push(`approve ${id} as ${approver}`);
+        return Promise.resolve({ kind: "taken", view: APPROVAL });
+      },
+      deny: (id, { approver, reason }) => {
+        done.push(`deny ${id} as ${approver}: ${reason}`);
+        return { kind: "taken", view: APPROVAL };
+      },
+    },
     readiness: () =>
       Promise.resolve({ isReady: true, reason: undefined, checks: [{ name: "a", ok: true, detail: "b" }] }),
     sessions: () => [session],
