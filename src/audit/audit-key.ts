@@ -11,7 +11,8 @@ import {
   sign,
   verify,
 } from "node:crypto";
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { QuerycopError } from "../base/errors.ts";
 
 export interface CheckpointFacts {
@@ -119,6 +120,8 @@ function createKeyFile(path: string): string {
   const pem = generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }).toString();
   let fd: number;
   try {
+    // The log's own folder: as checkFolder() would make it, which comes later.
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
   } catch (cause) {
     throw new QuerycopError("QC_CONFIG", `Cannot create audit key "${path}": ${String(cause)}`, { cause });

@@ -1,5 +1,5 @@
 /** Rules between the settings of the audit log. */
-import { problemOfParentDirectory } from "./rules.ts";
+import { problemOfAuditFile, problemOfParentDirectory } from "./rules.ts";
 import type { ProcessSettings } from "./schema.ts";
 
 type AuditSettings = ProcessSettings["audit"];
@@ -10,7 +10,7 @@ export function auditProblems(audit: AuditSettings): readonly (readonly [key: st
   const needsLog = (value: unknown): string | undefined =>
     value === undefined || isKept ? undefined : "has no effect without an audit log: set audit.file";
   return [
-    ["audit.file", audit.file === undefined ? undefined : problemOfParentDirectory(audit.file)],
+    ["audit.file", audit.file === undefined ? undefined : problemOfAuditFile(audit.file)],
     [
       "audit.stdout",
       audit.stdout && audit.file !== undefined

@@ -337,3 +337,10 @@ export function problemOfParentDirectory(path: string): string | undefined {
     ? undefined
     : `the directory ${dirname(path)} does not exist: create it for querycop to write in`;
 }
+
+/** The audit log makes its own directory, with the mode it wants, but not a whole path: that is a typing error. */
+export function problemOfAuditFile(path: string): string | undefined {
+  const folder = dirname(path);
+  if (isDirectory(folder) || isDirectory(dirname(folder))) return undefined;
+  return `the directory ${dirname(folder)} does not exist: create it for querycop to write in`;
+}

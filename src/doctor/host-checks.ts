@@ -143,7 +143,9 @@ export const auditDisk: ProcessCheck = {
   run: async ({ config, host }) => {
     const { file } = config.audit;
     if (file === undefined) return skip("no audit.file");
-    const folder = dirname(file);
+    const wanted = dirname(file);
+    // querycop makes the last directory itself.
+    const folder = statSync(wanted, { throwIfNoEntry: false }) === undefined ? dirname(wanted) : wanted;
     const existing = statSync(file, { throwIfNoEntry: false });
     const target = existing === undefined ? folder : file;
     if ((existing !== undefined && !existing.isFile()) || !mayWrite(target) || !mayWrite(folder)) {

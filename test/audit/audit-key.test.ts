@@ -13,9 +13,10 @@ const isConfigError = (pattern: RegExp) => (error: unknown) =>
 
 test("loadAuditKey() makes a private key file once and reads it from then on", async () => {
   await withFolder((folder) => {
-    const path = join(folder, "key");
+    const path = join(folder, "log/key");
     const made = loadAuditKey(path);
     assert.equal(statSync(path).mode & 0o777, 0o600);
+    assert.equal(statSync(join(folder, "log")).mode & 0o777, 0o700);
     const read = loadAuditKey(path);
     assert.deepEqual([read.keyId, read.publicKey], [made.keyId, made.publicKey]);
     assert.ok(isCheckpointSignature(FACTS, made.signCheckpoint(FACTS), read.publicKey));
@@ -40,7 +41,7 @@ test("loadAuditKey() refuses a file that others can read, a link, and anything t
     assert.throws(() => loadAuditKey(path), isConfigError(/Ed25519/));
     writeFileSync(path, "x".repeat(20_000));
     assert.throws(() => loadAuditKey(path), isConfigError(/small regular file/));
-    assert.throws(() => loadAuditKey(join(folder, "absent", "key")), isConfigError(/Cannot create/));
+    assert.throws(() => loadAuditKey("/proc/absent/key"), isConfigError(/Cannot create/));
   });
 });
 

@@ -171,9 +171,14 @@ async function assertLoads(env: Readonly<Record<string, string>>): Promise<void>
     local[name] = value;
     if (!value.startsWith("/")) continue;
     const file = join(folder, "container", value);
+    local[name] = file;
+    if (name === "GATEKEEPER_AUDIT_FILE") {
+      // The volume is there, what is in it is not.
+      mkdirSync(dirname(dirname(file)), { recursive: true, mode: 0o755 });
+      continue;
+    }
     mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
     if (!existsSync(file)) writeFileSync(file, await contentFor(name), { mode: 0o600 });
-    local[name] = file;
   }
   const { code, stderr } = await run(EXECUTABLE, ["check-config"], { env: local, cwd: "/" });
   assert.equal(code, 0, stderr);
