@@ -155,22 +155,22 @@ const REFUSED: Readonly<Record<string, Case>> = {
     env: { ...HOST, GATEKEEPER_ADMIN_API_KEY_FILE: writeFile("open-key", "k", 0o602) },
   },
   "policy file that does not exist": { env: { ...HOST, GATEKEEPER_POLICY_FILE: inFolder("no-policy.yaml") } },
-<<<<<<< HEAD
-  "audit file beside standard output": {...HOST, GATEKEEPER_AUDIT_FILE: inFolder("audit.log"), GATEKEEPER_AUDIT_STDOUT: "on" ,
+  "audit file beside standard output": {
+    env: { ...HOST, GATEKEEPER_AUDIT_FILE: inFolder("audit.log"), GATEKEEPER_AUDIT_STDOUT: "on" },
   },
-  "audit key and checkpoints without a log": {...HOST, GATEKEEPER_AUDIT_KEY_FILE: inFolder("k"), GATEKEEPER_AUDIT_CHECKPOINT_FILE: inFolder("c") ,
+  "audit key and checkpoints without a log": {
+    env: { ...HOST, GATEKEEPER_AUDIT_KEY_FILE: inFolder("k"), GATEKEEPER_AUDIT_CHECKPOINT_FILE: inFolder("c") },
   },
-  "audit file in a missing directory": { ...HOST, GATEKEEPER_AUDIT_FILE: inFolder("missing/audit.log") },
-=======
-  "audit file in a missing directory": {...HOST, GATEKEEPER_AUDIT_FILE: inFolder("missing/deeper/audit.log") ,
+  "audit file in a missing directory": {
+    env: { ...HOST, GATEKEEPER_AUDIT_FILE: inFolder("missing/deeper/audit.log") },
   },
->>>>>>> 1fcb30e (Install into a fresh Debian and serve a first session there)
-  "admin API on the listener's port": { ...HOST, GATEKEEPER_API_PORT: "15336" },
-  "host with port": { GATEKEEPER_BACKEND_HOST: "db.example.com:3306" },
-  "Kubernetes service links": {...HOST, GATEKEEPER_SERVICE_HOST: "10.0.0.1", GATEKEEPER_PORT_8080_TCP: "tcp://10.0.0.1:8080" ,
+  "admin API on the listener's port": { env: { ...HOST, GATEKEEPER_API_PORT: "15336" } },
+  "host with port": { env: { GATEKEEPER_BACKEND_HOST: "db.example.com:3306" } },
+  "Kubernetes service links": {
+    env: { ...HOST, GATEKEEPER_SERVICE_HOST: "10.0.0.1", GATEKEEPER_PORT_8080_TCP: "tcp://10.0.0.1:8080" },
   },
-  "admin key under the wrong name": { ...HOST, GATEKEEPER_ADMIN_API_KEY: "x" },
-  "empty option": { env: HOST, flags: "--listen-port": "" },
+  "admin key under the wrong name": { env: { ...HOST, GATEKEEPER_ADMIN_API_KEY: "x" } },
+  "empty option": { env: HOST, flags: { "--listen-port": "" } },
   "file with unknown keys": {
     yaml: "backend:\n  hst: a\n  host: b\nlisen: {port: 1}\ntls_mode: prefer\nlog:\n  audit: 1\n",
   },
