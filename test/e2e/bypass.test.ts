@@ -157,9 +157,11 @@ async function check(kind: ServerKind, texts: readonly Uint8Array[], mode = "", 
     const effect = await scratch.effectOf(sql);
     if (effect === "none") continue;
     effects++;
-    for (const { enforcedAction } of verdicts) {
-      if (enforcedAction !== "block") missed.push(`${effect}: ${JSON.stringify(Buffer.from(sql).toString("latin1"))}`);
-    }
+    if (verdicts.every(({ enforcedAction }) => enforcedAction === "block")) continue;
+    // What the statement did it does again on a clean schema; what a slow machine did it does not.
+    await scratch.reset();
+    if ((await scratch.effectOf(sql)) === "none") continue;
+    missed.push(`${effect}: ${JSON.stringify(Buffer.from(sql).toString("latin1"))}`);
   }
   scratch.close();
   assert.deepEqual(missed, []);
