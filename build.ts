@@ -50,8 +50,10 @@ const TARGETS: readonly Target[] = [
   { name: "linux-arm64-musl", bunTarget: "bun-linux-arm64-musl", runtimePackage: "@oven/bun-linux-aarch64-musl" },
 ];
 
-/** The parser runs in a worker of its own, which has to be compiled in as a second entry point. */
-const ENTRY_POINTS = ["src/main.ts", "src/sql/parse-worker.ts"].filter((file) => existsSync(join(PROJECT, file)));
+/** The parser and the judge of long texts run in workers, which have to be compiled in as entry points. */
+const ENTRY_POINTS = ["src/main.ts", "src/sql/parse-worker.ts", "src/server/judge-worker.ts"].filter((file) =>
+  existsSync(join(PROJECT, file)),
+);
 
 /**
  * SAFETY: the first two keep a `.env` or `bunfig.toml` in the working directory from being read, the third makes

@@ -124,6 +124,11 @@ export class AuditLog {
     return this.#options.key.hashText(text);
   }
 
+  /** The same for a text of many megabytes. */
+  hashLongText(text: Uint8Array): Promise<string> {
+    return this.#options.key.hashLongText(text);
+  }
+
   /**
    * Records one event. In mode `kernel` it is recorded when this returns; in mode `durable` when the promise settles.
    * Throws (or rejects with) QC_AUDIT_FAILED when it is not recorded; the caller decides what may then go on.

@@ -31,9 +31,12 @@ export interface Judgement {
   readonly isFromCache: boolean;
 }
 
-interface Verdict {
+export interface RetainedVerdict {
   readonly decision: Decision;
   readonly summary: TextSummary;
+}
+
+interface Verdict extends RetainedVerdict {
   /** The verdict is asked again from then on, because an exception ends. */
   readonly validUntilMs: number;
 }
@@ -89,6 +92,30 @@ export class Judge {
     return this.#cache.counts();
   }
 
+  /** The verdict if it is known; undefined where the text would have to be analysed. */
+  recall(sql: Uint8Array, context: SqlContext, subject: Subject): Judgement | undefined {
+    const wallMs = this.#clock.wallMs();
+    const textKey = this.#isCaching ? lexForCache(sql, context).key : undefined;
+    return textKey === undefined ? undefined : this.#known(this.#keyOf(textKey, context, subject, wallMs), wallMs);
+  }
+
+  /** Takes a verdict that another judge reached by the same policy into this one's memory. */
+  retain(text: { sql: Uint8Array; context: SqlContext; subject: Subject }, verdict: RetainedVerdict): void {
+    const { sql, context, subject } = text;
+    const { decision, summary } = verdict;
+    if (!this.#isCaching || !decision.isCacheable || decision.policyVersion !== this.#policy.version) return;
+    const textKey = lexForCache(sql, context).key;
+    if (textKey === undefined) return;
+    const wallMs = this.#clock.wallMs();
+    const key = this.#keyOf(textKey, context, subject, wallMs);
+    this.#cache.offer(key, { decision, summary, validUntilMs: this.#validUntil(subject, wallMs, false) });
+  }
+
+  #known(key: string, wallMs: number): Judgement | undefined {
+    const known = this.#cache.lookUp(key);
+    return known !== undefined && wallMs < known.validUntilMs ? this.#remember(known) : undefined;
+  }
+
   judge(sql: Uint8Array, context: SqlContext, subject: Subject): Judgement {
     const textKey = this.#isCaching ? lexForCache(sql, context).key : undefined;
     return this.#judge({ sql, context, textKey, bound: undefined }, subject);
@@ -117,8 +144,8 @@ export class Judge {
     const wallMs = this.#clock.wallMs();
     const key = textKey === undefined ? undefined : this.#keyOf(textKey, context, subject, wallMs);
     if (key !== undefined) {
-      const known = this.#cache.lookUp(key);
-      if (known !== undefined && wallMs < known.validUntilMs) return this.#remember(known);
+      const known = this.#known(key, wallMs);
+      if (known !== undefined) return known;
     }
     const analysis = analyze(sql, context);
     const boundAnalysis = bound instanceof Uint8Array ? analyze(bound, context) : bound;

@@ -47,14 +47,17 @@ export function renderProblems(fileName: string, problems: readonly Problem[]): 
 
 function readPolicy(reader: YamlReader, text: string, base: Settings): Policy {
   const entries = reader.entries(reader.root(), ["version", "profiles", ...SETTING_KEYS]);
-  const version = entries.get("version");
-  if (version === undefined) reader.report(reader.root(), "version: missing, write version: 1");
-  else reader.integer(version, 1, 1);
+  const format = entries.get("version");
+  if (format === undefined) reader.report(reader.root(), "version: missing, write version: 1");
+  else reader.integer(format, 1, 1);
   const settings = applyFragment(base, readSettings(reader, entries));
   checkThresholds(reader, reader.root(), settings);
   const profiles = readProfiles(reader, entries.get("profiles"), settings);
   const dependsOnTime = profiles.some(({ match }) => match.hours !== undefined || match.days.length > 0);
-  return { version: sha256Hex(text).slice(0, 12), base: settings, profiles, dependsOnTime };
+  const version = sha256Hex(text).slice(0, 12);
+  // On another base the text alone would not make the same policy.
+  const source = base === DEFAULT_SETTINGS ? { source: text } : {};
+  return { version, ...source, base: settings, profiles, dependsOnTime };
 }
 
 function readSettings(reader: YamlReader, entries: ReadonlyMap<string, YamlValue>): SettingsFragment {

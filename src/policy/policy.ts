@@ -194,6 +194,8 @@ export interface Profile {
 export interface Policy {
   /** Changes when anything in the policy changes: the first 12 hex digits of SHA-256 of the source. */
   readonly version: string;
+  /** The text of the file, for who has to make the same policy again; undefined for the built-in one. */
+  readonly source?: string;
   readonly base: Settings;
   readonly profiles: readonly Profile[];
   /** True when a profile depends on the hour or the day, so that verdicts must not outlive the minute. */
@@ -260,9 +262,11 @@ export const DEFAULT_SETTINGS: Settings = {
   impact: undefined,
 };
 
+export const BUILT_IN_VERSION = "built-in";
+
 /** The policy of a proxy without a policy file. */
 export const DEFAULT_POLICY: Policy = {
-  version: "built-in",
+  version: BUILT_IN_VERSION,
   base: DEFAULT_SETTINGS,
   profiles: [],
   dependsOnTime: false,

@@ -10,14 +10,14 @@ export class PreparedText {
   readonly sql: Uint8Array;
   readonly context: SqlContext;
   /** As many as the server counted; undefined where nobody has told. */
-  readonly #parameters: number | undefined;
+  readonly parameters: number | undefined;
   #places: ParameterPlaces | "unplaced" | undefined;
   #key: { readonly key: string | undefined } | undefined;
 
   constructor(sql: Uint8Array, context: SqlContext, parameters: number | undefined) {
     this.sql = sql;
     this.context = context;
-    this.#parameters = parameters;
+    this.parameters = parameters;
   }
 
   /** "unplaced" where the readings of the text, or the server's count, do not agree on the parameters. */
@@ -46,14 +46,14 @@ export class PreparedText {
       sqlMode: isSameMode ? sqlMode : "unknown",
       charset: charset === now.charset ? charset : "unknown",
     };
-    return new PreparedText(this.sql, doubtful, this.#parameters);
+    return new PreparedText(this.sql, doubtful, this.parameters);
   }
 
   #findPlaces(): ParameterPlaces | "unplaced" {
-    if (this.#parameters === 0) return NO_PLACES;
+    if (this.parameters === 0) return NO_PLACES;
     const places = findParameterPlaces(this.sql, this.context);
     if (places === undefined) return "unplaced";
-    const isCounted = this.#parameters === undefined || this.#parameters === places.offsets.length;
+    const isCounted = this.parameters === undefined || this.parameters === places.offsets.length;
     return isCounted ? places : "unplaced";
   }
 }

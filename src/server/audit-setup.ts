@@ -77,4 +77,8 @@ class NoAudit implements AuditTrail {
   hashText(): string {
     return "";
   }
+
+  async hashLongText(): Promise<string> {
+    return "";
+  }
 }

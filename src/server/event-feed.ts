@@ -41,6 +41,10 @@ export class EventFeed implements AuditTrail {
     return this.#trail.hashText(text);
   }
 
+  hashLongText(text: Uint8Array): Promise<string> {
+    return this.#trail.hashLongText(text);
+  }
+
   #publish(event: AuditEvent): void {
     for (const listener of this.#listeners) listener(event);
   }

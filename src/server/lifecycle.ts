@@ -149,7 +149,7 @@ class ProxyProcess {
       logger,
       onChange: (change) => record({ type: "policy-change", ...change }),
     });
-    this.#judge = new PolicyJudge(this.#policy.judge);
+    this.#judge = new PolicyJudge(this.#policy.judge, this.#policy.thread);
     this.#approvals = new ApprovalDesk({ audit, logger, openMax: config.approvals.openMax });
     const descriptorsAllow = connectionsAllowedByDescriptors();
     if (descriptorsAllow < config.maxConnections) {

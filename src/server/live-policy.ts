@@ -9,6 +9,7 @@ import { DEFAULT_POLICY, type Policy } from "../policy/policy.ts";
 import { POLICY_FILE_CHARACTERS_MAX, parsePolicy, renderProblems } from "../policy/policy-file.ts";
 import { sha256Hex } from "../sql/digest.ts";
 import { SecondOpinion } from "../sql/second-opinion.ts";
+import { JudgeThread } from "./judge-thread.ts";
 import type { PolicyView, ReloadOutcome } from "./operations.ts";
 
 /** Enough for some ten thousand statement shapes. */
@@ -34,6 +35,8 @@ export interface LivePolicyOptions {
 
 export class LivePolicy {
   readonly judge: Judge;
+  /** Judges long texts, always by the policy in force. */
+  readonly thread: JudgeThread;
   readonly #options: LivePolicyOptions;
   readonly #secondOpinion = new SecondOpinion();
   #opinionLoggedMs = Number.NEGATIVE_INFINITY;
@@ -54,6 +57,8 @@ export class LivePolicy {
       advisor: this.#secondOpinion,
       onDisagreement: (report) => this.#logDisagreement(report),
     });
+    const { idPrefix, logger } = options;
+    this.thread = new JudgeThread({ judge: this.judge, clock: SYSTEM_CLOCK, idPrefix, logger });
     options.onChange({ outcome: "ok", fromVersion: undefined, toVersion: loaded.version, by: "start" });
   }
 
@@ -67,6 +72,7 @@ export class LivePolicy {
 
   close(): void {
     this.#secondOpinion.close().catch(() => undefined);
+    this.thread.close().catch(() => undefined);
   }
 
   /** The statement has been decided already; later ones of its shape are decided with the rule dyn.opinion. */

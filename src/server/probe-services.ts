@@ -23,6 +23,7 @@ export function probeServices(listener: ListenerConfig, config: Config): Session
     append: () => undefined,
     appendSoon: () => undefined,
     hashText: () => "",
+    hashLongText: async () => "",
   };
   return {
     options: listenerOptions(listener),

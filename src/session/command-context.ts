@@ -1,7 +1,7 @@
 /** What the commands of one session share, and the few events that reach it from its legs. */
 import type { AuditEvent, AuditSession } from "../audit/audit-event.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
-import type { CloseReason } from "../base/errors.ts";
+import { type CloseReason, QuerycopError } from "../base/errors.ts";
 import { CLIENT_MULTI_STATEMENTS } from "../mysql/constants.ts";
 import { decodeErrPacket, encodeErrPacket } from "../mysql/generic-response.ts";
 import type { HandshakeV10 } from "../mysql/handshake.ts";
@@ -151,6 +151,17 @@ export class CommandContext {
     }
     this.backend.destroy();
     this.client.leg.end();
+  }
+
+  /** Why a statement must not be sent any more that was looked at for a while; undefined when it may. */
+  lostPeer(): QuerycopError | undefined {
+    if (this.signal.aborted || this.client.leg.isDead) {
+      return new QuerycopError("QC_CLIENT_CLOSED", "The client left while its statement was judged");
+    }
+    // SAFETY: what the backend says before it is asked must not become the answer.
+    if (!this.backend.isDead && !this.backend.isEnded && !this.backend.hasUnread) return undefined;
+    const text = "The backend closed the connection while a statement was judged";
+    return new QuerycopError("QC_BACKEND_CLOSED", text, { clientMessage: `querycop: ${text}; it has not run` });
   }
 
   close(): void {

@@ -5,27 +5,59 @@ import { type Subject, strictestAction } from "../policy/policy.ts";
 import type { SessionEffect } from "../policy/session-effect.ts";
 import { analyze } from "../sql/analyze.ts";
 import { quotingFor } from "../sql/bound-text.ts";
-import type { SqlContext, StatementKind } from "../sql/facts.ts";
+import type { Analysis, SqlContext, StatementKind } from "../sql/facts.ts";
 import { type DynamicEffect, effectOn, resolveDynamicSql } from "./dynamic-sql.ts";
+import { type LongText, type LongTextJudge, type LongVerdict, localFilesOf, soleStatementOf } from "./long-text.ts";
 import type { SessionState } from "./session-state.ts";
 import { sqlContextOf } from "./sql-context.ts";
 import type { ApprovalBrief, Judgement, StatementJudge, StatementRequest } from "./statement-judge.ts";
 
 const LOAD_KINDS: ReadonlySet<string> = new Set<StatementKind>(["load-data", "load-xml"]);
 
+/** Longer texts are judged where they keep no other session waiting. Up to here that takes a few milliseconds at worst. */
+export const LONG_TEXT_BYTES = 16 * 1024;
+/** Prepared statements of that length are remembered, and judged again and again. */
+const LONG_EXECUTION_BYTES = 64 * 1024;
+
+/** What is known of the text as it stands, before what it runs by name is looked at. */
+interface Outer extends LongVerdict {
+  readonly analyzed: () => Analysis;
+}
+
 export class PolicyJudge implements StatementJudge {
   readonly readsSql = true;
   readonly #judge: Judge;
+  readonly #longTexts: LongTextJudge | undefined;
 
-  constructor(judge: Judge) {
+  /** Without a judge for long texts all are judged at once. */
+  constructor(judge: Judge, longTexts?: LongTextJudge) {
     this.#judge = judge;
+    this.#longTexts = longTexts;
   }
 
-  judge(request: StatementRequest): Judgement {
+  judge(request: StatementRequest): Judgement | Promise<Judgement> {
+    const { sql } = request;
     const context = sqlContextOf(request.state, request.command);
-    const outer = this.#judged(request, context);
-    const { judged, kindsRun } = this.#withInner(outer, request, context);
-    const { decision, summary } = judged;
+    const longBytes = request.execution === undefined ? LONG_TEXT_BYTES : LONG_EXECUTION_BYTES;
+    if (sql.length > longBytes && this.#longTexts !== undefined) {
+      return this.#judgeLong(request, context, this.#longTexts);
+    }
+    return this.#judgementOf(request, context, outerOf(this.#judged(request, context), sql, context));
+  }
+
+  #judgeLong(request: StatementRequest, now: SqlContext, longTexts: LongTextJudge): Judgement | Promise<Judgement> {
+    const text = longTextOf(request, now);
+    const { sql, context, subject, execution } = text;
+    const known = execution === undefined ? this.#judge.recall(sql, context, subject) : undefined;
+    if (known !== undefined) return this.#judgementOf(request, now, outerOf(known, sql, context));
+    return longTexts.judge(text).then((verdict) => {
+      if (execution === undefined) this.#judge.retain(text, verdict);
+      return this.#judgementOf(request, now, { ...verdict, analyzed: () => soleStatementOf(verdict, text) });
+    });
+  }
+
+  #judgementOf(request: StatementRequest, context: SqlContext, outer: Outer): Judgement {
+    const { decision, summary, kindsRun } = this.#withInner(outer, request, context);
     return {
       action: decision.action,
       decisionId: decision.decisionId,
@@ -36,37 +68,36 @@ export class PolicyJudge implements StatementJudge {
       level: decision.level,
       rules: decision.rules.map((hit) => hit.id),
       ruleId: decision.ruleId,
-      notUnderstood: judged.analysis?.notUnderstood?.reason,
+      notUnderstood: outer.notUnderstood,
       policyVersion: decision.policyVersion,
       text: summary.digest,
       textForm: "digest",
       statementKind: summary.kinds.length === 1 ? summary.kinds[0] : summary.kinds.join(","),
-      localFiles: localFiles(request, context, judged),
+      localFiles: outer.localFiles,
       limits: decision.limits,
-      approval: decision.action === "require-approval" ? briefOf(judged) : undefined,
+      approval: decision.action === "require-approval" ? briefOf({ decision, summary }) : undefined,
       impact: decision.impact,
       ...(typeof request.estimatedRows === "number" ? { estimatedRows: request.estimatedRows } : {}),
       afterwards: consequence(request.state, outer.summary.sessionEffect),
-      ...(request.command === "COM_STMT_PREPARE" ? {} : { dynamicEffect: effectOf(request, context, outer, kindsRun) }),
+      ...(request.command === "COM_STMT_PREPARE" ? {} : { dynamicEffect: effectOf(request, outer, kindsRun) }),
     };
   }
 
   /** SQL run by a name that the session knows is judged as that SQL, besides as what runs it. */
-  #withInner(outer: PolicyJudgement, request: StatementRequest, context: SqlContext): WithInner {
+  #withInner(outer: Outer, request: StatementRequest, context: SqlContext): WithInner {
     const { dynamicSql } = request.state;
-    const { kinds, digest } = outer.summary;
-    if (dynamicSql.isEmpty) return { judged: outer, kindsRun: kinds };
-    const analyzed = () => outer.analysis ?? analyze(request.sql, context);
-    const resolved = resolveDynamicSql(dynamicSql, kinds, analyzed, quotingFor(context));
-    if (resolved === undefined) return { judged: outer, kindsRun: kinds };
+    const { decision, summary } = outer;
+    const { kinds, digest } = summary;
+    if (dynamicSql.isEmpty) return { decision, summary, kindsRun: kinds };
+    const resolved = resolveDynamicSql(dynamicSql, kinds, outer.analyzed, quotingFor(context));
+    if (resolved === undefined) return { decision, summary, kindsRun: kinds };
     if (resolved.kind === "text") {
-      const { decision } = this.#judge.judge(resolved.sql, context, subjectOf(request));
-      return { judged: { ...outer, decision }, kindsRun: kinds };
+      const literal = this.#judge.judge(resolved.sql, context, subjectOf(request));
+      return { decision: literal.decision, summary, kindsRun: kinds };
     }
     const inner = this.#judge.judgeExecution(resolved.text.inSession(context), resolved.values, subjectOf(request));
-    const summary = { ...inner.summary, kinds, digest: `${digest} /* ${inner.summary.digest} */` };
-    const judged = { ...outer, summary, decision: stricter(outer.decision, inner.decision) };
-    return { judged, kindsRun: inner.summary.kinds };
+    const both = { ...inner.summary, kinds, digest: `${digest} /* ${inner.summary.digest} */` };
+    return { decision: stricter(decision, inner.decision), summary: both, kindsRun: inner.summary.kinds };
   }
 
   #judged(request: StatementRequest, context: SqlContext): PolicyJudgement {
@@ -76,8 +107,7 @@ export class PolicyJudge implements StatementJudge {
   }
 }
 
-interface WithInner {
-  readonly judged: PolicyJudgement;
+interface WithInner extends Pick<Outer, "decision" | "summary"> {
   /** Of the statements that run: those behind a name that is known, else those of the text. */
   readonly kindsRun: readonly string[];
 }
@@ -87,17 +117,28 @@ function stricter(outer: Decision, inner: Decision): Decision {
   return strictestAction(outer.enforcedAction, inner.enforcedAction) === outer.enforcedAction ? outer : inner;
 }
 
-function effectOf(
-  { state, sql }: StatementRequest,
-  context: SqlContext,
-  outer: PolicyJudgement,
-  kindsRun: readonly string[],
-): DynamicEffect {
+function effectOf({ state, sql }: StatementRequest, outer: Outer, kindsRun: readonly string[]): DynamicEffect {
   const { kinds } = outer.summary;
-  return effectOn(state.dynamicSql, sql, { kinds, kindsRun }, () => outer.analysis ?? analyze(sql, context));
+  return effectOn(state.dynamicSql, sql, { kinds, kindsRun }, outer.analyzed);
 }
 
-function briefOf({ decision, summary }: PolicyJudgement): ApprovalBrief {
+function outerOf(judged: PolicyJudgement, sql: Uint8Array, context: SqlContext): Outer {
+  const { decision, summary } = judged;
+  const analyzed = (): Analysis => judged.analysis ?? analyze(sql, context);
+  const localFiles = summary.kinds.some((kind) => LOAD_KINDS.has(kind)) ? localFilesOf(analyzed()) : NO_FILES;
+  const notUnderstood = judged.analysis?.notUnderstood?.reason;
+  return { decision, summary, notUnderstood, localFiles, soleStatement: undefined, analyzed };
+}
+
+function longTextOf(request: StatementRequest, now: SqlContext): LongText {
+  const { sql, execution } = request;
+  const subject = subjectOf(request);
+  if (execution === undefined) return { sql, context: now, subject };
+  const { context, parameters } = execution.text.inSession(now);
+  return { sql, context, subject, execution: { parameters, values: execution.values } };
+}
+
+function briefOf({ decision, summary }: Pick<Outer, "decision" | "summary">): ApprovalBrief {
   return {
     settings: decision.approval,
     digest: summary.digest,
@@ -119,18 +160,6 @@ function subjectOf({ state, session, command, estimatedRows }: StatementRequest)
     ...(schema === undefined ? {} : { schema }),
     ...(estimatedRows === undefined ? {} : { estimatedRows }),
   };
-}
-
-function localFiles(request: StatementRequest, context: SqlContext, judged: PolicyJudgement): readonly string[] {
-  if (!judged.summary.kinds.some((kind) => LOAD_KINDS.has(kind))) return NO_FILES;
-  const analysis = judged.analysis ?? analyze(request.sql, context);
-  const files: string[] = [];
-  for (const statement of analysis.statements) {
-    for (const { type, target } of statement.reach) {
-      if ((type === "load-data-local" || type === "load-xml-local") && target !== undefined) files.push(target);
-    }
-  }
-  return files;
 }
 
 const NO_FILES: readonly string[] = [];

@@ -22,6 +22,8 @@ export interface AuditTrail {
   /** For what need not be there before anything else happens. Never throws. */
   appendSoon(event: AuditEventOf<"statement-outcome">): void;
   hashText(text: Uint8Array): string;
+  /** The same hash without keeping others waiting for it. */
+  hashLongText(text: Uint8Array): Promise<string>;
 }
 
 export interface SessionServices {

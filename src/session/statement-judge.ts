@@ -95,5 +95,6 @@ export interface Judgement {
 export interface StatementJudge {
   /** Whether a judgement depends on how the server reads SQL: sessions then ask it. */
   readonly readsSql: boolean;
-  judge(request: StatementRequest): Judgement;
+  /** A promise for what takes long to read; nothing else of the session may go on meanwhile. */
+  judge(request: StatementRequest): Judgement | Promise<Judgement>;
 }

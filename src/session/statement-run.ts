@@ -28,6 +28,15 @@ export interface StatementRun {
   readonly binding?: Binding;
   /** A text of ours to send instead of the client's packet. */
   readonly rewritten?: Uint8Array;
+  /** The record's hash of the text, where it is known already. */
+  readonly textHash?: string;
+}
+
+/** Since when a statement is judged, and what is known of it from before. */
+interface SeenBefore {
+  readonly beganMs: number;
+  readonly granted: GrantedClearance | undefined;
+  readonly estimatedRows: Estimate | undefined;
 }
 
 type GrantedClearance = Extract<Clearance, { readonly kind: "granted" }>;
@@ -54,8 +63,7 @@ function judgeAndRun(
     context.state.prepared.forgetLast();
     if (isFull(context)) return undefined;
   }
-  const { metrics } = context.services;
-  const beganMs = context.clock.monotonicMs();
+  const seen = { beganMs: context.clock.monotonicMs(), granted, estimatedRows };
   const judged = context.services.judge.judge({
     command: run.command,
     sql: run.sql,
@@ -66,6 +74,35 @@ function judgeAndRun(
       ? {}
       : { execution: { text: run.prepared.text, values: run.binding.values } }),
   });
+  if (judged instanceof Promise) return runOnceJudged(context, packet, run, judged, seen);
+  return runJudged(context, packet, run, judged, seen);
+}
+
+/** Waits for the verdict on a long text. The session does nothing else meanwhile, so no later command overtakes it. */
+async function runOnceJudged(
+  context: CommandContext,
+  packet: Packet,
+  run: StatementRun,
+  judging: Promise<Judgement>,
+  seen: SeenBefore,
+): Promise<void> {
+  const judged = await judging;
+  const { audit } = context.services;
+  const hashed = audit.isKept ? { ...run, textHash: await audit.hashLongText(run.sql) } : run;
+  const lost = context.lostPeer();
+  if (lost === undefined) return await runJudged(context, packet, hashed, judged, seen);
+  await recordBlocked(context, hashed, { ...judged, action: "block", errorNumber: lost.errorNumber });
+  throw lost;
+}
+
+function runJudged(
+  context: CommandContext,
+  packet: Packet,
+  run: StatementRun,
+  judged: Judgement,
+  { beganMs, granted, estimatedRows }: SeenBefore,
+): Promise<void> | undefined {
+  const { metrics } = context.services;
   const judgedMs = context.clock.monotonicMs();
   metrics.proxyOverhead.of("judge").observe((judgedMs - beganMs) / 1000);
   if (estimatedRows === undefined && isEstimateWanted(run, judged)) {
@@ -278,7 +315,7 @@ function statementFields(context: CommandContext, run: StatementRun, judgement: 
     text: judgement.text,
     textForm: judgement.textForm,
     textBytes: run.sql.length,
-    textHash: context.services.audit.hashText(run.sql),
+    textHash: run.textHash ?? context.services.audit.hashText(run.sql),
     statementKind: judgement.statementKind,
     decision: judgement.action,
     decisionId: judgement.decisionId,

@@ -11,7 +11,7 @@ export type BoundValue = null | number | bigint | string | Uint8Array | undefine
 
 /** Of a value in a row statement only the beginning decides anything. */
 const ROW_VALUE_BYTES_MAX = 256;
-const VALUE_BYTES_MAX = 65_536;
+export const VALUE_BYTES_MAX = 65_536;
 /** All values together; those after it stay parameters. */
 const VALUES_BYTES_MAX = 1_048_576;
 

@@ -79,7 +79,14 @@ export async function startAdmin(
 ): Promise<AdminFixture> {
   const recorded: AuditEvent[] = [];
   const done: string[] = [];
-  const trail = { run: "run", isKept: false, append: () => undefined, appendSoon: () => undefined, hashText: () => "" };
+  const trail = {
+    run: "run",
+    isKept: false,
+    append: () => undefined,
+    appendSoon: () => undefined,
+    hashText: () => "",
+    hashLongText: async () => "",
+  };
   const events = new EventFeed(trail);
   const operations = { ...operationsOf(events, recorded, done), ...more };
   const server = await startAdminServer(

@@ -32,7 +32,14 @@ async function withDesk(work: (setup: Setup) => Promise<void>, failsToRecord = f
     if (failsToRecord) throw new Error("disk full");
     events.push(event);
   };
-  const audit = { run: "test", isKept: true, append, appendSoon: append, hashText: () => "" };
+  const audit = {
+    run: "test",
+    isKept: true,
+    append,
+    appendSoon: append,
+    hashText: () => "",
+    hashLongText: async () => "",
+  };
   const desk = new ApprovalDesk({ audit, logger: silentLogger, openMax: 10 });
   const admin = await startAdmin({}, undefined, { approvals: desk });
   let ordinal = 0;

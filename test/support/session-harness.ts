@@ -57,6 +57,7 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     },
     appendSoon: (event) => audit.append(event),
     hashText: () => "hash",
+    hashLongText: async () => "hash",
   };
   const log: ProxyHarness["log"] = [];
   const registry = new SessionRegistry({
