@@ -2,6 +2,7 @@
 import { type ArgsDef, type CommandDef, defineCommand, runCommand } from "citty";
 import { createLogger } from "../base/log.ts";
 import { closestWord, quote } from "../config/values.ts";
+import { approvalsArguments, approvalsHelp, runApprovals } from "./approvals-commands.ts";
 import { checkArguments } from "./arguments.ts";
 import { auditArguments, auditHelp, runAudit } from "./audit-commands.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
@@ -93,6 +94,7 @@ const COMMANDS: readonly Command[] = [
   command(explainHelp, explainArguments, runExplain),
   command(policyHelp, policyArguments, runPolicy),
   command(auditHelp, auditArguments, runAudit),
+  command(approvalsHelp, approvalsArguments, runApprovals),
   command(
     {
       name: "hash-password",

@@ -1,0 +1,106 @@
+/** Calls the admin API of a running querycop, for commands that need one. */
+import { readFileSync } from "node:fs";
+import { type IncomingMessage, request as requestPlain } from "node:http";
+import { request as requestTls } from "node:https";
+import { rootCertificates } from "node:tls";
+import { isLoopbackHost } from "../config/rules.ts";
+import type { Config } from "../config/schema.ts";
+import { UsageError } from "./command-io.ts";
+import { readText } from "./policy-source.ts";
+
+export interface AdminTarget {
+  readonly url: URL;
+  /** Of a unix socket; the URL then only says what to send. */
+  readonly socketPath: string | undefined;
+  readonly key: string;
+  /** Certificates to trust beside the built-in ones, PEM. */
+  readonly ca: string | undefined;
+}
+
+export interface AdminReply {
+  readonly status: number;
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+const TIMEOUT_MS = 15_000;
+const REPLY_BYTES_MAX = 64 * 1024 * 1024;
+
+/** The first line of a file: a key, kept out of command lines and environments. */
+export function readKeyFile(path: string): string {
+  const key = (readText(path).split("\n")[0] ?? "").trim();
+  if (key === "") throw new UsageError(`${path} is empty: its first line must be the key`);
+  return key;
+}
+
+/** SAFETY: a key is not sent through a network in plaintext. */
+export function targetOfUrl(text: string, key: string, ca: string | undefined): AdminTarget {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    throw new UsageError(`--url: expected http://… or https://…, got ${JSON.stringify(text)}`);
+  }
+  if (url.protocol === "http:" && !isLoopbackHost(url.hostname.replace(/^\[|\]$/g, ""))) {
+    throw new UsageError("--url: the key would cross the network in plaintext: use https, or a tunnel to 127.0.0.1");
+  }
+  return { url, socketPath: undefined, key, ca: ca === undefined ? undefined : readText(ca) };
+}
+
+/** Where a querycop with this configuration answers. */
+export function targetOfConfig({ api }: Config, key: string, ca: string | undefined): AdminTarget {
+  const scheme = api.tlsCert === undefined ? "http" : "https";
+  const host = api.host.includes(":") ? `[${api.host}]` : api.host;
+  const trusted = ca ?? api.tlsCert;
+  return {
+    url: new URL(api.socket === undefined ? `${scheme}://${host}:${api.port}` : `${scheme}://localhost`),
+    socketPath: api.socket,
+    key,
+    ca: trusted === undefined ? undefined : readFileSync(trusted, "utf8"),
+  };
+}
+
+/** Rejects with a readable Error when nobody answers in time. */
+export async function callAdmin(
+  target: AdminTarget,
+  method: "GET" | "POST",
+  path: string,
+  body?: object,
+): Promise<AdminReply> {
+  const { url, socketPath, key, ca } = target;
+  const isTls = url.protocol === "https:";
+  const options = {
+    method,
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: url.port === "" ? undefined : Number(url.port),
+    path,
+    agent: false as const,
+    headers: { Authorization: `Bearer ${key}`, ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    ...(socketPath === undefined ? {} : { socketPath }),
+    ...(isTls && ca !== undefined ? { ca: [...rootCertificates, ca] } : {}),
+  };
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const sent = isTls ? requestTls(options, resolve) : requestPlain(options, resolve);
+    sent.on("error", (error: NodeJS.ErrnoException) => {
+      const where = socketPath ?? url.host;
+      reject(new Error(`No answer from the admin API at ${where}: ${error.code ?? error.message}`));
+    });
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+  return { status: response.statusCode ?? 0, json: await readJson(response) };
+}
+
+async function readJson(response: IncomingMessage): Promise<AdminReply["json"]> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > REPLY_BYTES_MAX) throw new Error("The admin API's answer is too long");
+    chunks.push(chunk);
+  }
+  try {
+    const value: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    if (typeof value === "object" && value !== null) return value as AdminReply["json"];
+  } catch {
+    // Told below.
+  }
+  throw new Error("What answered is not the admin API of querycop");
+}
