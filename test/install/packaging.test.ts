@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import test, { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
-import { parse as parseYaml } from "yaml";
+import { parseAllDocuments, parse as parseYaml } from "yaml";
 import { CONFIG_FILE_ENV } from "../../src/config/schema.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
 import { buildDebianPackage } from "../../tools/debian-package.ts";
@@ -222,6 +222,68 @@ test("compose.yaml refers to what is there, and querycop accepts its settings", 
     assert.ok(source.startsWith(".") ? existsSync(resolve(packaging, source)) : source in volumes, source);
   }
   await assertLoads(querycop.environment);
+});
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly spec?: {
+    readonly template?: {
+      readonly spec: {
+        readonly serviceAccountName: string;
+        readonly volumes: readonly { readonly name: string; readonly configMap?: { readonly name: string } }[];
+        readonly containers: readonly Container[];
+      };
+    };
+  };
+}
+
+interface Container {
+  readonly env: readonly { readonly name: string; readonly value: string }[];
+  readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly livenessProbe: Probe;
+  readonly readinessProbe: Probe;
+  readonly startupProbe: Probe;
+}
+
+interface Probe {
+  readonly httpGet: { readonly path: string; readonly port: string };
+}
+
+test("kubernetes.yaml refers to what it defines, and querycop accepts its settings", async () => {
+  const documents = parseAllDocuments(readText("packaging/kubernetes.yaml"));
+  for (const { errors } of documents) assert.deepEqual(errors, []);
+  const manifests = documents.map((document) => document.toJS() as Manifest);
+  const names = (kind: string): string[] =>
+    manifests.filter((one) => one.kind === kind).map((one) => one.metadata.name);
+  const pod = manifests.find(({ kind }) => kind === "Deployment")?.spec?.template?.spec;
+  assert.ok(pod);
+  assert.deepEqual(names("ServiceAccount"), [pod.serviceAccountName]);
+  assert.deepEqual(
+    names("ConfigMap"),
+    pod.volumes.flatMap(({ configMap }) => configMap?.name ?? []),
+  );
+  const [container] = pod.containers;
+  assert.ok(container);
+  const mounts = container.volumeMounts.map(({ mountPath }) => mountPath);
+  for (const { name } of container.volumeMounts) assert.ok(pod.volumes.some((volume) => volume.name === name));
+  for (const { name, value } of container.env) {
+    // The image brings one file: Amazon's roots.
+    const isInImage = value === "/etc/ssl/certs/rds-global-bundle.pem";
+    assert.ok(!value.startsWith("/") || isInImage || mounts.some((mount) => value.startsWith(`${mount}/`)), name);
+  }
+  const defaultPort = (env: string): string | undefined =>
+    SETTINGS.find(({ metadata }) => metadata.env === env)?.defaultText;
+  assert.deepEqual(
+    container.ports.map(({ name, containerPort }) => `${name} ${containerPort}`),
+    [`mysql ${defaultPort("GATEKEEPER_LISTEN_PORT")}`, `api ${defaultPort("GATEKEEPER_API_PORT")}`],
+  );
+  await assertLoads(Object.fromEntries(container.env.map(({ name, value }) => [name, value])));
+  for (const probe of [container.livenessProbe, container.readinessProbe, container.startupProbe]) {
+    assert.equal(probe.httpGet.port, "api");
+    assert.match(probe.httpGet.path, /^\/(livez|readyz)$/);
+  }
 });
 
 test("the Debian package holds the executable unchanged, and what belongs to it", async () => {
