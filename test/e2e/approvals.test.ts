@@ -1,0 +1,173 @@
+/** Approvals through the executable: the proxy, its admin API and its command line, in front of real servers. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, describe } from "node:test";
+import { e2e } from "../support/e2e-test.ts";
+import { eventually } from "../support/eventually.ts";
+import { type Querycop, runQuerycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import { RawClient, type WirePacket } from "../support/raw-client.ts";
+import { startServer, type TestServer } from "../support/servers.ts";
+
+const servers = { mysql: await startServer({ kind: "mysql" }), mariadb: await startServer({ kind: "mariadb" }) };
+const KEY = "the-key-of-alice-0123456789";
+const folder = mkdtempSync(join(tmpdir(), "querycop-approvals-"));
+const inFolder = (name: string, content: string): string => {
+  const path = join(folder, name);
+  writeFileSync(path, content, { mode: 0o600 });
+  return path;
+};
+const keyFile = inFolder("key", `${KEY}\n`);
+const approversFile = inFolder("approvers", `alice:${createHash("sha256").update(KEY).digest("hex")}\n`);
+
+const started: Querycop[] = [];
+const open: RawClient[] = [];
+afterEach(async () => {
+  for (const raw of open.splice(0)) raw.reset();
+  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
+});
+after(async () => {
+  await Promise.all(Object.values(servers).map((server) => server.stop()));
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const HELD = "REPLACE INTO scratch (id, text) VALUES (77, 'held')";
+
+async function start(server: TestServer, approval = "", settings: Settings = {}): Promise<Querycop> {
+  const policy = `version: 1\ndeny: { statements: [{ match: replace, action: require-approval }] }\napproval: { ${approval} }\n`;
+  const querycop = await startQuerycop({
+    GATEKEEPER_BACKEND_HOST: "127.0.0.1",
+    GATEKEEPER_BACKEND_PORT: String(server.port),
+    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+    GATEKEEPER_POLICY_FILE: inFolder("policy.yaml", policy),
+    GATEKEEPER_API_APPROVERS_FILE: approversFile,
+    ...settings,
+  });
+  started.push(querycop);
+  return querycop;
+}
+
+async function connect(querycop: Querycop, server: TestServer): Promise<RawClient> {
+  const raw = await RawClient.connect("127.0.0.1", querycop.port);
+  open.push(raw);
+  const { user = "", password = "" } = server.accounts["admin"] ?? {};
+  await raw.login({ user, password, database: "appdb" });
+  return raw;
+}
+
+async function approvals(querycop: Querycop, ...args: string[]): Promise<string> {
+  const port = /\d+$/.exec(String(querycop.logs().find(({ event }) => event === "admin API listening")?.["address"]));
+  const target = ["--url", `http://127.0.0.1:${port}`, "--key-file", keyFile];
+  const { code, stdout, stderr } = await runQuerycop(["approvals", ...args, ...target]);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+async function heldId(querycop: Querycop): Promise<string> {
+  const held = await eventually("a statement is held", () => querycop.audit().find(({ type }) => type === "hold"));
+  return String(held["approvalId"]);
+}
+
+/** Rows that the held statement would make. */
+async function effects(server: TestServer): Promise<number> {
+  const [[count] = []] = await server.rootQuery("SELECT COUNT(*) FROM appdb.scratch WHERE id = 77");
+  return Number(count);
+}
+
+function messageOf({ payload }: WirePacket): string {
+  assert.equal(payload[0], 0xff, payload.toString("latin1"));
+  return `${payload.readUInt16LE(1)} ${payload.subarray(3).toString()}`;
+}
+
+for (const [kind, server] of Object.entries(servers)) {
+  describe(`approvals in front of ${kind}`, () => {
+    e2e("are listed, shown and given on the command line, and the statement runs", async () => {
+      const querycop = await start(server);
+      const raw = await connect(querycop, server);
+      await server.rootQuery("DELETE FROM appdb.scratch WHERE id = 77");
+      raw.writeCommand(0x03, HELD);
+      const id = await heldId(querycop);
+      const line = await approvals(querycop, "list");
+      assert.match(line, new RegExp(`^${id} pending .*REPLACE INTO .?scratch`));
+      assert.match(await approvals(querycop, "show", id), /^writes {10}(?:appdb\.)?scratch$/m);
+      assert.equal(await effects(server), 0);
+      assert.equal(await approvals(querycop, "approve", id, "--reason", "ticket 7"), `${id} approved by alice\n`);
+      assert.equal((await raw.readPacket()).payload[0], 0);
+      assert.equal(await effects(server), 1);
+      const kinds = ["hold", "approval", "statement-intent", "statement-outcome"];
+      const recorded = await eventually("the outcome is on record", () => {
+        const lines = querycop.audit().filter(({ type }) => kinds.includes(type));
+        return lines.length >= kinds.length ? lines : undefined;
+      });
+      assert.deepEqual(
+        recorded.map(({ type }) => type),
+        kinds,
+      );
+      assert.deepEqual([recorded[2]?.["approvalId"], recorded[2]?.["approver"]], [id, "alice"]);
+      assert.equal((await runQuerycop(["audit", "verify", join(querycop.folder, "audit.ndjson")])).code, 0);
+    });
+
+    e2e("are denied with a reason that the client reads", async () => {
+      const querycop = await start(server);
+      const raw = await connect(querycop, server);
+      raw.writeCommand(0x03, HELD);
+      const id = await heldId(querycop);
+      await approvals(querycop, "deny", id, "--reason", "not on a Friday");
+      const message = messageOf(await raw.readPacket());
+      assert.equal(message, `1148 #42000querycop: denied by alice: not on a Friday [request ${id}]`);
+      assert.equal((await raw.query("SELECT 1")).length, 4);
+    });
+
+    e2e("end when the server's wait_timeout closes the connection meanwhile", async () => {
+      const querycop = await start(server);
+      const raw = await connect(querycop, server);
+      await raw.query("SET SESSION wait_timeout = 1");
+      raw.writeCommand(0x03, HELD);
+      assert.match(messageOf(await raw.readPacket()), /^1158 #08S01querycop: the backend closed .*it has not run$/);
+      await raw.readEnd();
+    });
+
+    e2e("run prepared statements when they are executed", async () => {
+      const querycop = await start(server);
+      const raw = await connect(querycop, server);
+      await server.rootQuery("DELETE FROM appdb.scratch WHERE id = 77");
+      raw.writeCommand(0x16, HELD);
+      const { payload } = await raw.readPacket();
+      assert.equal(payload[0], 0);
+      raw.writeCommand(0x17, Buffer.concat([payload.subarray(1, 5), Buffer.from([0, 1, 0, 0, 0])]));
+      const id = await heldId(querycop);
+      assert.equal(await effects(server), 0);
+      await approvals(querycop, "approve", id);
+      assert.equal((await raw.readPacket()).payload[0], 0);
+      assert.equal(await effects(server), 1);
+    });
+
+    e2e("in immediate mode let the same statement pass once", async () => {
+      const querycop = await start(server, "mode: immediate");
+      const raw = await connect(querycop, server);
+      await server.rootQuery("DELETE FROM appdb.scratch WHERE id = 77");
+      const [refused] = await raw.query(HELD);
+      assert.ok(refused !== undefined);
+      const id = /\[request (.*)\]$/.exec(messageOf(refused))?.[1] ?? "";
+      await approvals(querycop, "approve", id);
+      const again = await connect(querycop, server);
+      assert.equal((await again.query(HELD))[0]?.payload[0], 0);
+      assert.equal(await effects(server), 1);
+      assert.equal((await again.query(HELD))[0]?.payload[0], 0xff);
+    });
+
+    e2e("end with SIGTERM: the client is told, nothing runs, querycop exits with 0", async () => {
+      const querycop = await start(server);
+      const raw = await connect(querycop, server);
+      await server.rootQuery("DELETE FROM appdb.scratch WHERE id = 77");
+      raw.writeCommand(0x03, HELD);
+      await heldId(querycop);
+      querycop.signal("SIGTERM");
+      assert.match(messageOf(await raw.readPacket()), /^1053 #08S01querycop/);
+      assert.equal(await querycop.exited, 0);
+      assert.equal(await effects(server), 0);
+    });
+  });
+}
