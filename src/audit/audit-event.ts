@@ -156,9 +156,9 @@ export const AUDIT_EVENTS = {
       session: must("session", "The session"),
       ordinal: must("integer", "Number of the command in its session"),
       fileName: must("text", "Name the backend asked for"),
-      action: oneOf(["sent", "refused"], "What querycop did"),
+      action: oneOf(["sent", "refused", "cut-off"], "What querycop did; cut-off: the file is larger than it may be"),
       bytes: may("integer", "Bytes sent on"),
-      contentHash: may("text", "SHA-256 of the content, hexadecimal"),
+      contentHash: may("text", "SHA-256 of what was sent on, hexadecimal"),
     },
   },
   "own-statement": {

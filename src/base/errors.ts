@@ -68,6 +68,7 @@ export const ERROR_CODES = {
   QC_BACKEND_PROTOCOL: row("backend", "backend-protocol", 1835, "HY000"),
   QC_BACKEND_TLS: row("backend", "backend-tls", 1429, "HY000"),
   QC_BACKEND_TLS_NOT_OFFERED: row("backend", "backend-tls", 1429, "HY000"),
+  QC_BACKEND_CLIENT_CERT: row("operator", "backend-tls", 1429, "HY000"),
   QC_BACKEND_REFUSED: row("backend", "auth-refused", 1045, "28000"),
   QC_TOKEN_FAILED: row("operator", "token-failed", 1045, "28000"),
   QC_TOKEN_BUSY: row("proxy", "token-failed", 1040, "08004"),

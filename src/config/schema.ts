@@ -480,6 +480,14 @@ export const listenerEntries = {
       "off hides the capability from both sides: a server cannot ask a client for its files. Switch it on for clients that load local files.",
     reloadable: true,
   }),
+  localInfileBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "1000", {
+    key: "local_infile_max_mb",
+    env: "GATEKEEPER_LOCAL_INFILE_MAX_MB",
+    title: "Largest file of a LOAD DATA LOCAL INFILE",
+    description:
+      "In units of 1,000,000 bytes. A larger file is refused with an error, nothing of it is loaded, and the connection ends; off switches the limit off.",
+    reloadable: true,
+  }),
 };
 
 const api = v.strictObject({

@@ -6,7 +6,13 @@
  */
 import { type ErrorCode, QuerycopError } from "../base/errors.ts";
 import { type Packet, PacketReader } from "../mysql/packet.ts";
-import { type CodedError, explainBackendError, explainError } from "./tls-errors.ts";
+import {
+  type CodedError,
+  certificateRefused,
+  explainBackendError,
+  explainError,
+  refusesOurCertificate,
+} from "./tls-errors.ts";
 import type { TlsPeer, TlsUpgrade, Transport, TransportListener } from "./transport.ts";
 
 /** Which peer a leg talks to: decides who is blamed when it breaks. */
@@ -188,10 +194,9 @@ export class Leg implements TransportListener {
       const text = `The ${this.side} sent nothing within ${Math.round(timeoutMs)} ms while ${awaiting}`;
       throw new QuerycopError(LEG_ERROR_CODES[this.side].timeout, text);
     }
-    throw new QuerycopError(
-      LEG_ERROR_CODES[this.side].closed,
-      `The ${this.side} ${this.#howItEnded()} while ${awaiting}`,
-    );
+    const text = `The ${this.side} ${this.#howItEnded()} while ${awaiting}`;
+    if (this.side === "backend" && refusesOurCertificate(this.#socketError ?? {})) throw certificateRefused(text);
+    throw new QuerycopError(LEG_ERROR_CODES[this.side].closed, text);
   }
 
   #howItEnded(): string {

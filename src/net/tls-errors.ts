@@ -1,5 +1,7 @@
 /** The words for what goes wrong in TLS: the same for the same fault, whichever library found it. */
 
+import { QuerycopError } from "../base/errors.ts";
+
 export interface CodedError extends Error {
   readonly code?: string;
 }
@@ -33,6 +35,9 @@ const NO_TLS_REMEDY = "the backend did not answer with TLS";
 const VERSION_REMEDY = "the backend speaks only TLS versions below GATEKEEPER_BACKEND_TLS_MIN_VERSION";
 const CLIENT_CERTIFICATE_REMEDY = "the backend wants a client certificate, set GATEKEEPER_BACKEND_TLS_CLIENT_CERT";
 
+const REFUSED_CERTIFICATE_REMEDY =
+  "the backend does not accept the certificate in GATEKEEPER_BACKEND_TLS_CLIENT_CERT: it must be valid now, for client use, and signed by a CA in the backend's ssl_ca";
+
 /** What to tell the operator about the backend leg. The codes of OpenSSL (Node) and BoringSSL (Bun) differ in places. */
 const BACKEND_REMEDIES: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: CA_REMEDY,
@@ -56,10 +61,26 @@ const BACKEND_REMEDIES: Readonly<Record<string, string>> = {
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: CLIENT_CERTIFICATE_REMEDY,
 };
 
+const CERTIFICATE_ALERTS = ["CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED"];
+
+/** True for the alerts by which a server refuses our certificate. In TLS 1.3 they come after the handshake. */
+export function refusesOurCertificate(error: unknown): boolean {
+  const code = tlsErrorCode(error);
+  return code.includes("ALERT_") && CERTIFICATE_ALERTS.some((word) => code.includes(word));
+}
+
+export function certificateRefused(text: string, cause?: unknown): QuerycopError {
+  return new QuerycopError("QC_BACKEND_CLIENT_CERT", text, {
+    clientMessage:
+      "querycop: the backend refused the proxy's client certificate (GATEKEEPER_BACKEND_TLS_CLIENT_CERT), run querycop doctor on the proxy host",
+    cause,
+  });
+}
+
 /** What went wrong on the backend leg, with what to do about it where that is known. */
 export function explainBackendError(error: unknown): string {
   const code = tlsErrorCode(error);
-  const remedy = BACKEND_REMEDIES[code];
+  const remedy = BACKEND_REMEDIES[code] ?? (refusesOurCertificate(error) ? REFUSED_CERTIFICATE_REMEDY : undefined);
   return remedy === undefined ? explainError(error) : `${remedy} (${code})`;
 }
 

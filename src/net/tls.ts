@@ -2,7 +2,7 @@
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 import { QuerycopError } from "../base/errors.ts";
 import type { Leg } from "./leg.ts";
-import { explainBackendError, explainClientError } from "./tls-errors.ts";
+import { certificateRefused, explainBackendError, explainClientError, refusesOurCertificate } from "./tls-errors.ts";
 import type { TlsPeer } from "./transport.ts";
 
 /** The `ssl-mode` words of MySQL clients in the spelling of the environment variables. */
@@ -88,7 +88,9 @@ export class BackendTls {
       } as const;
       return identityOf(await leg.startTls(upgrade));
     } catch (cause) {
-      throw new QuerycopError("QC_BACKEND_TLS", `Cannot start TLS with the backend: ${explainBackendError(cause)}`, {
+      const text = `Cannot start TLS with the backend: ${explainBackendError(cause)}`;
+      if (refusesOurCertificate(cause)) throw certificateRefused(text, cause);
+      throw new QuerycopError("QC_BACKEND_TLS", text, {
         clientMessage: "querycop: TLS with the backend failed, run querycop doctor on the proxy host",
         cause,
       });

@@ -1,5 +1,8 @@
 /** The judge for a policy mode of "off": everything may run, and the record holds the text as it came. */
+import { localFilesOf } from "../session/long-text.ts";
+import { sqlContextOf } from "../session/sql-context.ts";
 import type { Judgement, StatementJudge, StatementRequest } from "../session/statement-judge.ts";
+import { analyze } from "../sql/analyze.ts";
 
 export class AllowAllJudge implements StatementJudge {
   readonly readsSql = false;
@@ -21,7 +24,8 @@ export class AllowAllJudge implements StatementJudge {
       text: Buffer.from(request.sql).toString("utf8"),
       textForm: "raw",
       statementKind: undefined,
-      localFiles: undefined,
+      // SAFETY: what may run is no matter here, but no server gets a file that its client did not name.
+      localFiles: localFilesOf(analyze(request.sql, sqlContextOf(request.state, request.command))),
       approval: undefined,
       afterwards: "nothing",
     };

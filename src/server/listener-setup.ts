@@ -43,6 +43,7 @@ export function listenerOptions(config: ListenerConfig): ListenerOptions {
     packetBytesMax: config.packetBytesMax,
     preparedStatementsMax: config.preparedStatementsMax,
     allowsLocalInfile: config.localInfile,
+    localInfileBytesMax: config.localInfileBytesMax,
     dataGuard: {
       responseBytesMax: config.responseBytesMax,
       responseRowsMax: config.responseRowsMax,

@@ -7,7 +7,8 @@ import {
   CLIENT_LONG_PASSWORD,
   CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA,
   CLIENT_SSL,
-  EOF_HEADER,
+  ERR_HEADER,
+  OK_HEADER,
 } from "../mysql/constants.ts";
 import type { OkPacket } from "../mysql/generic-response.ts";
 import {
@@ -38,6 +39,8 @@ const ER_ACCESS_DENIED_ERROR = 1045;
 export interface BackendConnection {
   readonly gate: BackendGate;
   readonly greeting: HandshakeV10;
+  /** What to send to be refused, and with that be let go, once a login has begun; "nothing" inside a TLS handshake. */
+  leaveWith?: Uint8Array | "nothing";
 }
 
 export interface LoginContext {
@@ -100,19 +103,22 @@ const LEAVING_USER = "querycop_left_without_login";
 const LEAVE_TIMEOUT_MS = 2_000;
 
 /**
- * Ends a connection that was greeted but is not wanted any more. Just closing it counts against max_connect_errors
- * (manual 7.1.8): a dozen port scans or TCP health checks and the server blocks this host with error 1129. A login that
- * is refused does not count. Resolves with what the backend said last, or undefined.
+ * Ends a connection whose login is not wanted any more, wherever it stands. Just closing it counts against
+ * max_connect_errors (manual 7.1.8): a dozen port scans, TCP health checks or clients that give up, and the server blocks
+ * this host with error 1129. A login that is refused does not count. Resolves with what the backend said last, or
+ * undefined.
  */
-export async function takeLeave({ gate, greeting }: BackendConnection, isTls = false): Promise<Uint8Array | undefined> {
+export async function takeLeave(connection: BackendConnection, isTls = false): Promise<Uint8Array | undefined> {
+  const { gate, greeting, leaveWith } = connection;
   let last: Uint8Array | undefined;
   try {
-    const response = leavingResponse(greeting, isTls);
-    gate.sendPayload({ kind: "login", packet: "HandshakeResponse41" }, encodeHandshakeResponse41(response));
+    if (leaveWith === "nothing" || gate.isDead || gate.isEnded) return undefined;
+    const response = leaveWith ?? encodeHandshakeResponse41(leavingResponse(greeting, isTls));
+    gate.sendPayload({ kind: "login", packet: "HandshakeResponse41" }, response);
     for (let round = 0; round < 3; round++) {
       const { payload } = await gate.expectPacket("leaving", LEAVE_TIMEOUT_MS);
       last = payload;
-      if (payload[0] !== EOF_HEADER) break;
+      if (payload[0] === OK_HEADER || payload[0] === ERR_HEADER) break;
       gate.sendPayload({ kind: "login", packet: "authentication" }, NO_BYTES);
     }
   } catch {
@@ -170,12 +176,13 @@ export async function logInToBackend(
 async function logIn(
   context: LoginContext,
   login: ClientLogin,
-  { gate, greeting }: BackendConnection,
+  connection: BackendConnection,
   tokens: LoginTokens | undefined,
 ): Promise<LoginResult> {
+  const { gate, greeting } = connection;
   const { services, client } = context;
   const { backend } = services.options;
-  const isTls = await startBackendTls(context, login, { gate, greeting });
+  const isTls = await startBackendTls(context, login, connection);
   const authentication: AuthenticationContext = {
     client,
     backend: gate,
@@ -191,6 +198,8 @@ async function logIn(
   const first = await firstAuthResponse(context, login.response, authentication, greeting);
   const response = responseFor(context, login, greeting, isTls, first);
   gate.sendPayload({ kind: "login", packet: "HandshakeResponse41" }, encodeHandshakeResponse41(response));
+  // From here on the backend asks, and no answer is the wrong one.
+  connection.leaveWith = NO_BYTES;
   if (first.isToken) first.authResponse.fill(0);
   const result = await authenticate(authentication, first.authPluginName, greeting.authPluginData);
   return {
@@ -222,8 +231,11 @@ async function startBackendTls(
     );
   }
   const head = responseFor(context, login, connection.greeting, true, NO_AUTH_RESPONSE);
+  connection.leaveWith = "nothing";
   connection.gate.sendPayload({ kind: "login", packet: "SSLRequest" }, encodeSslRequest(head));
   await connection.gate.upgrade(tls, loginTimeoutMs);
+  // The flags are those of the SSLRequest, and the server reads what follows by them.
+  connection.leaveWith = encodeHandshakeResponse41({ ...head, user: LEAVING_USER });
   return true;
 }
 

@@ -21,6 +21,7 @@ import {
   type HandshakeV10,
   isSslRequest,
 } from "../mysql/handshake.ts";
+import { BackendRefusal } from "./authentication.ts";
 import type { BackendGate } from "./backend-gate.ts";
 import { type BackendConnection, logInToBackend, openBackend, takeLeave } from "./backend-login.ts";
 import { agreedCapabilities, offeredCapabilities } from "./capabilities.ts";
@@ -77,12 +78,21 @@ async function dialThenGreet(context: ConnectionPhaseContext): Promise<Establish
   context.services.backendProfile.remember(backend.greeting);
   let login: ClientLogin;
   try {
-    login = await greetClient(context, backend.greeting);
+    login = await greetClient(context, greetingForClient(context, backend.greeting));
   } catch (thrown) {
     void takeLeave(backend);
     throw thrown;
   }
   return await finish(context, login, backend, true);
+}
+
+/**
+ * A server may name mysql_clear_password in its greeting. With a token source the client's password is nobody's business,
+ * and clients without the cleartext plugin would give up (2059) before anybody could tell them so.
+ */
+function greetingForClient({ services }: ConnectionPhaseContext, greeting: HandshakeV10): HandshakeV10 {
+  if (services.tokens === undefined || greeting.authPluginName !== "mysql_clear_password") return greeting;
+  return { ...greeting, authPluginName: "caching_sha2_password" };
 }
 
 /** No byte goes to the backend for a client that has not proved who it is. */
@@ -96,23 +106,19 @@ async function greetThenDial(context: ConnectionPhaseContext): Promise<Establish
   });
   await verifyClient(context, login);
   const backend = await openBackend(context.services, context.signal);
-  try {
-    const stillOffered = offeredCapabilities(backend.greeting.capabilities, ownCapabilities(context));
-    if ((login.capabilities.flags & ~stillOffered.flags) !== 0) {
-      context.services.backendProfile.remember(backend.greeting);
-      throw new QuerycopError(
-        "QC_BACKEND_PROTOCOL",
-        "The backend changed its capabilities since the client was greeted",
-        {
-          clientMessage: "querycop: the backend was replaced, please reconnect",
-        },
-      );
-    }
-    return await finish(context, login, backend, false);
-  } catch (thrown) {
-    backend.gate.destroy();
-    throw thrown;
+  const stillOffered = offeredCapabilities(backend.greeting.capabilities, ownCapabilities(context));
+  if ((login.capabilities.flags & ~stillOffered.flags) !== 0) {
+    context.services.backendProfile.remember(backend.greeting);
+    void takeLeave(backend);
+    throw new QuerycopError(
+      "QC_BACKEND_PROTOCOL",
+      "The backend changed its capabilities since the client was greeted",
+      {
+        clientMessage: "querycop: the backend was replaced, please reconnect",
+      },
+    );
   }
+  return await finish(context, login, backend, false);
 }
 
 async function finish(
@@ -132,7 +138,8 @@ async function finish(
   try {
     return { ...(await logInToBackend(loginContext, login, backend)), login };
   } catch (thrown) {
-    backend.gate.destroy();
+    if (thrown instanceof BackendRefusal) backend.gate.destroy();
+    else void takeLeave(backend);
     throw thrown;
   }
 }

@@ -54,5 +54,7 @@ export interface ListenerOptions {
   readonly packetBytesMax: number;
   readonly preparedStatementsMax: number;
   readonly allowsLocalInfile: boolean;
+  /** Of one LOAD DATA LOCAL; 0 for no limit. */
+  readonly localInfileBytesMax: number;
   readonly dataGuard: DataGuardLimits;
 }

@@ -1,7 +1,9 @@
 /** LOAD DATA LOCAL INFILE: the server asks for a file and the client streams it, packet by packet, to an empty one. */
 import { createHash } from "node:crypto";
+import type { AuditEventOf } from "../audit/audit-event.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { CLIENT_LOCAL_FILES } from "../mysql/constants.ts";
+import type { Packet } from "../mysql/packet.ts";
 import type { ResponseEnd } from "../mysql/response.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { Judgement } from "./statement-judge.ts";
@@ -9,13 +11,13 @@ import type { Judgement } from "./statement-judge.ts";
 /**
  * SAFETY: a rogue server can ask for a file in answer to any statement (manual 8.1.6), and clients obey. The request
  * reaches the client only if both legs have agreed on CLIENT_LOCAL_FILES and the statement that was judged names that
- * very file. Without a policy nobody knows what a statement names: then the client's own settings decide.
+ * very file.
  */
 export function requireJudgedFile(context: CommandContext, end: ResponseEnd, judgement: Judgement | undefined): void {
   const isAgreed = (context.state.capabilities.flags & CLIENT_LOCAL_FILES) !== 0;
-  const wanted = Buffer.from(end.fileName ?? []).toString("utf8");
-  const files = judgement?.localFiles;
-  if (isAgreed && judgement !== undefined && (files === undefined || files.includes(wanted))) return;
+  if (isAgreed && judgement?.localFiles.includes(fileNameOf(end)) === true) return;
+  const recorded = record(context, end, { action: "refused" });
+  if (recorded instanceof Promise) recorded.catch(() => undefined);
   throw new QuerycopError(
     "QC_BACKEND_PROTOCOL",
     "The backend asked for a client file that the statement does not name",
@@ -31,36 +33,101 @@ export async function relayLocalInfile(
   end: ResponseEnd,
   judgement: Judgement | undefined,
 ): Promise<number> {
-  const { leg } = context.client;
   const permit = { kind: "local-infile", decisionId: judgement?.decisionId ?? "" } as const;
+  const { localInfileBytesMax, backend } = context.services.options;
   const hash = createHash("sha256");
-  let expected = (end.lastSequenceId + 1) & 0xff;
+  const file = new ClientFile(context, end);
   let bytes = 0;
   for (;;) {
     const packet =
-      leg.takePacket() ?? (await context.backend.whileAlive("the client sent it a file", leg.readPacket()));
-    if (packet === undefined) throw new QuerycopError("QC_CLIENT_CLOSED", "The client closed while it sent a file");
-    if (packet.sequenceId !== expected) {
-      const text = `Packets out of order in a file: expected sequence id ${expected}, got ${packet.sequenceId}`;
-      throw new QuerycopError("QC_CLIENT_SEQUENCE", text);
+      file.takePacket() ?? (await context.backend.whileAlive("the client sent it a file", file.nextPacket()));
+    if (localInfileBytesMax > 0 && bytes + packet.payload.length > localInfileBytesMax) {
+      // The hash of what the server got: not of the whole file.
+      await record(context, end, { action: "cut-off", bytes, contentHash: hash.digest("hex") });
+      throw await refuseFile(context, file, localInfileBytesMax);
     }
-    if (!context.backend.send(permit, packet.wire)) {
-      await context.backend.drainedWithin(context.services.options.backend.writeTimeoutMs);
-    }
+    if (!context.backend.send(permit, packet.wire)) await context.backend.drainedWithin(backend.writeTimeoutMs);
     if (packet.payload.length === 0) break;
     bytes += packet.payload.length;
     hash.update(packet.payload);
-    expected = (packet.lastSequenceId + 1) & 0xff;
   }
-  const pending = context.record({
+  await record(context, end, { action: "sent", bytes, contentHash: hash.digest("hex") });
+  return (file.expected - 1) & 0xff;
+}
+
+/** The packets of one file, in order. */
+class ClientFile {
+  readonly #context: CommandContext;
+  expected: number;
+
+  constructor(context: CommandContext, end: ResponseEnd) {
+    this.#context = context;
+    this.expected = (end.lastSequenceId + 1) & 0xff;
+  }
+
+  /** What has come already. */
+  takePacket(): Packet | undefined {
+    const packet = this.#context.client.leg.takePacket();
+    return packet === undefined ? undefined : this.#inOrder(packet);
+  }
+
+  async nextPacket(): Promise<Packet> {
+    const packet = this.takePacket();
+    if (packet !== undefined) return packet;
+    const read = await this.#context.client.leg.readPacket();
+    if (read === undefined) throw new QuerycopError("QC_CLIENT_CLOSED", "The client closed while it sent a file");
+    return this.#inOrder(read);
+  }
+
+  #inOrder(packet: Packet): Packet {
+    if (packet.sequenceId !== this.expected) {
+      const text = `Packets out of order in a file: expected sequence id ${this.expected}, got ${packet.sequenceId}`;
+      throw new QuerycopError("QC_CLIENT_SEQUENCE", text);
+    }
+    this.expected = (packet.lastSequenceId + 1) & 0xff;
+    return packet;
+  }
+}
+
+/**
+ * Closing the backend's connection is what makes the statement fail there: an empty packet would end the file, and what
+ * came so far would be loaded. The client reads no answer before it has sent all of its file, so that is thrown away.
+ */
+async function refuseFile(context: CommandContext, file: ClientFile, bytesMax: number): Promise<QuerycopError> {
+  const { leg } = context.client;
+  const { discardTimeoutMs, discardBytesMax } = context.dataGuard.limits;
+  context.backend.destroy();
+  const timer = setTimeout(() => leg.destroy(), discardTimeoutMs);
+  try {
+    let bytes = 0;
+    for (let packet = await file.nextPacket(); packet.payload.length > 0; packet = await file.nextPacket()) {
+      bytes += packet.payload.length;
+      if (bytes > discardBytesMax) break;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  leg.nextSequenceId = file.expected;
+  context.isInsideResponse = false;
+  const limit = `${bytesMax / 1_000_000} MB (GATEKEEPER_LOCAL_INFILE_MAX_MB)`;
+  return new QuerycopError(
+    "QC_DATA_GUARD",
+    `querycop: data guard: the file of LOAD DATA LOCAL exceeds ${limit}, nothing of it was loaded: send it in parts`,
+  );
+}
+
+type FileRecord = Pick<AuditEventOf<"local-infile">, "action" | "bytes" | "contentHash">;
+
+function record(context: CommandContext, end: ResponseEnd, file: FileRecord): void | Promise<void> {
+  return context.record({
     type: "local-infile",
     session: context.auditSession(),
     ordinal: context.state.ordinal,
-    fileName: Buffer.from(end.fileName ?? []).toString("utf8"),
-    action: "sent",
-    bytes,
-    contentHash: hash.digest("hex"),
+    fileName: fileNameOf(end),
+    ...file,
   });
-  if (pending instanceof Promise) await pending;
-  return expected;
+}
+
+function fileNameOf(end: ResponseEnd): string {
+  return Buffer.from(end.fileName ?? []).toString("utf8");
 }

@@ -49,7 +49,7 @@ async function readTracking(context: CommandContext): Promise<void> {
   const { state, backend } = context;
   const tracker = new ResponseTracker({ shape: "query", capabilities: state.capabilities });
   while (tracker.end === undefined) {
-    const chunk = await backend.expectChunk("waiting for the answer to its session probe", loginTimeout(context));
+    const chunk = await backend.expectChunk("waiting for the answer to its session probe", probeTimeout(context));
     tracker.feed(chunk);
   }
   state.isTracked = tracker.end.outcome === "ok";
@@ -62,7 +62,7 @@ async function readTracking(context: CommandContext): Promise<void> {
 async function readVariables(context: CommandContext): Promise<void> {
   const { state, backend } = context;
   const next = async (): Promise<Uint8Array> =>
-    (await backend.expectPacket("waiting for the answer to its session probe", loginTimeout(context))).payload;
+    (await backend.expectPacket("waiting for the answer to its session probe", probeTimeout(context))).payload;
   if ((await next())[0] === ERR_HEADER) return;
   const hasEof = (state.capabilities.flags & CLIENT_DEPRECATE_EOF) === 0;
   for (let skipped = 0; skipped < ASK_COLUMNS + (hasEof ? 1 : 0); skipped++) await next();
@@ -73,6 +73,8 @@ async function readVariables(context: CommandContext): Promise<void> {
   state.setVariables(sqlMode, characterSet);
 }
 
-function loginTimeout(context: CommandContext): number {
-  return context.services.options.backend.loginTimeoutMs;
+/** The statement that waits behind the probe has a limit of its own. */
+function probeTimeout({ services }: CommandContext): number {
+  const { loginTimeoutMs, responseTimeoutMs } = services.options.backend;
+  return responseTimeoutMs > 0 ? Math.min(loginTimeoutMs, responseTimeoutMs) : loginTimeoutMs;
 }

@@ -71,8 +71,8 @@ export interface Judgement {
   readonly text: string;
   readonly textForm: "digest" | "redacted" | "raw" | "none";
   readonly statementKind: string | undefined;
-  /** File names that LOAD DATA LOCAL statements of the text give; undefined when the text was not analysed. */
-  readonly localFiles: readonly string[] | undefined;
+  /** File names that LOAD DATA LOCAL statements of the text give: the server may ask for no other. */
+  readonly localFiles: readonly string[];
   /** What a profile sets instead of the listener's limits on data. */
   readonly limits?: Partial<DataLimits> | undefined;
   /** Present when the action is require-approval. */

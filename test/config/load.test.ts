@@ -211,6 +211,11 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
   GATEKEEPER_MAX_USER_WINDOW_ROWS: { value: "off", read: (config) => one(config).userWindowRowsMax, expected: 0 },
   GATEKEEPER_DATA_GUARD_ACTION: { value: "warn", read: (config) => one(config).limitAction, expected: "warn" },
   GATEKEEPER_LOCAL_INFILE: { value: "on", read: (config) => one(config).localInfile, expected: true },
+  GATEKEEPER_LOCAL_INFILE_MAX_MB: {
+    value: "5",
+    read: (config) => one(config).localInfileBytesMax,
+    expected: 5_000_000,
+  },
   GATEKEEPER_API_HOST: { value: "localhost", read: (config) => config.api.host, expected: "localhost" },
   GATEKEEPER_API_PORT: { value: "9090", read: (config) => config.api.port, expected: 9090 },
   GATEKEEPER_API_SOCKET: { value: socketPath, read: (config) => config.api.socket, expected: socketPath },

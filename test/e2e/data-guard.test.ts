@@ -6,7 +6,7 @@ import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
-import { RawClient } from "../support/raw-client.ts";
+import { CAPABILITY, RawClient } from "../support/raw-client.ts";
 import { startServer } from "../support/servers.ts";
 
 const certificates = await makeCertificates();
@@ -32,10 +32,17 @@ async function start(settings: Settings): Promise<Querycop> {
   return querycop;
 }
 
-async function connect(querycop: Querycop, user: string, password: string): Promise<RawClient> {
+function framed(payload: Buffer, sequenceId: number): Buffer {
+  const head = Buffer.alloc(4);
+  head.writeUIntLE(payload.length, 0, 3);
+  head[3] = sequenceId & 0xff;
+  return Buffer.concat([head, payload]);
+}
+
+async function connect(querycop: Querycop, user: string, password: string, moreCapabilities = 0): Promise<RawClient> {
   const raw = await RawClient.connect("127.0.0.1", querycop.port);
   open.push(raw);
-  await raw.login({ user, password, database: "appdb" });
+  await raw.login({ user, password, database: "appdb", moreCapabilities });
   return raw;
 }
 
@@ -134,6 +141,49 @@ describe("the data guard", () => {
       await assertCut(raw, BIG);
       await assertRecorded(querycop);
       assert.ok(server.generalLog().every(({ argument }) => server === mysql || !argument.startsWith("KILL")));
+    });
+
+    e2e(`${server.kind} loads nothing of a local file above the limit`, async () => {
+      const querycop = await start({
+        GATEKEEPER_LOCAL_INFILE: "on",
+        GATEKEEPER_LOCAL_INFILE_MAX_MB: "1",
+        GATEKEEPER_BACKEND_PORT: String(server.port),
+        GATEKEEPER_BACKEND_TLS_MODE: "disable",
+      });
+      const account = server.accounts["admin"];
+      assert.ok(account);
+      await server.rootQuery("SET GLOBAL local_infile = ON; CREATE TABLE appdb.loaded (line TEXT)");
+      const load = async (lines: number): Promise<{ text: string; raw: RawClient }> => {
+        const raw = await connect(querycop, account.user, account.password, CAPABILITY.LOCAL_FILES);
+        raw.writeCommand(0x03, "LOAD DATA LOCAL INFILE 'some.txt' INTO TABLE loaded");
+        const request = await raw.readPacket();
+        assert.equal(request.payload.toString(), "\ufffdsome.txt");
+        const piece = Buffer.from(`${"x".repeat(99)}\n`.repeat(1_000));
+        let sequenceId = 2;
+        for (let sent = 0; sent < lines; sent += 1_000) raw.write(framed(piece, sequenceId++));
+        raw.write(framed(Buffer.alloc(0), sequenceId));
+        const answer = await raw.readPacket();
+        assert.equal(answer.sequenceId, (sequenceId + 1) & 0xff);
+        return { text: answer.payload.toString("latin1"), raw };
+      };
+      assert.equal((await load(10_000)).text.charCodeAt(0), 0, "exactly 1 MB");
+      const refused = await load(30_000);
+      assert.match(refused.text, /exceeds 1 MB \(GATEKEEPER_LOCAL_INFILE_MAX_MB\), nothing of it was loaded/);
+      await refused.raw.readEnd();
+      await eventually("the server has given the statement up", async () => {
+        const running = await server.rootQuery("SELECT id FROM information_schema.processlist WHERE user='admin'");
+        return running.length === 1;
+      });
+      assert.deepEqual(await server.rootQuery("SELECT COUNT(*) FROM appdb.loaded"), [["10000"]]);
+      const files = querycop.audit().filter(({ type }) => type === "local-infile");
+      assert.deepEqual(
+        files.map(({ action, bytes, fileName }) => [action, bytes, fileName]),
+        [
+          ["sent", 1_000_000, "some.txt"],
+          ["cut-off", 1_000_000, "some.txt"],
+        ],
+      );
+      await server.rootQuery("DROP TABLE appdb.loaded");
     });
   }
 });

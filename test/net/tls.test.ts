@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 import { type ConnectionOptions, connect as connectTls, createServer, type TLSSocket } from "node:tls";
 import { Leg } from "../../src/net/leg.ts";
 import { BackendTls, type BackendTlsMode, type BackendTlsOptions, ClientTls } from "../../src/net/tls.ts";
+import { explainBackendError, refusesOurCertificate } from "../../src/net/tls-errors.ts";
 import type { Network, Transport } from "../../src/net/transport.ts";
 import { CLUSTER_HOST, type LeafName, makeCertificates } from "../support/certificates.ts";
 import { eventually } from "../support/eventually.ts";
@@ -554,10 +555,12 @@ testOverEach("a backend that misses a certificate is reported with the setting t
   await withTlsServer({ leaf: "goodEc", wantsCertificate: true }, async (port) => {
     // Under TLS 1.3 the refusal comes when the handshake is over for the client; node:net may see the end before it.
     const { leg } = await upgradeBackendLeg(network, port, {});
-    await assert.rejects(leg.expectPacket("waiting for the answer", TIMEOUT_MS), {
-      code: "QC_BACKEND_CLOSED",
-      message: network.name === "bun" ? /GATEKEEPER_BACKEND_TLS_CLIENT_CERT/ : /^The backend /,
-    });
+    await assert.rejects(
+      leg.expectPacket("waiting for the answer", TIMEOUT_MS),
+      network.name === "bun"
+        ? { code: "QC_BACKEND_CLIENT_CERT", message: /GATEKEEPER_BACKEND_TLS_CLIENT_CERT/ }
+        : { code: /^QC_BACKEND_(CLOSED|CLIENT_CERT)$/, message: /^The backend / },
+    );
   });
 });
 
@@ -714,4 +717,28 @@ test("every kind of socket of this runtime is tested", () => {
     NETWORKS.map(({ name }) => name),
     "Bun" in globalThis ? ["bun", "node"] : ["node"],
   );
+});
+
+test("an alert about our certificate is told from other faults, however the runtime spells it", () => {
+  const bun = (reason: string): Error =>
+    Object.assign(new Error(`error:10000418:SSL routines:OPENSSL_internal:${reason}`), { code: "EPROTO" });
+  const node = (code: string): Error => Object.assign(new Error("ssl alert"), { code });
+  for (const error of [
+    bun("TLSV1_ALERT_UNKNOWN_CA"),
+    bun("SSLV3_ALERT_BAD_CERTIFICATE"),
+    bun("TLSV1_ALERT_CERTIFICATE_REQUIRED"),
+    node("ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED"),
+    node("ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"),
+  ]) {
+    assert.ok(refusesOurCertificate(error), error.message);
+    assert.match(explainBackendError(error), /GATEKEEPER_BACKEND_TLS_CLIENT_CERT/);
+  }
+  for (const error of [
+    bun("TLSV1_ALERT_PROTOCOL_VERSION"),
+    bun("CERTIFICATE_VERIFY_FAILED"),
+    node("CERT_HAS_EXPIRED"),
+    node("ECONNRESET"),
+  ]) {
+    assert.ok(!refusesOurCertificate(error), error.message);
+  }
 });

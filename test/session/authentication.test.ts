@@ -24,6 +24,7 @@ import { UserDirectory } from "../../src/session/user-directory.ts";
 import type { TokenSource } from "../../src/token/token.ts";
 import { TokenManager } from "../../src/token/token-manager.ts";
 import { type CertificateSet, makeCertificates } from "../support/certificates.ts";
+import { eventually } from "../support/eventually.ts";
 import {
   connectPeer,
   type FakeBackend,
@@ -85,6 +86,17 @@ function countingTokens(expiresInMs?: number): { manager: TokenManager; minted: 
   };
   const manager = new TokenManager({ source, logger: silentLogger, forceFreshAgeMs: 0 });
   return { manager, minted };
+}
+
+/** A server whose default_authentication_plugin is mysql_clear_password. */
+function greetingClear(peer: PacketPeer): PacketPeer {
+  const write = peer.write.bind(peer);
+  peer.write = (payload, sequenceId) => {
+    peer.write = write;
+    const authPluginName = "mysql_clear_password";
+    write(encodeHandshakeV10({ ...decodeHandshakeV10(payload), authPluginName }), sequenceId);
+  };
+  return peer;
 }
 
 /** An IAM server: asks for mysql_clear_password and takes the answers `accepts` likes. */
@@ -168,6 +180,34 @@ describe("login with a token", () => {
     });
     assert.deepEqual(seen, ["first caching_sha2_password 0", `${minted[0]}\0`]);
     client.socket.destroy();
+  });
+
+  it("greets with caching_sha2_password where the server's default is the clear password", async () => {
+    const seen: string[] = [];
+    const { manager, minted } = countingTokens();
+    const backend = iamBackend((password) => password === minted[0], seen);
+    const { proxy } = await run((plain) => backend(greetingClear(plain)), {
+      backend: { tls: requireTls() },
+      listener: { clientAuth: "trust" },
+      services: { tokens: manager },
+    });
+    const client = await logIn(proxy.port);
+    assert.equal(client.greeting.authPluginName, "caching_sha2_password");
+    assert.equal(seen.at(-1), `${minted[0]}\0`);
+    client.socket.destroy();
+  });
+
+  it("leaves the server by an empty answer when no token can be had", async () => {
+    const seen: string[] = [];
+    const source: TokenSource = { name: "test", mint: () => Promise.reject(new Error("no credentials")) };
+    const manager = new TokenManager({ source, logger: silentLogger, forceFreshAgeMs: 0 });
+    const { proxy } = await run(
+      iamBackend(() => false, seen),
+      { backend: { tls: requireTls() }, listener: { clientAuth: "trust" }, services: { tokens: manager } },
+    );
+    await assert.rejects(logIn(proxy.port));
+    await eventually("the server has its answer", () => seen.length === 2);
+    assert.deepEqual(seen, ["first caching_sha2_password 0", ""]);
   });
 
   it("retries once with a fresh token when a reused one is refused", async () => {
@@ -505,6 +545,31 @@ describe("plugins", () => {
       assert.equal(error.err?.errorNumber, 1251);
       return true;
     });
+  });
+
+  it("is refused by an empty answer when the client vanishes at the question, so that no host gets blocked", async () => {
+    const answers: number[] = [];
+    let ended: () => void = () => undefined;
+    const left = new Promise<void>((resolve) => {
+      ended = resolve;
+    });
+    const { proxy } = await run(
+      asking("caching_sha2_password", async (peer, from) => {
+        const answer = await peer.expect();
+        answers.push(answer.payload.length);
+        peer.write(encodeErrPacket({ errorNumber: 1045, sqlState: "28000", message: "no" }), from + 1);
+        await peer.closed();
+        ended();
+      }),
+      {},
+    );
+    const client = await connectPeer(proxy.port);
+    const greeting = decodeHandshakeV10((await client.expect()).payload);
+    client.write(loginPayload(greeting), 1);
+    assert.equal((await client.expect()).payload[0], 0xfe);
+    client.socket.destroy();
+    await left;
+    assert.deepEqual(answers, [0]);
   });
 
   it("gives up a login of endless rounds", async () => {

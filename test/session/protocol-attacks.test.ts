@@ -176,7 +176,10 @@ describe("P1 pipelining", () => {
     client.socket.write(Buffer.concat([login, encodePacket(queryPayload("early"), 0)]));
     assert.equal((await client.expect()).payload[0], 0xfe);
     assert.equal(await assertRefused(client), 1156);
-    assert.deepEqual(replies, []);
+    assert.ok(
+      replies.every((reply) => reply === ""),
+      "at most querycop's own empty answer, to be let go",
+    );
   });
 });
 
@@ -516,21 +519,20 @@ describe("P12 and R1 client files", () => {
     await peer.read();
   };
 
-  /** Knows that the text names one file, or none. */
-  class FileJudge extends WordBlockingJudge {
-    override judge(request: Parameters<WordBlockingJudge["judge"]>[0]): ReturnType<WordBlockingJudge["judge"]> {
-      const text = Buffer.from(request.sql).toString();
-      return { ...super.judge(request), localFiles: text.startsWith("load") ? ["items.csv"] : [] };
-    }
-  }
-
-  for (const sql of ["select 1", "load data local infile 'items.csv' into table items"]) {
+  for (const sql of [
+    "select 1",
+    "load data local infile 'items.csv' into table items",
+    "load data infile '/etc/passwd' into table items",
+    "select 'load data local infile ''/etc/passwd'' into table items'",
+  ]) {
     it(`does not pass on a request for another file than "${sql}" names`, async () => {
-      const { proxy, backends } = await open(asking, { services: { judge: new FileJudge("never") } });
+      const { proxy, backends } = await open(asking);
       const client = await logIn(proxy.port);
       client.write(queryPayload(sql), 0);
       assert.equal(await assertRefused(client), 1835);
       await backends.peers[0]?.closed();
+      const refused = proxy.events.find((event) => event.type === "local-infile");
+      assert.ok(refused?.type === "local-infile" && refused.action === "refused" && refused.fileName === "/etc/passwd");
     });
   }
 

@@ -313,6 +313,30 @@ describe("LOCAL INFILE", () => {
     client.socket.destroy();
   });
 
+  it("of a file above the limit is cut off at the backend, and the client is told behind its last packet", async () => {
+    const packets: Uint8Array[] = [];
+    const { proxy, backends } = await open(loading(packets), { listener: { localInfileBytesMax: 1_000 } });
+    const client = await logIn(proxy.port);
+    client.write(LOAD, 0);
+    await client.expect();
+    const pieces = Array.from({ length: 300 }, () => Buffer.alloc(400, "x"));
+    [...pieces, new Uint8Array(0)].forEach((piece, index) => {
+      client.write(piece, (index + 2) & 0xff);
+    });
+    const answer = await client.expect();
+    assert.equal(answer.sequenceId, (2 + 301) & 0xff);
+    assert.match(
+      Buffer.from(answer.payload).toString("latin1"),
+      /exceeds 0\.001 MB \(GATEKEEPER_LOCAL_INFILE_MAX_MB\)/,
+    );
+    await client.closed();
+    await backends.peers[0]?.closed();
+    assert.equal(packets.length, 2, "and no empty packet, which would have loaded them");
+    const event = proxy.events.find(({ type }) => type === "local-infile");
+    assert.ok(event?.type === "local-infile" && event.action === "cut-off" && event.bytes === 800);
+    assert.equal(event.contentHash, createHash("sha256").update(Buffer.alloc(800, "x")).digest("hex"));
+  });
+
   it("of several files in one text asks for each", async () => {
     const { proxy } = await open(async (peer) => {
       await acceptLogin(peer);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
 import { decodeHandshakeV10 } from "../../src/mysql/handshake.ts";
+import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
 import {
   acceptLogin,
   connectPeer,
@@ -129,6 +130,22 @@ describe("Session", () => {
     client.write(response, 1);
     assert.equal((await client.expect()).payload[0], 0);
     client.socket.destroy();
+  });
+
+  it("gives up a backend that is silent to the session probe as early as it would its answer", async () => {
+    const silent = await startFakeBackend(async (peer) => {
+      await acceptLogin(peer);
+      await peer.read();
+      await peer.read();
+    });
+    const judge = Object.assign(new AllowAllJudge(), { readsSql: true });
+    const backend = { responseTimeoutMs: 50, loginTimeoutMs: 600_000 };
+    const impatient = await startProxy({ backendPort: silent.port, backend, services: { judge } });
+    const client = await logIn(impatient.port);
+    client.write(queryPayload("select 1"), 0);
+    assert.equal(decodeErrPacket((await client.expect()).payload).errorNumber, 1158);
+    await impatient.close();
+    await silent.close();
   });
 
   it("gives up a backend that does not begin its answer in time", async () => {

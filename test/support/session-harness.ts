@@ -131,6 +131,7 @@ function listenerOptions(options: HarnessOptions): ListenerOptions {
     packetBytesMax: 64 * 1024 * 1024,
     preparedStatementsMax: 4096,
     allowsLocalInfile: true,
+    localInfileBytesMax: 0,
     dataGuard: NO_DATA_LIMITS,
     ...options.listener,
     backend: {
