@@ -8,7 +8,7 @@ import { run, runChecked } from "./child.ts";
 import { type DebianRoot, installRoot, type RootRecipe, SERVERS_CACHE } from "./debian-root.ts";
 import { withLock } from "./lock.ts";
 
-export type RootName = "mariadb" | "mysql" | "mariadb11" | "clients" | "bench";
+export type RootName = "mariadb" | "mysql" | "mariadb11" | "clients" | "drivers" | "bench";
 
 /** `alone`: the packages that hold server plugins and the dump programs. */
 const RECIPES: Readonly<Record<RootName, RootRecipe>> = {
@@ -34,6 +34,20 @@ const RECIPES: Readonly<Record<RootName, RootRecipe>> = {
     name: "clients",
     suite: "bookworm",
     packages: ["python3", "python3-pymysql", "python3-cryptography"],
+    alone: [],
+  },
+  drivers: {
+    name: "drivers",
+    suite: "bookworm",
+    packages: [
+      "python3-mysqldb",
+      "php8.2-cli",
+      "php8.2-mysql",
+      "php8.2-common",
+      "openjdk-17-jre-headless",
+      "libmariadb-java",
+      "libecj-java",
+    ],
     alone: [],
   },
   bench: {
