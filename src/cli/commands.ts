@@ -2,6 +2,18 @@
 import { type ArgsDef, type CommandDef, defineCommand, runCommand } from "citty";
 import { createLogger } from "../base/log.ts";
 import { closestWord, quote } from "../config/values.ts";
+import {
+  adminArguments,
+  metricsHelp,
+  printMetrics,
+  reloadHelp,
+  runReload,
+  runSessions,
+  sessionsArguments,
+  sessionsHelp,
+  showStatus,
+  statusHelp,
+} from "./admin-commands.ts";
 import { approvalsArguments, approvalsHelp, runApprovals } from "./approvals-commands.ts";
 import { checkArguments } from "./arguments.ts";
 import { auditArguments, auditHelp, runAudit } from "./audit-commands.ts";
@@ -91,6 +103,10 @@ const COMMANDS: readonly Command[] = [
     { max: { type: "string" } },
     wait,
   ),
+  command(statusHelp, adminArguments, showStatus),
+  command(sessionsHelp, sessionsArguments, runSessions),
+  command(reloadHelp, adminArguments, runReload),
+  command(metricsHelp, {}, printMetrics),
   command(explainHelp, explainArguments, runExplain),
   command(policyHelp, policyArguments, runPolicy),
   command(auditHelp, auditArguments, runAudit),
