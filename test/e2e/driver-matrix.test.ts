@@ -101,6 +101,7 @@ const BLOCKED_TEXTS = [
 /** What each driver throws for a statement that fails, and nothing worse. */
 const ERRORS: Readonly<Record<Driver, string>> = {
   jdbc: "SQLSyntaxErrorException",
+  go: "mysql.MySQLError",
   mysqli: "mysqli_sql_exception",
   pdo: "PDOException",
   mysqlclient: "OperationalError",

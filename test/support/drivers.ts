@@ -1,5 +1,6 @@
 /** Drivers that prepare statements, each in a process of its own, behind one way of calling them. */
-import { mkdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type RunResult, run, runChecked } from "./child.ts";
@@ -7,10 +8,11 @@ import { type DebianRoot, SERVERS_CACHE } from "./debian-root.ts";
 import { installServerRoot } from "./install.ts";
 import { withLock } from "./lock.ts";
 
-export type Driver = "jdbc" | "mysqli" | "pdo" | "mysqlclient" | "pymysql" | "mysql2" | "mariadb-connector";
+export type Driver = "jdbc" | "go" | "mysqli" | "pdo" | "mysqlclient" | "pymysql" | "mysql2" | "mariadb-connector";
 
 export const DRIVERS: readonly Driver[] = [
   "jdbc",
+  "go",
   "mysqli",
   "pdo",
   "mysqlclient",
@@ -112,11 +114,45 @@ async function runJava(target: DriverTarget, steps: readonly DriverStep[]): Prom
   return await run(command, args, { input: lines.join("") });
 }
 
+/** The compiled program, in a file named for its source: compiling the standard library takes a while. */
+async function compiledGo(): Promise<string> {
+  const root = await installServerRoot("go");
+  const source = programPath("prepared_client.go");
+  const hash = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 16);
+  const program = join(SERVERS_CACHE, `go-client-${hash}`);
+  await withLock(join(SERVERS_CACHE, "go-client.lock"), 180_000, async () => {
+    if (existsSync(program)) return;
+    const env = {
+      GOROOT: root.path("usr/lib/go-1.19"),
+      GOPATH: root.path("usr/share/gocode"),
+      GOCACHE: root.path("cache"),
+      GO111MODULE: "off",
+      GOFLAGS: "-trimpath",
+      GOTOOLCHAIN: undefined,
+      CGO_ENABLED: "0",
+    };
+    const draft = `${program}.${process.pid}`;
+    await runChecked(root.path("usr/lib/go-1.19/bin/go"), ["build", "-o", draft, source], { env, timeoutMs: 170_000 });
+    renameSync(draft, program);
+    rmSync(root.path("cache"), { recursive: true, force: true });
+  });
+  return program;
+}
+
+let go: Promise<string> | undefined;
+
+async function runGo(input: object): Promise<RunResult> {
+  go ??= compiledGo();
+  return await run(await go, [], { input: JSON.stringify(input) });
+}
+
 async function runProgram(driver: Driver, target: DriverTarget, steps: readonly DriverStep[]): Promise<RunResult> {
   const input = { driver, options: target, steps };
   switch (driver) {
     case "jdbc":
       return await runJava(target, steps);
+    case "go":
+      return await runGo(input);
     case "mysqli":
     case "pdo":
       return await runPhp(driver, input);

@@ -8,7 +8,7 @@ import { run, runChecked } from "./child.ts";
 import { type DebianRoot, installRoot, type RootRecipe, SERVERS_CACHE } from "./debian-root.ts";
 import { withLock } from "./lock.ts";
 
-export type RootName = "mariadb" | "mysql" | "mariadb11" | "clients" | "drivers" | "bench";
+export type RootName = "mariadb" | "mysql" | "mariadb11" | "clients" | "drivers" | "go" | "bench";
 
 /** `alone`: the packages that hold server plugins and the dump programs. */
 const RECIPES: Readonly<Record<RootName, RootRecipe>> = {
@@ -48,6 +48,12 @@ const RECIPES: Readonly<Record<RootName, RootRecipe>> = {
       "libmariadb-java",
       "libecj-java",
     ],
+    alone: [],
+  },
+  go: {
+    name: "go",
+    suite: "bookworm",
+    packages: ["golang-1.19-go", "golang-1.19-src", "golang-github-go-sql-driver-mysql-dev"],
     alone: [],
   },
   bench: {
