@@ -19,7 +19,7 @@ const SESSION = objectOf(
     bytesToClient: integer("Bytes sent to the client"),
     bytesToBackend: integer("Bytes sent to the backend"),
     ageSeconds: integer("Since it was accepted"),
-    silentSeconds: integer("Since its last command began"),
+    silentSeconds: integer("Since its last command ended; 0 while it is busy"),
   },
   ["clientTls", "user", "backendConnectionId", "schema", "program"],
 );

@@ -20,6 +20,7 @@ export type CancelReason =
   | "client-backlog"
   | "backend-closed"
   | "session-ended"
+  | "killed"
   | "shutdown"
   | "not-sent"
   | "not-recorded";

@@ -32,7 +32,7 @@ import { ProxyServer } from "./proxy-server.ts";
 import { BackendReadiness } from "./readiness.ts";
 import { Reloader } from "./reloader.ts";
 import { ServiceManager } from "./service-manager.ts";
-import { SessionRegistry } from "./session-registry.ts";
+import { killTargets, SessionRegistry } from "./session-registry.ts";
 import { assignSockets, takeInheritedSockets } from "./socket-activation.ts";
 
 export interface ServeOptions {
@@ -309,7 +309,7 @@ class ProxyProcess {
       userWindows: this.#userWindows,
       rowEstimates: new RowEstimates(),
       nextOwnConnectionId: () => this.#nextOwnConnectionId(),
-      backendConnectionId: (id) => this.#registry.backendConnectionId(id),
+      ...killTargets(this.#registry, listener.backend),
     };
   }
 

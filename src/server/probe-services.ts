@@ -39,5 +39,6 @@ export function probeServices(listener: ListenerConfig, config: Config): Session
     rowEstimates: new RowEstimates(),
     nextOwnConnectionId: () => 0,
     backendConnectionId: () => undefined,
+    cancelHold: () => undefined,
   };
 }

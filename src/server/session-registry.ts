@@ -1,5 +1,6 @@
 /** All live sessions: who is connected, how many from where, and which backend thread a client's connection id means. */
 import type { Session } from "../session/session.ts";
+import type { SessionServices } from "../session/session-services.ts";
 
 export interface ConnectionLimits {
   readonly connectionsMax: number;
@@ -10,6 +11,18 @@ export interface ConnectionLimits {
 export interface Refusal {
   readonly limit: "connections" | "address" | "user" | "descriptors" | "shutdown";
   readonly text: string;
+}
+
+/** What a KILL of a client of this backend is about. */
+export function killTargets(
+  registry: SessionRegistry,
+  { host, port }: { readonly host: string; readonly port: number },
+): Pick<SessionServices, "backendConnectionId" | "cancelHold"> {
+  const named = (connectionId: number): Session | undefined => registry.greetedAs(connectionId, `${host}:${port}`);
+  return {
+    backendConnectionId: (connectionId) => named(connectionId)?.backendConnectionId,
+    cancelHold: (connectionId) => named(connectionId)?.cancelHold(),
+  };
 }
 
 export class SessionRegistry {
@@ -88,12 +101,12 @@ export class SessionRegistry {
   }
 
   /**
-   * The backend's connection id for the id a client was greeted with, when the two differ: after a login that had to be
-   * repeated, or where querycop greets before it dials. Lets `KILL QUERY <id>` reach the right thread.
+   * Whom a client of this backend means by a connection id: the session whose client was greeted with it. The backend's
+   * own id is another one after a login that had to be repeated, and where querycop greets before it dials.
    */
-  backendConnectionId(greetedId: number): number | undefined {
+  greetedAs(connectionId: number, backendAddress: string): Session | undefined {
     for (const session of this.#sessions.values()) {
-      if (session.greetedConnectionId === greetedId) return session.backendConnectionId;
+      if (session.greetedConnectionId === connectionId && session.backendAddress === backendAddress) return session;
     }
     return undefined;
   }

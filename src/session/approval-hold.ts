@@ -48,7 +48,7 @@ export async function seekApproval(context: CommandContext, seeking: Seeking): P
     return refusal(seeking, "needs approval, and is too long to be shown to an approver: send it in parts");
   }
   if (brief.settings.mode === "immediate") return await seekImmediately(context, seeking, brief);
-  const { isInTransaction } = context.state;
+  const isInTransaction = holdsLocks(context);
   if (isInTransaction && brief.settings.inTransaction === "block") {
     const text = "waiting for it inside a transaction would hold its locks: send it outside of one";
     return refusal(seeking, `needs approval, and ${text} (approval.in_transaction in the policy)`);
@@ -56,6 +56,10 @@ export async function seekApproval(context: CommandContext, seeking: Seeking): P
   const { timeoutMs, transactionTimeoutMs } = brief.settings;
   const waitMs = isInTransaction ? Math.min(timeoutMs, transactionTimeoutMs) : timeoutMs;
   return await hold(context, seeking, caseOf(context, seeking, brief, waitMs));
+}
+
+function holdsLocks({ state }: CommandContext): boolean {
+  return state.isInTransaction || state.hasLockedTables;
 }
 
 function caseOf(
@@ -91,7 +95,7 @@ function caseOf(
     ordinal: state.ordinal,
     command: run.command,
     textBytes: run.sql.length,
-    isInTransaction: state.isInTransaction,
+    isInTransaction: holdsLocks(context),
     judgement,
   };
 }
@@ -176,6 +180,10 @@ function cancellation(seeking: Seeking, approvalId: string, reason: CancelReason
     case "shutdown": {
       const { errorNumber, sqlState, clientMessage } = shutdown();
       return { kind: "refused", approvalId, errorNumber, sqlState, clientMessage };
+    }
+    case "killed": {
+      const clientMessage = "querycop: interrupted while the statement waited for approval; it has not run";
+      return { kind: "refused", approvalId, errorNumber: 1317, sqlState: "70100", clientMessage };
     }
     case "client-backlog":
       return refusal(seeking, "too much was sent behind a statement that waits for approval", approvalId);

@@ -17,7 +17,7 @@ import { tellRefusedFetch } from "./data-guard-record.ts";
 import { refuseCommand, sendErr } from "./local-answer.ts";
 import { drainBackend } from "./relay.ts";
 import { forwardCommand, runStatement } from "./statement-run.ts";
-import { fieldListSql, initDbSql, PROCESS_INFO_SQL, processKillSql, retargetKill } from "./statement-text.ts";
+import { fieldListSql, initDbSql, killSql, PROCESS_INFO_SQL, processKillSql, readKill } from "./statement-text.ts";
 
 /**
  * Reads and carries out commands until the client has closed or said COM_QUIT, or the session is being ended.
@@ -109,7 +109,12 @@ function dispatch(context: CommandContext, packet: Packet, command: Command): Pr
     case "COM_PROCESS_INFO":
       return runStatement(context, packet, { command: name, sql: PROCESS_INFO_SQL, shape: "result-set" });
     case "COM_PROCESS_KILL":
-      return runStatement(context, packet, { command: name, sql: processKillSql(command.connectionId), shape: "ok" });
+      return runStatement(context, packet, {
+        command: name,
+        sql: processKillSql(command.connectionId),
+        shape: "ok",
+        kills: command.connectionId,
+      });
     case "COM_CHANGE_USER":
       return changeUser(context, command.changeUser);
     case "COM_STMT_CLOSE":
@@ -137,9 +142,12 @@ function dispatch(context: CommandContext, packet: Packet, command: Command): Pr
 
 /** `KILL` names a connection by the id its client was greeted with, which is not always the backend's. */
 function runQuery(context: CommandContext, packet: Packet, sql: Uint8Array): Promise<void> | undefined {
-  const rewritten = retargetKill(sql, (id) => context.services.backendConnectionId(id));
-  if (rewritten === undefined) return runStatement(context, packet, { command: "COM_QUERY", sql, shape: "query" });
-  return runStatement(context, packet, { command: "COM_QUERY", sql, shape: "query", rewritten });
+  const kill = readKill(sql);
+  if (kill === undefined) return runStatement(context, packet, { command: "COM_QUERY", sql, shape: "query" });
+  const kills = kill.connectionId;
+  const connectionId = context.services.backendConnectionId(kills) ?? kills;
+  const rewritten = connectionId === kills ? {} : { rewritten: killSql({ ...kill, connectionId }) };
+  return runStatement(context, packet, { command: "COM_QUERY", sql, shape: "query", kills, ...rewritten });
 }
 
 type CommandOf<Name extends Command["name"]> = Extract<Command, { readonly name: Name }>;

@@ -45,4 +45,6 @@ export interface SessionServices {
   nextOwnConnectionId(): number;
   /** The backend's id for the id a client was greeted with, when the two differ. */
   backendConnectionId(greetedId: number): number | undefined;
+  /** Ends the wait of the session whose client was greeted with this id, if it waits for an approval. */
+  cancelHold(greetedId: number): void;
 }

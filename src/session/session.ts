@@ -124,8 +124,19 @@ export class Session {
       bytesToClient: this.bytesToClient,
       bytesToBackend: this.bytesToBackend,
       ageSeconds: Math.floor((nowMs - this.#startedMs) / 1000),
-      silentSeconds: Math.floor((nowMs - this.lastActivityMs) / 1000),
+      silentSeconds: this.isIdle ? Math.floor((nowMs - this.lastActivityMs) / 1000) : 0,
     };
+  }
+
+  /** host:port: connection ids mean something among the sessions of one backend only. */
+  get backendAddress(): string {
+    const { host, port } = this.#services.options.backend;
+    return `${host}:${port}`;
+  }
+
+  /** A KILL for a statement that waits for an approval. */
+  cancelHold(): void {
+    this.#commands?.cancelHold?.("killed");
   }
 
   /** Ends the session now, whatever it is doing. */

@@ -26,6 +26,8 @@ export interface StatementRun {
   /** What a COM_STMT_EXECUTE runs. */
   readonly prepared?: PreparedStatement;
   readonly binding?: Binding;
+  /** The connection id a KILL names, as its client knows it. */
+  readonly kills?: number;
   /** A text of ours to send instead of the client's packet. */
   readonly rewritten?: Uint8Array;
   /** The record's hash of the text, where it is known already. */
@@ -301,6 +303,8 @@ function afterStatement(context: CommandContext, run: StatementRun, judgement: J
     state.prepared.add(new PreparedStatement(statementId, text, parameters));
   }
   state.afterResponse(end);
+  // The server has nothing to kill where a statement waits here, and has said that this client may kill it.
+  if (run.kills !== undefined && end.outcome !== "err") context.services.cancelHold(run.kills);
   if (judgement.statementKind?.includes("unlock-tables")) state.hasLockedTables = false;
   else if (judgement.statementKind?.includes("lock-tables")) state.hasLockedTables = true;
   if (run.prepared !== undefined) run.prepared.executedAs = state.ordinal;

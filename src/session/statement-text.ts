@@ -20,11 +20,16 @@ export const PROCESS_INFO_SQL: Uint8Array = encodeUtf8("SHOW PROCESSLIST");
 /** `KILL QUERY 4294967295` and a semicolon, with room for blanks. */
 const KILL_BYTES_MAX = 48;
 
+export interface Kill {
+  readonly scope: "CONNECTION" | "QUERY";
+  readonly connectionId: number;
+}
+
 /**
- * A `KILL [CONNECTION | QUERY] <id>` with the id replaced, or undefined when the text is anything else or its id is the
- * backend's own. Clients write exactly this when the user presses Ctrl-C.
+ * What a `KILL [CONNECTION | QUERY] <id>` names, or undefined when the text is anything else. Clients write exactly this
+ * when the user presses Ctrl-C.
  */
-export function retargetKill(sql: Uint8Array, find: (id: number) => number | undefined): Uint8Array | undefined {
+export function readKill(sql: Uint8Array): Kill | undefined {
   if (sql.length > KILL_BYTES_MAX || ((sql[0] ?? 0) | 0x20) !== 0x6b) return undefined;
   const text = Buffer.from(sql.buffer, sql.byteOffset, sql.byteLength).toString("latin1");
   const words = (text.endsWith(";") ? text.slice(0, -1) : text).split(" ").filter((word) => word !== "");
@@ -33,6 +38,9 @@ export function retargetKill(sql: Uint8Array, find: (id: number) => number | und
   const id = Number(words[words.length - 1]);
   if (verb !== "KILL" || words.length < 2 || words.length > 3 || !Number.isInteger(id)) return undefined;
   if (scope !== "CONNECTION" && scope !== "QUERY") return undefined;
-  const backendId = find(id);
-  return backendId === undefined || backendId === id ? undefined : encodeUtf8(`KILL ${scope} ${backendId}`);
+  return { scope, connectionId: id };
+}
+
+export function killSql({ scope, connectionId }: Kill): Uint8Array {
+  return encodeUtf8(`KILL ${scope} ${connectionId}`);
 }

@@ -129,6 +129,17 @@ for (const [kind, server] of Object.entries(servers)) {
       await raw.readEnd();
     });
 
+    e2e("end with the KILL QUERY that a client sends on Ctrl-C, and the connection goes on", async () => {
+      const querycop = await start(server);
+      const raw = await connect(querycop, server);
+      raw.writeCommand(0x03, HELD);
+      await heldId(querycop);
+      const other = await connect(querycop, server);
+      assert.equal((await other.query(`KILL QUERY ${raw.greeting?.connectionId}`))[0]?.payload[0], 0);
+      assert.match(messageOf(await raw.readPacket()), /^1317 #70100querycop: interrupted/);
+      assert.equal((await raw.query("SELECT 1")).length, 4);
+    });
+
     e2e("run prepared statements when they are executed", async () => {
       const querycop = await start(server);
       const raw = await connect(querycop, server);

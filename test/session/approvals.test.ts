@@ -8,6 +8,7 @@ import {
   acceptLogin,
   errPayload,
   type FakeLogin,
+  GREETING,
   logIn as logInOnce,
   OK_PAYLOAD,
   type PacketPeer,
@@ -51,6 +52,7 @@ interface Setup {
 }
 
 function answerTo(text: string): Uint8Array[] {
+  if (text.endsWith(" ")) return [errPayload({ errorNumber: 1095, sqlState: "HY000", message: "You are not owner" })];
   if (text === "BEGIN") return [okWith(AUTOCOMMIT | IN_TRANSACTION)];
   return text.startsWith("0x16") ? prepareOk(5) : [OK_PAYLOAD];
 }
@@ -202,9 +204,11 @@ describe("a held statement", () => {
     const id = await hold(setup);
     const [session] = setup.proxy.registry;
     assert.deepEqual([session?.isIdle, session?.isAtRest], [false, false]);
+    const approvedMs = performance.now();
     await approve(setup, id);
     await expectOk(setup.client);
     await eventually("the session is idle", () => session?.isIdle);
+    assert.ok((session?.lastActivityMs ?? 0) >= approvedMs, "its silence counts from the end of the statement");
   });
 
   it("holds a text of several statements as a whole", async () => {
@@ -337,6 +341,28 @@ describe("a hold is cancelled", () => {
     await hold(setup);
     for (const session of setup.proxy.registry) session.close("shutdown");
     await untilCancelled(setup, "session-ended");
+  });
+
+  it("when another connection kills it, as Ctrl-C does, and the session goes on", async () => {
+    const setup = await setUp();
+    await hold(setup);
+    const other = await logIn(setup.proxy.port);
+    await expectOk(other, "KILL QUERY 4711");
+    assert.equal(setup.proxy.approvals.openCount, 1);
+    await expectOk(other, `KILL QUERY ${GREETING.connectionId}`);
+    const err = await expectErr(setup.client);
+    assert.deepEqual([err.errorNumber, err.text.slice(0, 6)], [1317, "#70100"]);
+    assert.ok(!setup.asked.includes(HELD));
+    await expectOk(setup.client, "SELECT 1");
+  });
+
+  it("not by a KILL that the server refuses", async () => {
+    const setup = await setUp();
+    await hold(setup);
+    const other = await logIn(setup.proxy.port);
+    other.write(queryPayload(`KILL ${GREETING.connectionId} `), 0);
+    await expectErr(other);
+    assert.equal(setup.proxy.approvals.openCount, 1);
   });
 
   it("when the approval comes and the client is gone before it is recorded", async () => {

@@ -7,7 +7,7 @@ import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
 import { ApprovalDesk } from "../../src/server/approval-desk.ts";
 import { newProxyMetrics } from "../../src/server/metric-labels.ts";
 import { ProxyServer } from "../../src/server/proxy-server.ts";
-import { SessionRegistry } from "../../src/server/session-registry.ts";
+import { killTargets, SessionRegistry } from "../../src/server/session-registry.ts";
 import { BackendProfile } from "../../src/session/backend-profile.ts";
 import { type DataGuardLimits, newDataGuardCounts } from "../../src/session/data-guard.ts";
 import type { BackendOptions, ListenerOptions } from "../../src/session/listener-options.ts";
@@ -80,7 +80,7 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     userWindows: new UserWindows(),
     rowEstimates: new RowEstimates(),
     nextOwnConnectionId: () => nextOwnId++,
-    backendConnectionId: (id) => registry.backendConnectionId(id),
+    ...killTargets(registry, { host: "127.0.0.1", port: options.backendPort }),
     ...options.services,
   };
   const server = new ProxyServer(services, registry);
