@@ -8,6 +8,8 @@ const HEAD = `<!-- Generated from src/base/metric-table.ts by npm run docs -->
 
 \`GET /metrics\` of the admin API, in the text format of Prometheus (0.0.4).
 
+<!-- not run: needs a running querycop -->
+
     curl -H "Authorization: Bearer $ADMIN_API_KEY" http://127.0.0.1:8080/metrics
 
 The values of every label are a closed list, and what is not in the list counts as \`other\`. No user, schema, statement or

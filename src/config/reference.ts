@@ -98,7 +98,8 @@ place by itself. [querycop.example.yaml](../querycop.example.yaml) holds every s
 
 - Every problem is reported at once, one line each, and the exit code is 2.
 - An unknown key, and an unknown variable that begins with \`GATEKEEPER_\`, is an error. An empty variable counts as not set.
-- A change takes effect on restart; this version does not reload its configuration.
+- A change of a setting takes effect on restart. The files that settings name are read again while querycop runs: policy,
+  users, certificates, CA bundles.
 - Durations carry a unit (\`500ms\`, \`30s\`, \`10m\`, \`1h\`), sizes too (\`64KiB\`, \`64MiB\`, \`1GiB\`).
 - A path in the file is relative to the file's directory; elsewhere, to the working directory.
 - A file that its group or others may write is refused: \`chmod go-w querycop.yaml\`.
