@@ -1,7 +1,12 @@
 /** The audit against the server's own log: what ran is recorded, once, in order, before it ran. */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
 import { loadAuditKey } from "../../src/audit/audit-key.ts";
+import { readAudit } from "../../src/audit/audit-read.ts";
+import { verifyAudit } from "../../src/audit/audit-verify.ts";
 import type { ServerKind } from "../support/accounts.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
@@ -67,6 +72,29 @@ async function work(raw: RawClient, client: number): Promise<void> {
   }
 }
 
+const CLIENTS = 8;
+/** Kills per server and durability: 16 together, or 200 with QUERYCOP_TEST_SCALE=full. */
+const ROUNDS = process.env["QUERYCOP_TEST_SCALE"] === "full" ? 50 : 4;
+
+/** Kills a querycop at some moment of its clients' work; resolves with what the server ran of it, by connection. */
+async function killAtWork(server: TestServer, settings: Settings): Promise<Map<number, GeneralLogEntry[]>> {
+  const querycop = await start(server, settings);
+  const from = server.generalLog().length;
+  const clients = await Promise.all(Array.from({ length: CLIENTS }, () => logIn(server, querycop.port)));
+  const threads = new Set(clients.map(({ greeting }) => greeting?.connectionId));
+  const working = clients.map((raw, client) => work(raw, client).catch(() => undefined));
+  const moment = 30 + Math.floor(Math.random() * 500);
+  await eventually("they are at work", () => server.generalLog().length - from > moment);
+  querycop.signal("SIGKILL");
+  await querycop.exited;
+  await Promise.all(working);
+  await eventually("the server has noticed", async () => {
+    const rows = await server.rootQuery("SELECT id FROM information_schema.processlist");
+    return rows.every(([id]) => !threads.has(Number(id)));
+  });
+  return new Map([...ranBy(server, from)].filter(([threadId]) => threads.has(threadId)));
+}
+
 /** Which general log commands carry a statement. */
 const STATEMENTS = new Set(["Query", "Prepare"]);
 /** What querycop asks on its own account, to know how the server reads the session's statements. */
@@ -129,33 +157,46 @@ for (const [kind, server] of servers) {
     });
 
     for (const durability of ["kernel", "durable"]) {
-      e2e(`(${durability}) knows every statement that ran when querycop is killed in the middle`, async () => {
-        const querycop = await start(server, { GATEKEEPER_AUDIT_DURABILITY: durability });
-        const from = server.generalLog().length;
-        const clients = await Promise.all(Array.from({ length: 8 }, () => logIn(server, querycop.port)));
-        const threads = new Set(clients.map(({ greeting }) => greeting?.connectionId));
-        const working = clients.map((raw, client) => work(raw, client).catch(() => undefined));
-        await eventually("they are at work", () => server.generalLog().length - from > 200);
-        querycop.signal("SIGKILL");
-        await querycop.exited;
-        await Promise.all(working);
-        await eventually("the server has noticed", async () => {
-          const rows = await server.rootQuery("SELECT id FROM information_schema.processlist");
-          return rows.every(([id]) => !threads.has(Number(id)));
-        });
-
-        const key = loadAuditKey(`${querycop.folder}/audit.ndjson.key`);
-        const intents = querycop.audit().filter(({ type }) => type === "statement-intent");
-        const recorded = new Set(intents.map((line) => `${sessionOf(line).backendConnectionId} ${line["textHash"]}`));
-        const ran = [...ranBy(server, from)].filter(([threadId]) => threads.has(threadId));
-        const statements = ran.flatMap(([threadId, entries]) =>
-          entries.map(({ argument }) => `${threadId} ${key.hashText(Buffer.from(argument))}`),
-        );
-        assert.ok(statements.length > 50, `${statements.length} statements ran before the kill`);
-        assert.deepEqual(
-          statements.filter((statement) => !recorded.has(statement)),
-          [],
-        );
+      e2e(`(${durability}) has every statement that ran exactly once, killed at ${ROUNDS} random points`, async () => {
+        const folder = mkdtempSync(join(tmpdir(), "querycop-kills-"));
+        try {
+          const path = join(folder, "audit.ndjson");
+          const ran = new Map<number, readonly string[]>();
+          for (let round = 0; round < ROUNDS; round += 1) {
+            const entries = await killAtWork(server, {
+              GATEKEEPER_AUDIT_FILE: path,
+              GATEKEEPER_AUDIT_DURABILITY: durability,
+            });
+            const key = loadAuditKey(`${path}.key`);
+            const hashOf = ({ argument }: GeneralLogEntry): string => key.hashText(Buffer.from(argument));
+            for (const [threadId, ofThread] of entries) ran.set(threadId, ofThread.map(hashOf));
+          }
+          // The last restart heals what the last kill left behind.
+          await (await start(server, { GATEKEEPER_AUDIT_FILE: path })).stop();
+          const { problems, runs } = await verifyAudit(path);
+          assert.deepEqual(problems, []);
+          assert.equal(runs.length, ROUNDS + 1);
+          const recorded = new Map<number, string[]>();
+          for await (const record of readAudit(path, { types: ["statement-intent"] })) {
+            const { backendConnectionId } = record["session"] as SessionFields;
+            recorded.set(backendConnectionId, [
+              ...(recorded.get(backendConnectionId) ?? []),
+              String(record["textHash"]),
+            ]);
+          }
+          const counts = { ran: 0, recorded: 0 };
+          for (const [threadId, hashes] of ran) {
+            const intents = recorded.get(threadId) ?? [];
+            assert.deepEqual(intents.slice(0, hashes.length), hashes, "each once and in order");
+            assert.ok(intents.length <= hashes.length + 1, "beyond that only what was about to be sent");
+            counts.ran += hashes.length;
+            counts.recorded += intents.length;
+          }
+          assert.ok(counts.ran > ROUNDS * 20, `${counts.ran} statements ran before the kills`);
+          console.log(`${kind} ${durability}: ${ROUNDS} kills, ${counts.ran} statements, ${counts.recorded} intents`);
+        } finally {
+          rmSync(folder, { recursive: true, force: true });
+        }
       });
     }
   });
