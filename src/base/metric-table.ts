@@ -185,6 +185,12 @@ export const METRICS = {
     type: "gauge",
     help: "1 while the audit log records, or none is configured; 0 while it cannot or its disk is full",
   },
+  auditForwardLag: {
+    name: "querycop_audit_forward_lag_seconds",
+    type: "gauge",
+    help: "Age of the oldest audit record that a configured receiver has not taken; 0 when it has all or none is configured",
+    labels: { to: ["webhook", "otlp", "syslog"] },
+  },
   certificateNotAfter: {
     name: "querycop_tls_certificate_not_after_timestamp_seconds",
     type: "gauge",

@@ -14,6 +14,7 @@ import {
   sizeKind,
   switchKind,
   textKind,
+  urlKind,
   type ValueKind,
 } from "./values.ts";
 
@@ -627,6 +628,51 @@ const audit = v.strictObject({
     env: "GATEKEEPER_AUDIT_KEEP_AGE",
     title: "Finished segments kept, by age",
     description: "Segments begun longer ago are deleted when a new one begins. off: none are deleted for their age.",
+  }),
+  webhookUrl: setting(urlKind(["https", "http"]), {
+    key: "webhook_url",
+    env: "GATEKEEPER_AUDIT_WEBHOOK_URL",
+    title: "Audit records to a webhook",
+    description:
+      "Each batch of records is posted here as NDJSON until the answer is 2xx. Follows audit.file, so nothing is lost while the receiver is away; records may come twice. http only to this machine.",
+    example: "https://siem.example.com/querycop",
+  }),
+  webhookHeadersFile: setting(pathKind(), {
+    key: "webhook_headers_file",
+    env: "GATEKEEPER_AUDIT_WEBHOOK_HEADERS_FILE",
+    title: "Headers for the webhook",
+    description: "Lines of the form Name: value, such as Authorization: Bearer …; read again for each request.",
+    example: "/etc/querycop/webhook-headers",
+  }),
+  otlpUrl: setting(urlKind(["https", "http"]), {
+    key: "otlp_url",
+    env: "GATEKEEPER_AUDIT_OTLP_URL",
+    title: "Audit records to an OpenTelemetry collector",
+    description:
+      "Records become log records, sent by OTLP/HTTP in JSON to this very address. As for the webhook: nothing is lost, http only to this machine.",
+    example: "http://127.0.0.1:4318/v1/logs",
+  }),
+  otlpHeadersFile: setting(pathKind(), {
+    key: "otlp_headers_file",
+    env: "GATEKEEPER_AUDIT_OTLP_HEADERS_FILE",
+    title: "Headers for the OpenTelemetry collector",
+    description: "As audit.webhook_headers_file.",
+    example: "/etc/querycop/otlp-headers",
+  }),
+  syslogUrl: setting(urlKind(["tls", "tcp"]), {
+    key: "syslog_url",
+    env: "GATEKEEPER_AUDIT_SYSLOG_URL",
+    title: "Audit records to a syslog server",
+    description:
+      "tls://host:6514 or, to this machine only, tcp://host:514. RFC 5424 messages counted in octets. Syslog confirms nothing: what was under way when a connection breaks comes twice or not at all.",
+    example: "tls://logs.example.com:6514",
+  }),
+  forwardCaFile: setting(pathKind("path of a PEM file"), {
+    key: "forward_ca_file",
+    env: "GATEKEEPER_AUDIT_FORWARD_CA_FILE",
+    title: "Certificates the receivers of audit records are checked against",
+    description: "Unset means those the runtime brings along.",
+    example: "/etc/querycop/logs-ca.pem",
   }),
 });
 

@@ -52,6 +52,26 @@ export function textKind(describe = "text"): ValueKind<string> {
   };
 }
 
+/** An absolute URL with one of these schemes. No user or password in it: it is logged, and seen by other users. */
+export function urlKind(schemes: readonly string[]): ValueKind<string> {
+  const forms = schemes.map((scheme) => `${scheme}://`).join(" or ");
+  return {
+    describe: `URL that begins with ${forms}`,
+    shape: "text",
+    json: { type: "string", maxLength: TEXT_LENGTH_MAX },
+    parse: (text) => {
+      const url = text.length <= TEXT_LENGTH_MAX && URL.canParse(text) ? new URL(text) : undefined;
+      if (url === undefined || !schemes.includes(url.protocol.slice(0, -1)) || url.hostname === "") {
+        return { problem: `expected a URL that begins with ${forms}` };
+      }
+      if (url.username !== "" || url.password !== "") {
+        return { problem: "expected a URL without user and password: put credentials into the headers file" };
+      }
+      return { value: text };
+    },
+  };
+}
+
 /** A path on disk. Existence is checked by the loader, which also makes it absolute. */
 export function pathKind(describe = "path"): ValueKind<string> {
   return {

@@ -1,10 +1,13 @@
 /** Opens the audit log the configuration asks for. */
 import { createHash, randomBytes } from "node:crypto";
+import { type AuditDestination, AuditForwarder, type ForwardState } from "../audit/audit-forwarder.ts";
 import { createPassingAuditKey, loadAuditKey } from "../audit/audit-key.ts";
 import { AuditLog } from "../audit/audit-log.ts";
 import { CheckpointCopy } from "../audit/checkpoint-copy.ts";
 import { FileSink } from "../audit/file-sink.ts";
+import { OtlpDestination, WebhookDestination } from "../audit/http-destination.ts";
 import { StdoutSink } from "../audit/stdout-sink.ts";
+import { SyslogDestination } from "../audit/syslog-destination.ts";
 import type { Logger } from "../base/log.ts";
 import type { Config } from "../config/schema.ts";
 import type { AuditTrail } from "../session/session-services.ts";
@@ -13,6 +16,7 @@ export interface OpenAudit {
   readonly trail: AuditTrail;
   /** Absent where nothing is kept. */
   readonly log: AuditLog | undefined;
+  readonly forwarders: readonly AuditForwarder[];
   /** Writes what is under way and closes everything. */
   close(): Promise<void>;
 }
@@ -20,7 +24,7 @@ export interface OpenAudit {
 /** The configured log, or a trail that keeps nothing. Throws QC_AUDIT_FAILED or QC_CONFIG. */
 export function openAudit(config: Config["audit"], logger: Logger): OpenAudit {
   if (config.file === undefined && !config.stdout) {
-    return { trail: new NoAudit(), log: undefined, close: () => Promise.resolve() };
+    return { trail: new NoAudit(), log: undefined, forwarders: [], close: () => Promise.resolve() };
   }
   const file = config.file ?? "standard output";
   const keyFile = config.keyFile ?? (config.file === undefined ? undefined : `${config.file}.key`);
@@ -42,11 +46,38 @@ export function openAudit(config: Config["audit"], logger: Logger): OpenAudit {
   });
   // However the process ends by itself, an uncaught error included, what was kept for the next write is written.
   process.once("exit", () => log.flush());
+  const forwarders = openForwarders(config, log.run, logger);
   const close = async (): Promise<void> => {
     await log.close();
-    await copy?.written();
+    await Promise.all([copy?.written(), ...forwarders.map((forwarder) => forwarder.close(FORWARD_CLOSE_MS))]);
   };
-  return { trail: log, log, close };
+  return { trail: log, log, forwarders, close };
+}
+
+/** How long a stop waits for the receivers. What is left is sent after the next start. */
+const FORWARD_CLOSE_MS = 3000;
+
+function openForwarders(config: Config["audit"], run: string, logger: Logger): AuditForwarder[] {
+  const activePath = config.file;
+  if (activePath === undefined) return [];
+  const { webhookUrl, otlpUrl, syslogUrl, forwardCaFile: caFile } = config;
+  const destinations: AuditDestination[] = [];
+  if (webhookUrl !== undefined) {
+    destinations.push(new WebhookDestination({ url: webhookUrl, headersFile: config.webhookHeadersFile, caFile }));
+  }
+  if (otlpUrl !== undefined) {
+    destinations.push(new OtlpDestination({ url: otlpUrl, headersFile: config.otlpHeadersFile, caFile }));
+  }
+  if (syslogUrl !== undefined) destinations.push(new SyslogDestination({ url: syslogUrl, caFile }));
+  return destinations.map((destination) => {
+    const onStateChange = (state: ForwardState, error: string): void => {
+      const to = destination.name;
+      if (state === "ok") logger.info("audit records are sent again", { to });
+      else if (state === "lost") logger.error("audit records were not sent", { to, error });
+      else logger.warn("audit records cannot be sent, they stay in the file", { to, error });
+    };
+    return new AuditForwarder({ activePath, run, destination, onStateChange });
+  });
 }
 
 function segmentOptions(config: Config["audit"]) {

@@ -18,7 +18,7 @@ import { UserWindows } from "../session/user-windows.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import { ApprovalDesk } from "./approval-desk.ts";
-import { configHash, openAudit } from "./audit-setup.ts";
+import { configHash, type OpenAudit, openAudit } from "./audit-setup.ts";
 import { EventFeed } from "./event-feed.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
 import { type LiveFiles, liveFilesOf } from "./live-files.ts";
@@ -63,7 +63,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
   record({ type: "config-load", configHash: configHash(config), file: config.file, outcome: "ok" });
   let process_: ProxyProcess;
   try {
-    process_ = new ProxyProcess(config, options, feed, audit.log);
+    process_ = new ProxyProcess(config, options, feed, audit);
   } catch (thrown) {
     logger.error("cannot start", { error: thrown instanceof Error ? thrown.message : String(thrown) });
     await audit.close();
@@ -130,7 +130,7 @@ class ProxyProcess {
   readonly #userWindows = new UserWindows();
   #nextOwnId = OWN_CONNECTION_ID_FIRST;
 
-  constructor(config: Config, options: ServeOptions, audit: EventFeed, auditLog: AuditLog | undefined) {
+  constructor(config: Config, options: ServeOptions, audit: EventFeed, { log: auditLog, forwarders }: OpenAudit) {
     const { logger, version } = options;
     this.#config = config;
     this.#startAdmin = options.startAdmin;
@@ -174,6 +174,7 @@ class ProxyProcess {
       dataGuardCounts: this.#dataGuardCounts,
       approvals: this.#approvals,
       audit: auditLog,
+      auditForwarders: forwarders,
     });
     const { metrics, policy, registry } = { metrics: this.#metrics, policy: this.#policy, registry: this.#registry };
     this.#reloader = new Reloader({ config, policy, files: this.#liveFiles, metrics, logger, record });

@@ -1,5 +1,6 @@
 /** Numbers that live elsewhere, brought into the metrics whenever somebody reads them. */
 import { readdirSync } from "node:fs";
+import type { AuditForwarder } from "../audit/audit-forwarder.ts";
 import type { AuditLog } from "../audit/audit-log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Config } from "../config/schema.ts";
@@ -19,6 +20,7 @@ export interface MetricSources {
   readonly dataGuardCounts: readonly DataGuardCounts[];
   readonly approvals: ApprovalDesk;
   readonly audit: AuditLog | undefined;
+  readonly auditForwarders: readonly AuditForwarder[];
 }
 
 /** The arrays may grow afterwards: each reading takes what they then hold. */
@@ -68,6 +70,9 @@ function readCounts(metrics: Metrics, sources: MetricSources): void {
   for (const [outcome, count] of Object.entries(approvals.counts)) metrics.approvals.of(outcome).value = count;
   metrics.auditRecords.value = audit?.counters.records ?? 0;
   metrics.auditFailures.value = audit?.counters.failures ?? 0;
+  for (const forwarder of sources.auditForwarders) {
+    metrics.auditForwardLag.of(forwarder.name).value = forwarder.lagMs(Date.now()) / 1000;
+  }
   metrics.auditOk.value = audit === undefined || audit.state === "ok" ? 1 : 0;
 }
 

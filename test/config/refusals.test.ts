@@ -155,6 +155,26 @@ const REFUSED: Readonly<Record<string, Case>> = {
     env: { ...HOST, GATEKEEPER_ADMIN_API_KEY_FILE: writeFile("open-key", "k", 0o602) },
   },
   "policy file that does not exist": { env: { ...HOST, GATEKEEPER_POLICY_FILE: inFolder("no-policy.yaml") } },
+  "receivers of audit records that cannot be": {
+    env: {
+      ...HOST,
+      GATEKEEPER_AUDIT_FILE: inFolder("audit.log"),
+      GATEKEEPER_AUDIT_WEBHOOK_URL: "http://siem.example.com/in",
+      GATEKEEPER_AUDIT_SYSLOG_URL: "tcp://logs.example.com",
+      GATEKEEPER_AUDIT_OTLP_HEADERS_FILE: inFolder("none"),
+    },
+  },
+  "receivers of audit records with other URLs": {
+    env: {
+      ...HOST,
+      GATEKEEPER_AUDIT_WEBHOOK_URL: "https://user:secret@siem.example.com/in",
+      GATEKEEPER_AUDIT_OTLP_URL: "ftp://otel.example.com",
+      GATEKEEPER_AUDIT_SYSLOG_URL: "logs.example.com:514",
+    },
+  },
+  "a receiver of audit records without a log": {
+    env: { ...HOST, GATEKEEPER_AUDIT_WEBHOOK_URL: "https://siem.example.com/in" },
+  },
   "audit file beside standard output": {
     env: { ...HOST, GATEKEEPER_AUDIT_FILE: inFolder("audit.log"), GATEKEEPER_AUDIT_STDOUT: "on" },
   },
