@@ -311,6 +311,58 @@ for (const kind of KINDS) {
   });
 }
 
+describe("a session that hides its sql_mode", () => {
+  // With ANSI_QUOTES this reads the denied column; in the default mode it is a string.
+  const quoted = 'SELECT "name" FROM items';
+  const ansi = "SET sql_mode = 'ANSI_QUOTES'";
+  const hide = "SET session_track_system_variables = ''";
+  const ways: Readonly<Record<string, readonly string[]>> = {
+    openly: [ansi],
+    "behind replaced reports": [hide, ansi],
+    "as the MariaDB connectors set theirs": [
+      "set autocommit=1, session_track_schema=1,session_track_system_variables='auto_increment_increment'",
+      ansi,
+    ],
+    "in one statement": ["SET session_track_system_variables = '', sql_mode = 'ANSI_QUOTES'"],
+    "in one packet": [`${hide}; ${ansi}`],
+    "in a statement prepared by text": [`PREPARE s FROM "${hide}"`, "EXECUTE s", ansi],
+    "in a routine": ["CALL hide_reports()", ansi],
+  };
+  for (const kind of KINDS) {
+    e2e(`is read as the server reads it, on ${kind}`, async () => {
+      const server = serverOf(kind);
+      const body = "MODIFIES SQL DATA SET SESSION session_track_system_variables = ''";
+      await server.rootQuery("DROP PROCEDURE IF EXISTS appdb.hide_reports");
+      await server.rootQuery(`CREATE PROCEDURE appdb.hide_reports() ${body}`);
+      const policy = join(folder, `hidden-${kind}.yaml`);
+      writeFileSync(policy, "version: 1\nmulti_statements: true\ndeny: { columns: [name] }\n", { mode: 0o600 });
+      const querycop = await start(server, { GATEKEEPER_POLICY_FILE: policy });
+      for (const [way, statements] of Object.entries(ways)) {
+        const raw = await logIn(server, querycop.port, { moreCapabilities: CAPABILITY.SESSION_TRACK });
+        assert.equal(errorOf(await raw.query(quoted)), undefined, way);
+        for (const sql of statements) assert.equal(errorOf(await raw.query(sql)), undefined, `${way}: ${sql}`);
+        assert.equal(errorOf(await raw.query(quoted)), 1148, way);
+        assert.equal(errorOf(await raw.query("SELECT 'name' FROM items")), undefined, way);
+      }
+    });
+  }
+
+  e2e("keeps the diagnostics of a CALL", async () => {
+    const server = serverOf("mysql");
+    await server.rootQuery("DROP PROCEDURE IF EXISTS appdb.warn_twice");
+    await server.rootQuery("CREATE PROCEDURE appdb.warn_twice() SELECT 1 / 0, 2 / 0");
+    const querycop = await start(server);
+    const answers: WirePacket[][] = [];
+    for (const port of [querycop.port, server.port]) {
+      const raw = await logIn(server, port);
+      await raw.query("CALL warn_twice()");
+      answers.push([...(await raw.query("SHOW WARNINGS"))]);
+    }
+    assertSamePackets(answers[0] ?? [], answers[1] ?? []);
+    assert.ok((answers[0] ?? []).length > 6, "the warnings are there");
+  });
+});
+
 describe("limits", () => {
   e2e("a packet larger than the limit is refused with 1153", async () => {
     const server = serverOf("mysql");
