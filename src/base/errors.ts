@@ -61,6 +61,7 @@ export const ERROR_CODES = {
   QC_AUTH_PLUGIN_REFUSED: row("client", "auth-refused", 1251, "08004"),
   QC_USER_NOT_ALLOWED: row("client", "auth-refused", 1045, "28000"),
   QC_TOO_MANY_CONNECTIONS: row("proxy", "limit", 1040, "08004"),
+  QC_TOO_MANY_USER_CONNECTIONS: row("proxy", "limit", 1203, "42000"),
   QC_BACKEND_UNREACHABLE: row("backend", "backend-unreachable", 1429, "HY000"),
   QC_BACKEND_DNS: row("backend", "backend-unreachable", 1429, "HY000"),
   QC_BACKEND_TIMEOUT: row("backend", "timeout", 1159, "08S01"),

@@ -769,6 +769,12 @@ export const processEntries = {
     description: "Further clients from the same IP address are refused with ERROR 1040.",
     reloadable: true,
   }),
+  connectionsPerUserMax: settingWithDefault(integerKind({ min: 1, max: 1_000_000, off: true }), "off", {
+    key: "connections_per_user",
+    env: "GATEKEEPER_CONNECTIONS_PER_USER",
+    title: "Connections of one user at a time",
+    description: "Over all listeners. Further logins of the user are refused with ERROR 1203.",
+  }),
   drainTimeoutMs: settingWithDefault(durationKind({ max: 3_600_000 }), "30s", {
     key: "drain_timeout",
     env: "GATEKEEPER_DRAIN_TIMEOUT",

@@ -14,6 +14,7 @@ import { type DataGuardCounts, newDataGuardCounts } from "../session/data-guard.
 import { PolicyJudge } from "../session/policy-judge.ts";
 import { RowEstimates } from "../session/row-estimates.ts";
 import type { AuditTrail, SessionServices } from "../session/session-services.ts";
+import { UserSlots } from "../session/user-slots.ts";
 import { UserWindows } from "../session/user-windows.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
@@ -128,6 +129,7 @@ class ProxyProcess {
   /** One cap on token commands for the whole process, however many listeners there are. */
   readonly #mintSlots: MintSlots;
   readonly #userWindows = new UserWindows();
+  readonly #userSlots: UserSlots;
   #nextOwnId = OWN_CONNECTION_ID_FIRST;
 
   constructor(config: Config, options: ServeOptions, audit: EventFeed, { log: auditLog, forwarders }: OpenAudit) {
@@ -139,6 +141,7 @@ class ProxyProcess {
     this.#manager = new ServiceManager(process.env, logger);
     const listenerNames = config.listeners.map(({ name }) => name);
     this.#inherited = assignSockets(takeInheritedSockets(process.env, process.pid), listenerNames);
+    this.#userSlots = new UserSlots(config.connectionsPerUserMax);
     this.#mintSlots = new MintSlots(config.token.childrenMax, WAITING_MINTS_MAX);
     this.#audit = audit;
     this.#auditLog = auditLog;
@@ -308,6 +311,7 @@ class ProxyProcess {
       backendProfile: new BackendProfile(),
       dataGuardCounts,
       userWindows: this.#userWindows,
+      userSlots: this.#userSlots,
       rowEstimates: new RowEstimates(),
       nextOwnConnectionId: () => this.#nextOwnConnectionId(),
       ...killTargets(this.#registry, listener.backend),

@@ -5,6 +5,7 @@ import { BackendProfile } from "../session/backend-profile.ts";
 import { newDataGuardCounts } from "../session/data-guard.ts";
 import { RowEstimates } from "../session/row-estimates.ts";
 import type { SessionServices } from "../session/session-services.ts";
+import { UserSlots } from "../session/user-slots.ts";
 import { UserWindows } from "../session/user-windows.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import { AllowAllJudge } from "./allow-all-judge.ts";
@@ -36,6 +37,7 @@ export function probeServices(listener: ListenerConfig, config: Config): Session
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),
     userWindows: new UserWindows(),
+    userSlots: new UserSlots(0),
     rowEstimates: new RowEstimates(),
     nextOwnConnectionId: () => 0,
     backendConnectionId: () => undefined,

@@ -65,6 +65,7 @@ export async function changeUser(context: CommandContext, change: ChangeUser): P
     ),
   );
   const result = await authenticate(authentication, first.authPluginName, context.backendGreeting.authPluginData);
+  context.becomeUser(change.user);
   context.loggedIn({ ...context.login, response }, result.ok.statusFlags, result.ok.sessionState?.schema);
   await context.record({
     type: "login",

@@ -24,6 +24,8 @@ export interface CommandContextOptions {
   readonly sessionLabel: string;
   readonly clientAddress: string;
   readonly signal: AbortSignal;
+  /** Throws QC_TOO_MANY_USER_CONNECTIONS when the user may not have one more. */
+  readonly becomeUser: (user: string) => void;
   readonly auditSession: () => AuditSession;
   readonly record: (event: AuditEvent) => void | Promise<void>;
 }
@@ -45,6 +47,7 @@ export class CommandContext {
   readonly sessionLabel: string;
   readonly clientAddress: string;
   readonly signal: AbortSignal;
+  readonly becomeUser: (user: string) => void;
   readonly auditSession: () => AuditSession;
   readonly record: (event: AuditEvent) => void | Promise<void>;
   /** The login in force: of the handshake, or of the last COM_CHANGE_USER. */
@@ -82,6 +85,7 @@ export class CommandContext {
     this.sessionLabel = options.sessionLabel;
     this.clientAddress = options.clientAddress;
     this.signal = options.signal;
+    this.becomeUser = options.becomeUser;
     this.auditSession = options.auditSession;
     this.record = options.record;
     this.login = established.login;

@@ -35,6 +35,8 @@ export interface ConnectionPhaseContext {
   readonly client: ClientPeer;
   /** Told as soon as a name is known, so that a refusal can be recorded with it. */
   readonly onIdentified: (login: ClientLogin) => void;
+  /** Told when the backend has taken the login, before the client is. What it throws refuses the client. */
+  readonly onLoggedIn: (login: ClientLogin) => void;
   readonly sessionLabel: string;
   readonly clientAddress: string;
   readonly signal: AbortSignal;
@@ -65,6 +67,12 @@ export async function runConnectionPhase(context: ConnectionPhaseContext): Promi
   const { clientAuth } = context.services.options;
   const verifiesClient = clientAuth === "password" || clientAuth === "certificate";
   const established = verifiesClient ? await greetThenDial(context) : await dialThenGreet(context);
+  try {
+    context.onLoggedIn(established.login);
+  } catch (thrown) {
+    established.backend.destroy();
+    throw thrown;
+  }
   context.client.sendPayload(established.okPayload);
   return established;
 }

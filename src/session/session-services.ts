@@ -10,6 +10,7 @@ import type { ListenerOptions } from "./listener-options.ts";
 import type { RowEstimates } from "./row-estimates.ts";
 import type { StatementApprovals } from "./statement-approvals.ts";
 import type { StatementJudge } from "./statement-judge.ts";
+import type { UserSlots } from "./user-slots.ts";
 import type { UserWindows } from "./user-windows.ts";
 
 /** Where sessions record what happens; see AuditLog for what "recorded" means. */
@@ -39,6 +40,7 @@ export interface SessionServices {
   readonly rowEstimates: RowEstimates;
   /** Shared by all listeners: a user's windows count every connection. */
   readonly userWindows: UserWindows;
+  readonly userSlots: UserSlots;
   /** What the data guard's window goes by: the machine's clock, unless a test moves its own. */
   readonly clock?: Clock;
   /** A connection id for clients that are greeted before the backend is dialled. */

@@ -53,6 +53,7 @@ export class Session {
   #commands: CommandContext | undefined;
   #closeReason: CloseReason | undefined;
   #backendConnectionId: number | undefined;
+  #slotUser: string | undefined;
 
   constructor(id: number, transport: Transport, services: SessionServices) {
     this.id = id;
@@ -166,6 +167,15 @@ export class Session {
     await this.#finish(failure);
   }
 
+  /** Takes a place among the user's connections, and gives back the one held as somebody else. */
+  #becomeUser(user: string): void {
+    if (user === this.#slotUser) return;
+    const { userSlots } = this.#services;
+    userSlots.take(user);
+    if (this.#slotUser !== undefined) userSlots.release(this.#slotUser);
+    this.#slotUser = user;
+  }
+
   async #logIn(): Promise<EstablishedSession> {
     const established = await runConnectionPhase({
       services: this.#services,
@@ -175,7 +185,9 @@ export class Session {
       signal: this.#abort.signal,
       onIdentified: (login) => {
         this.#login = login;
+        this.#services.userSlots.requireRoom(login.response.user);
       },
+      onLoggedIn: (login) => this.#becomeUser(login.response.user),
     });
     this.#backendConnectionId = established.backendGreeting.connectionId;
     return established;
@@ -192,6 +204,7 @@ export class Session {
       sessionLabel: this.label,
       clientAddress: this.clientAddress,
       signal: this.#abort.signal,
+      becomeUser: (user) => this.#becomeUser(user),
       auditSession: () => this.#auditSession(),
       record: (event) => this.#services.audit.append(event),
     });
@@ -228,6 +241,8 @@ export class Session {
   }
 
   async #finish(failure: QuerycopError | undefined): Promise<void> {
+    if (this.#slotUser !== undefined) this.#services.userSlots.release(this.#slotUser);
+    if (failure?.code === "QC_TOO_MANY_USER_CONNECTIONS") this.#services.metrics.connectionsRefused.of("user").value++;
     const wasLogin = this.#phase === "login";
     this.#phase = "ended";
     // A handshake that failed leaves a dead leg too, and says more than that.

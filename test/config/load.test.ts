@@ -317,6 +317,7 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     expected: 0,
   },
   GATEKEEPER_MAX_CONNECTIONS: { value: "77", read: (config) => config.maxConnections, expected: 77 },
+  GATEKEEPER_CONNECTIONS_PER_USER: { value: "5", read: (config) => config.connectionsPerUserMax, expected: 5 },
   GATEKEEPER_CONNECTIONS_PER_ADDRESS: { value: "6", read: (config) => config.connectionsPerAddressMax, expected: 6 },
   GATEKEEPER_DRAIN_TIMEOUT: { value: "90s", read: (config) => config.drainTimeoutMs, expected: 90_000 },
 };

@@ -244,6 +244,57 @@ describe("/metrics", () => {
   });
 });
 
+describe("limits on connections", () => {
+  e2e(
+    "of one user count who is logged in, under whatever name, and of an address and of all who is connected",
+    async () => {
+      const admin = await startAdmin(server, {
+        GATEKEEPER_CONNECTIONS_PER_USER: "2",
+        GATEKEEPER_CONNECTIONS_PER_ADDRESS: "5",
+        GATEKEEPER_MAX_CONNECTIONS: "1000",
+      });
+      const { querycop } = admin;
+      const other = server.accounts["readOnly"] ?? { user: "", password: "" };
+      const logInAs = async (account: { user: string; password: string }): Promise<RawClient> => {
+        const raw = await RawClient.connect("127.0.0.1", querycop.port);
+        open.push(raw);
+        try {
+          await raw.login({ user: account.user, password: account.password });
+        } catch (refusal) {
+          raw.reset();
+          throw refusal;
+        }
+        return raw;
+      };
+      const self = server.accounts["admin"] ?? { user: "", password: "" };
+      // Who only claims a name takes no place of its owner's.
+      await assert.rejects(logInAs({ ...self, password: "wrong" }), { errorNumber: 1045 });
+      const [first, second] = [await logInAs(self), await logInAs(self)];
+      await assert.rejects(logInAs(self), { errorNumber: 1203, sqlState: "42000" });
+      const third = await logInAs(other);
+      await assert.rejects(third.changeUser(self), { errorNumber: 1203 });
+      third.reset();
+      await second.changeUser(other);
+      const fourth = await logInAs(self);
+      await assert.rejects(logInAs(self), { errorNumber: 1203 });
+      first.reset();
+      const fifth = await eventually("its place is free", () => logInAs(self).catch(() => undefined));
+      assert.equal(await admin.metric('querycop_connections_refused_total{limit="user"}'), 3);
+      const sixth = await logInAs(other);
+      await eventually(
+        "only these four are left",
+        async () => (await admin.metric("querycop_client_connections")) === 4,
+      );
+      const crowd = [await RawClient.connect("127.0.0.1", querycop.port)];
+      open.push(...crowd);
+      await crowd[0]?.readGreeting();
+      await assert.rejects(logInAs(other), { errorNumber: 1040 });
+      assert.equal(await admin.metric('querycop_connections_refused_total{limit="address"}'), 1);
+      for (const raw of [second, fourth, fifth, sixth]) assert.ok((await raw.query("SELECT 1")).length > 0);
+    },
+  );
+});
+
 describe("a drain", () => {
   e2e("ends what rests, lets transactions go on to their end, and is not ready from its first moment", async () => {
     const admin = await startAdmin(server);

@@ -13,6 +13,7 @@ import { type DataGuardLimits, newDataGuardCounts } from "../../src/session/data
 import type { BackendOptions, ListenerOptions } from "../../src/session/listener-options.ts";
 import { RowEstimates } from "../../src/session/row-estimates.ts";
 import type { AuditTrail, SessionServices } from "../../src/session/session-services.ts";
+import { UserSlots } from "../../src/session/user-slots.ts";
 import { UserWindows } from "../../src/session/user-windows.ts";
 
 export interface ProxyHarness {
@@ -78,6 +79,7 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     backendProfile: new BackendProfile(),
     dataGuardCounts: newDataGuardCounts(),
     userWindows: new UserWindows(),
+    userSlots: new UserSlots(0),
     rowEstimates: new RowEstimates(),
     nextOwnConnectionId: () => nextOwnId++,
     ...killTargets(registry, { host: "127.0.0.1", port: options.backendPort }),
