@@ -230,7 +230,11 @@ export const AUDIT_EVENTS = {
   },
   hold: {
     doc: "A statement waits for an approval",
-    fields: { ...statementFields, expiresInMs: may("integer", "How long it waits at most") },
+    fields: {
+      ...statementFields,
+      expiresInMs: may("integer", "How long it waits at most"),
+      mode: may("text", "hold: its client waits. immediate: its client was told to send it again once approved"),
+    },
   },
   approval: {
     doc: "A hold ended",

@@ -81,6 +81,8 @@ export interface ApprovalDeskOptions {
   readonly audit: AuditTrail;
   readonly logger: Logger;
   readonly openMax: number;
+  /** False when no key is configured to answer with. */
+  readonly hasApprovers?: boolean;
   readonly clock?: Clock;
 }
 
@@ -180,6 +182,9 @@ export class ApprovalDesk implements StatementApprovals {
     const { id } = result.entry;
     this.#schedule();
     this.#log("statement waits for approval", result.entry);
+    if (this.#options.hasApprovers === false) {
+      this.#options.logger.warn("nobody can approve: no key is configured", { fix: "set api.approvers_file" });
+    }
     const ended = new Promise<ApprovalEnd>((resolve) => {
       if (mode === "hold") this.#waiting.set(id, resolve);
     });

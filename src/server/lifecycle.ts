@@ -153,7 +153,12 @@ class ProxyProcess {
       onChange: (change) => record({ type: "policy-change", ...change }),
     });
     this.#judge = new PolicyJudge(this.#policy.judge, this.#policy.thread);
-    this.#approvals = new ApprovalDesk({ audit, logger, openMax: config.approvals.openMax });
+    this.#approvals = new ApprovalDesk({
+      audit,
+      logger,
+      openMax: config.approvals.openMax,
+      hasApprovers: config.adminApiKey !== undefined || config.approvers.length > 0,
+    });
     const descriptorsAllow = connectionsAllowedByDescriptors();
     if (descriptorsAllow < config.maxConnections) {
       logger.warn("fewer connections than configured", {

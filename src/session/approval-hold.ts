@@ -18,6 +18,9 @@ import type { StatementRun } from "./statement-run.ts";
 /** What an approver cannot be shown whole must not be approved. */
 const DIGEST_CHARACTERS_MAX = 64 * 1024;
 
+/** A held statement is kept in memory for as long as a person takes. */
+const HELD_BYTES_MAX = 1024 * 1024;
+
 export type Clearance =
   | { readonly kind: "granted"; readonly approvalId: string; readonly approver: string }
   /** The client is to be told, and the session goes on. */
@@ -48,6 +51,9 @@ export async function seekApproval(context: CommandContext, seeking: Seeking): P
     return refusal(seeking, "needs approval, and is too long to be shown to an approver: send it in parts");
   }
   if (brief.settings.mode === "immediate") return await seekImmediately(context, seeking, brief);
+  if (seeking.packet.payload.length > HELD_BYTES_MAX) {
+    return refusal(seeking, "needs approval, and is too large to be held: send at most 1 MiB at a time");
+  }
   const isInTransaction = holdsLocks(context);
   if (isInTransaction && brief.settings.inTransaction === "block") {
     const text = "waiting for it inside a transaction would hold its locks: send it outside of one";

@@ -164,7 +164,12 @@ async function runOnceApproved(
     run,
     judgement,
     recordHold: (approvalId, expiresInMs) =>
-      context.record({ type: "hold", ...statementFields(context, run, { ...judgement, approvalId }), expiresInMs }),
+      context.record({
+        type: "hold",
+        ...statementFields(context, run, { ...judgement, approvalId }),
+        expiresInMs,
+        mode: judgement.approval?.settings.mode,
+      }),
   });
   if (clearance.kind === "granted") {
     await judgeAndRun(context, packet, run, clearance);

@@ -16,14 +16,17 @@ import {
   startFakeBackend,
 } from "../support/fake-peers.ts";
 import { realPolicy } from "../support/real-policy.ts";
-import { type HarnessOptions, type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { type HarnessOptions, NO_DATA_LIMITS, type ProxyHarness, startProxy } from "../support/session-harness.ts";
 import {
   AUTOCOMMIT,
   executePayload,
+  fileRequest,
   IN_TRANSACTION,
   okWith,
   prepareOk,
+  resultSet,
   statementCommand,
+  textRow,
 } from "../support/wire-replies.ts";
 
 const closing: (() => Promise<void>)[] = [];
@@ -51,10 +54,12 @@ interface Setup {
   replacePolicy(yaml: string): void;
 }
 
-function answerTo(text: string): Uint8Array[] {
+function answerTo(text: string, parameters: number): Uint8Array[] {
   if (text.endsWith(" ")) return [errPayload({ errorNumber: 1095, sqlState: "HY000", message: "You are not owner" })];
   if (text === "BEGIN") return [okWith(AUTOCOMMIT | IN_TRANSACTION)];
-  return text.startsWith("0x16") ? prepareOk(5) : [OK_PAYLOAD];
+  if (text.startsWith("LOAD DATA")) return [fileRequest("/etc/passwd")];
+  if (text === "SELECT rows") return resultSet(["a", "b", "c"].map((value) => textRow(value)));
+  return text.startsWith("0x16") ? prepareOk(5, parameters) : [OK_PAYLOAD];
 }
 
 async function setUp(approval = "", options: Partial<HarnessOptions> = {}): Promise<Setup> {
@@ -65,7 +70,8 @@ async function setUp(approval = "", options: Partial<HarnessOptions> = {}): Prom
       const { payload } = packet;
       const text = payload[0] === 3 ? Buffer.from(payload.subarray(1)).toString() : `0x${payload[0]?.toString(16)}`;
       asked.push(text);
-      for (const [index, reply] of answerTo(text).entries()) peer.write(reply, index + 1);
+      const parameters = text === "0x16" && payload.includes(0x3f) ? 1 : 0;
+      for (const [index, reply] of answerTo(text, parameters).entries()) peer.write(reply, index + 1);
     }
   });
   const approvalOf = (settings: string): string => `${HELD_POLICY}\napproval: { ${settings} }`;
@@ -233,6 +239,34 @@ describe("a held statement", () => {
     assert.deepEqual(setup.asked, ["0x16", "0x17"]);
     setup.client.write(statementCommand(0x19, 5), 0);
     await eventually("the statement is closed", () => setup.asked.includes("0x19"));
+  });
+
+  it("is refused when it is too large to be kept, or too long to be shown", async () => {
+    const setup = await setUp();
+    setup.client.write(queryPayload(`${HELD} -- ${"x".repeat(1024 * 1024)}`), 0);
+    assert.match((await expectErr(setup.client)).text, /too large to be held/);
+    const names = Array.from({ length: 9000 }, (_, index) => `column${index}`);
+    setup.client.write(queryPayload(`REPLACE INTO log (${names.join()}) VALUES (1)`), 0);
+    assert.match((await expectErr(setup.client)).text, /too long to be shown to an approver/);
+    assertNothingSent(setup);
+  });
+
+  it("has its file guarded once it is approved", async () => {
+    const setup = await setUp();
+    setup.replacePolicy(
+      "thresholds: { block: off }\ndeny: { statements: [{ match: load-data, action: require-approval }] }",
+    );
+    const id = await hold(setup, "LOAD DATA LOCAL INFILE 'asked.csv' INTO TABLE log");
+    await approve(setup, id);
+    assert.match((await expectErr(setup.client)).text, /asked for a file which the statement does not name/);
+  });
+
+  it("has its response limited once it is approved", async () => {
+    const setup = await setUp("", { listener: { dataGuard: { ...NO_DATA_LIMITS, responseRowsMax: 2 } } });
+    setup.replacePolicy("deny: { statements: [{ match: select, action: require-approval }] }");
+    await approve(setup, await hold(setup, "SELECT rows"));
+    for (let packets = 0; packets < 4; packets++) await setup.client.expect();
+    assert.match((await expectErr(setup.client)).text, /data guard/);
   });
 
   it("shows approvers the facts, no literal, and nothing hidden", async () => {
@@ -536,6 +570,25 @@ describe("immediate mode", () => {
     assert.notEqual(await ask(setup, await logIn(setup.proxy.port, { user: "other" })), id);
     assert.notEqual(await ask(setup, await logIn(setup.proxy.port, { schema: "elsewhere" })), id);
     assertNothingSent(setup);
+  });
+
+  it("does not let other bound values pass", async () => {
+    const setup = await setUp("mode: immediate");
+    setup.client.write(Buffer.concat([Buffer.from([0x16]), Buffer.from("REPLACE INTO log (n) VALUES (?)")]), 0);
+    for (let packets = 0; packets < 2; packets++) await setup.client.expect();
+    const execute = async (value: number): Promise<string | undefined> => {
+      // No flags, one iteration, nothing NULL, a new type: TINYINT.
+      setup.client.write(statementCommand(0x17, 5, [0, 1, 0, 0, 0, 0, 1, 1, 0, value]), 0);
+      const { payload } = await setup.client.expect();
+      return payload[0] === 0 ? undefined : /\[request (.*)\]$/.exec(Buffer.from(payload).toString())?.[1];
+    };
+    const id = await execute(1);
+    assert.ok(id !== undefined);
+    await approve(setup, id);
+    const other = await execute(2);
+    assert.ok(other !== undefined && other !== id);
+    assert.equal(await execute(1), undefined);
+    assert.deepEqual(setup.asked, ["0x16", "0x17"]);
   });
 
   it("tells the approver's reason to who sends it again", async () => {
