@@ -141,6 +141,12 @@ export const METRICS = {
     type: "gauge",
     help: "Verdicts remembered now",
   },
+  secondOpinions: {
+    name: "querycop_second_opinions_total",
+    type: "counter",
+    help: "Statement shapes the second parser was asked about, by what it said; timeout: it was killed, busy: not asked",
+    labels: { outcome: ["agrees", "disagrees", "refused", "skipped", "timeout", "busy"] },
+  },
   approvalsPending: {
     name: "querycop_approvals_pending",
     type: "gauge",

@@ -53,6 +53,7 @@ export interface JudgeOptions {
   readonly onDisagreement?: (report: OpinionReport) => void;
 }
 
+const NO_COUNTS: ReadonlyMap<Advice["outcome"], number> = new Map();
 const NO_ADVICE = adviceWithout("skipped");
 /** A verdict without an opinion, although one is wanted, is asked again after that: the advisor may have been busy. */
 const PROVISIONAL_MS = 60_000;
@@ -114,6 +115,11 @@ export class Judge {
   #known(key: string, wallMs: number): Judgement | undefined {
     const known = this.#cache.lookUp(key);
     return known !== undefined && wallMs < known.validUntilMs ? this.#remember(known) : undefined;
+  }
+
+  /** Answers of the advisor so far, by outcome. */
+  opinionCounts(): ReadonlyMap<Advice["outcome"], number> {
+    return this.#opinions?.counts ?? NO_COUNTS;
   }
 
   judge(sql: Uint8Array, context: SqlContext, subject: Subject): Judgement {

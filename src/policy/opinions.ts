@@ -35,14 +35,16 @@ const WAITING_KEYS_MAX = 256;
 const NOT_ASKED = adviceWithout("skipped");
 
 /**
- * Opinions by digest: two texts of one digest differ only in literals and the lengths of lists, which the parser is not
- * shown. The first sight of a shape gets no opinion; it asks for one.
+ * Opinions by digest: two texts of one digest differ only in literals and the lengths of lists, on which no part of an
+ * opinion depends. The first sight of a shape gets no opinion; it asks for one.
  */
 export class Opinions {
   readonly #advisor: Advisor;
   readonly #onDisagreement: OpinionsOptions["onDisagreement"];
   readonly #onStale: OpinionsOptions["onStale"];
   readonly #memory = new VerdictCache<Advice>({ bytesMax: MEMORY_BYTES_MAX, admitsAtOnce: true });
+  /** Answers by outcome. */
+  readonly counts = new Map<Advice["outcome"], number>();
   /** Cache keys of the verdicts that were reached since the question was put. */
   readonly #pending = new Map<string, Set<string>>();
 
@@ -73,6 +75,7 @@ export class Opinions {
     const { digest } = analysis;
     const arrive = (advice: Advice): void => {
       this.#pending.delete(shape);
+      this.counts.set(advice.outcome, (this.counts.get(advice.outcome) ?? 0) + 1);
       // Nobody was asked: the next text of the shape tries again.
       if (advice.outcome !== "busy") this.#memory.offer(shape, advice);
       if (!addsFacts(advice)) return;

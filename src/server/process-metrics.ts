@@ -51,6 +51,7 @@ function readCounts(metrics: Metrics, sources: MetricSources): void {
   metrics.verdictCacheLookups.of("hit").value = cache.hits;
   metrics.verdictCacheLookups.of("miss").value = cache.misses;
   metrics.verdictCacheEntries.value = cache.entries;
+  for (const [outcome, count] of judge.opinionCounts()) metrics.secondOpinions.of(outcome).value = count;
   const sum = <T>(all: readonly T[], of: (one: T) => number): number => all.reduce((total, one) => total + of(one), 0);
   const login = metrics.tokenLogins;
   login.of("minted").value = sum(tokens, ({ counters }) => counters.mints);

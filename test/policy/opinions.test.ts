@@ -89,11 +89,12 @@ test("Judge gives the same decisions with the cache off", async () => {
 });
 
 test("Judge keeps verdicts when the opinion adds nothing, and asks once per shape", async () => {
-  const { run, advisor, reports } = judgeWith();
+  const { judge, run, advisor, reports } = judgeWith();
   for (const _ of [0, 1, 2]) run("SELECT a FROM t WHERE id = 1");
   await advisor.answerAll(adviceWithout("agrees"));
   assert.equal(run("SELECT a FROM t WHERE id = 1").isFromCache, true);
   assert.equal(advisor.asked, 1);
+  assert.deepEqual([...judge.opinionCounts()], [["agrees", 1]]);
   assert.deepEqual(reports, []);
 });
 
