@@ -1,18 +1,19 @@
 /** The audit against the server's own log: what ran is recorded, once, in order, before it ran. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
 import { loadAuditKey } from "../../src/audit/audit-key.ts";
 import { readAudit } from "../../src/audit/audit-read.ts";
-import { verifyAudit } from "../../src/audit/audit-verify.ts";
+import { verifyAudit, verifyAuditFiles } from "../../src/audit/audit-verify.ts";
 import type { ServerKind } from "../support/accounts.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
-import { type AuditLine, type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import { type AuditLine, type Querycop, runQuerycop, type Settings, startQuerycop } from "../support/querycop.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { type GeneralLogEntry, startServer, type TestServer } from "../support/servers.ts";
+import { withSmallDisk } from "../support/small-disk.ts";
 
 const servers = new Map<ServerKind, TestServer>();
 for (const kind of ["mysql", "mariadb"] as const) servers.set(kind, await startServer({ kind }));
@@ -72,6 +73,18 @@ async function work(raw: RawClient, client: number): Promise<void> {
   }
 }
 
+function ranOn(server: TestServer, from: number, sql: string): number {
+  return server
+    .generalLog()
+    .slice(from)
+    .filter(({ argument }) => argument === sql).length;
+}
+
+async function stopInOrder(querycop: Querycop): Promise<void> {
+  querycop.signal("SIGTERM");
+  assert.equal(await querycop.exited, 0);
+}
+
 const CLIENTS = 8;
 /** Kills per server and durability: 16 together, or 200 with QUERYCOP_TEST_SCALE=full. */
 const ROUNDS = process.env["QUERYCOP_TEST_SCALE"] === "full" ? 50 : 4;
@@ -119,6 +132,92 @@ const sessionOf = (line: AuditLine): SessionFields => line["session"] as Session
 function intentsOf(lines: readonly AuditLine[], threadId: number): AuditLine[] {
   return lines.filter((line) => line.type === "statement-intent" && sessionOf(line).backendConnectionId === threadId);
 }
+
+describe("an audit log that cannot be written", () => {
+  const server = servers.get("mariadb") as TestServer;
+
+  /** What the client is told of a statement: "ran", or the error's number and text. */
+  const ask = async (raw: RawClient, sql: string): Promise<string> => {
+    const [first] = await raw.query(sql);
+    const isError = first?.payload[0] === 0xff;
+    return isError ? `${first.payload.readUInt16LE(1)} ${first.payload.toString("utf8", 9)}` : "ran";
+  };
+
+  e2e("refuses statements and connections on a full disk, and resumes alone when there is room", async () => {
+    await withSmallDisk(async (disk) => {
+      const path = join(disk.folder, "audit.ndjson");
+      const querycop = await start(server, { GATEKEEPER_AUDIT_FILE: path });
+      const raw = await logIn(server, querycop.port);
+      assert.equal(await ask(raw, "SELECT 'before'"), "ran");
+      disk.fill();
+      const from = server.generalLog().length;
+      let refusal = "ran";
+      let passed = -1;
+      for (; refusal === "ran" && passed < 100; passed += 1) refusal = await ask(raw, "SELECT 'on the full disk'");
+      assert.match(refusal, /^1290 querycop: the audit log cannot record this statement, so it was not sent/);
+      await assert.rejects(logIn(server, querycop.port), /1290|audit/);
+      assert.equal(ranOn(server, from, "SELECT 'on the full disk'"), passed, "what was refused did not run");
+      disk.makeRoom();
+      // The reserve is tried anew once a second.
+      await eventually("statements run again", async () => (await ask(raw, "SELECT 'with room'")) === "ran");
+      const late = await logIn(server, querycop.port);
+      assert.equal(await ask(late, "SELECT 'late'"), "ran");
+      raw.quit();
+      late.quit();
+      await stopInOrder(querycop);
+      const { problems, gaps } = await verifyAudit(path);
+      assert.deepEqual(problems, []);
+      assert.ok(gaps.some(({ lost }) => lost > 0));
+    }, "16m");
+  });
+
+  e2e("does not start on a disk that is read-only", async () => {
+    await withSmallDisk(async (disk) => {
+      await disk.remount("ro");
+      const { code, stderr } = await runQuerycop(["serve"], {
+        GATEKEEPER_BACKEND_HOST: server.host,
+        GATEKEEPER_BACKEND_PORT: String(server.port),
+        GATEKEEPER_BACKEND_TLS_MODE: "disable",
+        GATEKEEPER_LISTEN_PORT: "0",
+        GATEKEEPER_AUDIT_FILE: join(disk.folder, "audit.ndjson"),
+      });
+      assert.notEqual(code, 0);
+      assert.match(stderr, /audit\.ndjson.*(?:EROFS|read-only)/is);
+    });
+  });
+
+  e2e("records go on over a renamed and a deleted file, and none is missing", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "querycop-moved-"));
+    try {
+      const path = join(folder, "audit.ndjson");
+      const querycop = await start(server, { GATEKEEPER_AUDIT_FILE: path });
+      const raw = await logIn(server, querycop.port);
+      assert.equal(await ask(raw, "SELECT 1"), "ran");
+      renameSync(path, join(folder, "audit.ndjson.1"));
+      querycop.signal("SIGHUP");
+      await eventually("a new file is there", () => existsSync(path));
+      assert.equal(await ask(raw, "SELECT 2"), "ran");
+      unlinkSync(path);
+      await eventually("it is noticed", async () => {
+        assert.equal(await ask(raw, "SELECT 3"), "ran");
+        return existsSync(path);
+      });
+      raw.quit();
+      await stopInOrder(querycop);
+      const names = readdirSync(folder).filter((name) => name.includes(".ndjson") && !name.endsWith(".key"));
+      const { problems, gaps, intents } = await verifyAuditFiles(names.map((name) => join(folder, name)));
+      assert.deepEqual(problems, []);
+      assert.deepEqual(
+        gaps.map(({ reason }) => reason),
+        ["deleted"],
+      );
+      assert.equal(intents.unknown, 0);
+      assert.ok(intents.intents >= 3);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
 
 for (const [kind, server] of servers) {
   describe(`audit of statements to ${kind}`, () => {

@@ -1,4 +1,4 @@
-/** A file system of 1 MiB that a test may fill and switch to read-only. Needs root, or user namespaces; never skips. */
+/** A file system of 1 MiB, or as asked, that a test may fill and switch to read-only. Needs root, or user namespaces; never skips. */
 import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,17 +18,19 @@ export interface SmallDisk {
 
 /** Mounts in a namespace of its own and remounts as told line by line; all of it is gone when it ends. */
 const SCRIPT = `
-mount -t tmpfs -o size=1m,mode=700 tmpfs "$0" || exit 1
+mount -t tmpfs -o "size=$1,mode=700" tmpfs "$0" || exit 1
 echo ready
 while read -r options; do mount --options-mode ignore -t tmpfs -o "remount,$options" tmpfs "$0" && echo done || echo failed; done
 `;
 
-export async function withSmallDisk(run: (disk: SmallDisk) => Promise<void>): Promise<void> {
+export async function withSmallDisk(run: (disk: SmallDisk) => Promise<void>, size = "1m"): Promise<void> {
   const parent = mkdtempSync(join(tmpdir(), "querycop-disk-"));
   const mountPoint = join(parent, "disk");
   mkdirSync(mountPoint);
   const namespaces = process.getuid?.() === 0 ? ["--mount"] : ["--user", "--map-root-user", "--mount"];
-  const holder = spawn("unshare", [...namespaces, "sh", "-c", SCRIPT, mountPoint], { stdio: ["pipe", "pipe", "pipe"] });
+  const holder = spawn("unshare", [...namespaces, "sh", "-c", SCRIPT, mountPoint, size], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   let errors = "";
   holder.stderr.on("data", (text) => {
     errors += String(text);
