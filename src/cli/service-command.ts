@@ -78,6 +78,7 @@ Environment=HOME=%S/querycop
 
 # Secrets are root's, and handed to the service alone: users_file: /run/credentials/querycop.service/users
 #LoadCredential=users:/etc/querycop/users
+#LoadCredential=admin-api-key:/etc/querycop/admin-api-key
 
 DynamicUser=yes
 ConfigurationDirectory=querycop

@@ -49,6 +49,9 @@ export interface ServeOptions {
 
 /** How often idle sessions are looked over. */
 const SWEEP_MS = 1_000;
+/** In a drain, how often sessions at rest are looked for, and how long one must have been silent in the first half of it. */
+const DRAIN_SWEEP_MS = 100;
+const DRAIN_QUIET_MS = 100;
 /** Ids given to clients that are greeted before their backend is dialled: away from the ids servers count up. */
 const OWN_CONNECTION_ID_FIRST = 0x40000000;
 /** Logins that may wait for a place to mint; further ones are told to try again. */
@@ -335,12 +338,13 @@ class ProxyProcess {
 
   /**
    * Resolves with the reason once everything has ended. The first SIGTERM or SIGINT drains: no new connections,
-   * sessions at rest end at once, busy ones may finish until the deadline. The second one ends everything now.
+   * sessions at rest end, busy ones may finish until the deadline. The second one ends everything now. A session that has
+   * just been served is left a moment, for its next command may be on the way and would be lost.
    */
   untilStopped(drainTimeoutMs: number): Promise<string> {
     return new Promise((resolve) => {
       let reason: string | undefined;
-      const sweep = setInterval(() => this.#sweep(reason !== undefined), SWEEP_MS);
+      const sweep = setInterval(() => this.#endSilent(), SWEEP_MS);
       const endNow = (): void => {
         for (const session of this.#registry) session.close("shutdown");
       };
@@ -355,12 +359,17 @@ class ProxyProcess {
         this.#operations.isDraining = true;
         this.stopListening();
         this.#approvals.close();
-        this.#sweep(true);
+        const beganMs = performance.now();
+        const endAtRest = (): void =>
+          this.#endAtRest(performance.now() - beganMs < drainTimeoutMs / 2 ? DRAIN_QUIET_MS : 0);
+        endAtRest();
+        const drainSweep = setInterval(endAtRest, DRAIN_SWEEP_MS);
         const deadline = setTimeout(endNow, drainTimeoutMs);
         this.#registry.whenEmpty().then(
           () => {
             clearTimeout(deadline);
             clearInterval(sweep);
+            clearInterval(drainSweep);
             for (const tokens of this.#tokens) tokens.close();
             this.#policy.close();
             this.#reloader.end();
@@ -384,14 +393,19 @@ class ProxyProcess {
     });
   }
 
-  /** Ends sessions that have been silent for too long and, in a drain, those with nothing to lose. */
-  #sweep(isDraining: boolean): void {
+  #endSilent(): void {
     const nowMs = performance.now();
     for (const session of this.#registry) {
-      if (isDraining && session.isAtRest) session.close("shutdown");
-      else if (session.isIdle && session.idleLimitMs > 0 && nowMs - session.lastActivityMs > session.idleLimitMs) {
-        session.close("timeout");
-      }
+      const { idleLimitMs, isIdle, lastActivityMs } = session;
+      if (isIdle && idleLimitMs > 0 && nowMs - lastActivityMs > idleLimitMs) session.close("timeout");
+    }
+  }
+
+  /** Ends sessions with nothing to lose that have been silent for so long. */
+  #endAtRest(quietMs: number): void {
+    const nowMs = performance.now();
+    for (const session of this.#registry) {
+      if (session.isAtRest && nowMs - session.lastActivityMs >= quietMs) session.close("shutdown");
     }
   }
 }
