@@ -94,7 +94,7 @@ function findReadOnlyDynamic(
   return refusal(dynamic, "the profile is read-only and the text to prepare is not a literal");
 }
 
-function isRoutineAllowed(statement: StatementFacts, allow: RuleInput["settings"]["allowRoutines"]): boolean {
+export function isRoutineAllowed(statement: StatementFacts, allow: RuleInput["settings"]["allowRoutines"]): boolean {
   const routines = statement.objects.filter(({ type }) => type === "procedure");
   return routines.length > 0 && routines.every((routine) => matchesAny(allow, objectText(routine)));
 }

@@ -14,7 +14,6 @@ import {
   readTables,
   skipRest,
   walkExpression,
-  walkParenthesis,
   wordsAhead,
 } from "./reading-on.ts";
 import * as T from "./token-kinds.ts";
@@ -264,59 +263,8 @@ function showTail(w: Walker) {
   skipRest(w);
 }
 
-/** CALL routine [(arguments)]. */
-export function callStatement(w: Walker) {
-  w.statement.kind = "call";
-  w.at++;
-  const first = w.at;
-  const read = readObject(w, "procedure");
-  if (w.kind(w.at) === T.LEFT_PAREN) walkParenthesis(w, CLAUSE_OTHER);
-  if (read !== undefined) findRoutine(w, first, (read.schema ?? w.schema ?? "").toLowerCase(), read.name.toLowerCase());
-}
-
-/** Procedures of RDS and Aurora that reach other services, replication or the server's settings. */
-const AWS_PROCEDURES: ReadonlySet<string> = new Set(
-  (
-    "lambda_async rds_set_external_source rds_set_external_source_with_delay rds_set_external_source_with_auto_position " +
-    "rds_set_external_master rds_set_external_master_with_delay rds_set_external_master_with_auto_position " +
-    "rds_set_external_source_gtid_purged rds_reset_external_source rds_reset_external_master rds_start_replication " +
-    "rds_start_replication_until rds_start_replication_until_gtid rds_stop_replication rds_skip_repl_error rds_set_configuration " +
-    "rds_kill rds_kill_query rds_set_read_only rds_import_binlog_ssl_material rds_remove_binlog_ssl_material rds_next_master_log " +
-    "rds_next_source_log rds_set_master_auto_position rds_set_source_auto_position rds_set_source_delay rds_rotate_slow_log " +
-    "rds_rotate_general_log rds_assign_gtids_to_anonymous_transactions rds_skip_transaction_with_gtid rds_gtid_purged"
-  ).split(" "),
-);
-
-function findRoutine(w: Walker, first: number, schema: string, name: string) {
-  const last = w.at - 1;
-  const detail = schema === "" ? name : `${schema}.${name}`;
-  const isRds = name.startsWith("rds_") || name === "lambda_async";
-  if (isRds && (schema === "mysql" || schema === "")) {
-    w.find(AWS_PROCEDURES.has(name) ? "aws-procedure" : "rds-procedure", first, last, 1, detail);
-    if (name === "lambda_async") w.reach("lambda", first, last, firstArgument(w, first, last));
-    else if (name.startsWith("rds_set_external_")) w.reach("remote-server", first, last, firstArgument(w, first, last));
-  } else if (schema === "sys") {
-    w.find("sys-procedure", first, last, 1, detail);
-    if (name === "execute_prepared_stmt") executedText(w, first, last);
-  } else w.find("unknown-routine", first, last, 1, detail);
-}
-
-/** The first argument when it is one string. */
-function firstArgument(w: Walker, first: number, last: number): string | undefined {
-  let at = first;
-  while (at < last && w.kind(at) !== T.LEFT_PAREN) at++;
-  const isAlone = w.kind(at + 2) === T.COMMA || w.kind(at + 2) === T.RIGHT_PAREN;
-  return w.kind(at + 1) === T.STRING && isAlone ? w.text.string(at + 1) : undefined;
-}
-
-/** sys.execute_prepared_stmt('text') runs its argument. */
-function executedText(w: Walker, first: number, last: number) {
-  const argument = w.kind(first + 1) === T.DOT ? first + 4 : first + 2;
-  noteDynamic(w, "executor-procedure", "execute_prepared_stmt", { argument, end: last }, { first, last });
-}
-
 /** Notes SQL text that the statement hands to the server: one literal, one variable, or something that nobody knows. */
-function noteDynamic(
+export function noteDynamic(
   w: Walker,
   type: "prepare" | "execute-immediate" | "executor-procedure",
   name: string | undefined,

@@ -2,7 +2,6 @@
 import { grantStatement, renameUser, userStatement } from "./accounts.ts";
 import {
   cacheIndex,
-  callStatement,
   dropPrepare,
   executeStatement,
   flushStatement,
@@ -27,6 +26,7 @@ import {
 import type { ObjectReference, StatementKind, StatementOrigin } from "./facts.ts";
 import { finishQuery } from "./finish.ts";
 import * as K from "./keywords.ts";
+import { callStatement } from "./procedures.ts";
 import { readIfExists, readObject, readTable, readTables, skipRest, walkExpression, wordsAhead } from "./reading-on.ts";
 import { eventHead, routineHead, triggerHead } from "./routines.ts";
 import * as T from "./token-kinds.ts";

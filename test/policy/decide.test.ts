@@ -372,3 +372,27 @@ test("a known digest keeps the rules about values that the digest does not show"
   const decision = decideText("SELECT id FROM book WHERE id = 1 OR 1 = 1", { policy });
   assert.ok(ruleIds(decision).includes("inj.tautology"));
 });
+
+test("a routine of the policy's list is known, another one is not", () => {
+  const policy = "allow: { routines: [close_month, mysql.rds_rotate_slow_log] }";
+  for (const sql of ["CALL close_month()", "CALL mysql.rds_rotate_slow_log()"]) {
+    assert.deepEqual(ruleIds(decideText(sql, { policy })), [], sql);
+  }
+  for (const sql of ["CALL other.close_month()", "CALL mysql.rds_rotate_general_log()"]) {
+    assert.notEqual(decideText(sql, { policy }).score, 0, sql);
+  }
+});
+
+test("a procedure that is another name for a statement is judged as that statement", () => {
+  for (const sql of ["CALL mysql.rds_kill(42)", "CALL mysql.rds_kill_query(42)"]) {
+    assert.deepEqual(ruleIds(decideText(sql)), ["adm.kill", "dyn.prepare"]);
+    assert.equal(decideText(sql, { policy: "deny: { statements: [kill] }" }).enforcedAction, "block");
+  }
+  assert.equal(decideText("CALL mysql.rds_kill(@id)").enforcedAction, "block");
+});
+
+test("a procedure without a schema is taken for one of sys where the schema is not known", () => {
+  const sql = "CALL execute_prepared_stmt('DROP DATABASE shop')";
+  assert.ok(ruleIds(decideText(sql)).includes("ddl.dropdb"));
+  assert.ok(ruleIds(decideText(sql, { subject: { schema: "sys" } })).includes("ddl.dropdb"));
+});
