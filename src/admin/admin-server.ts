@@ -32,10 +32,11 @@ export async function startAdminServer(
   operations: Operations,
   clock: Clock = SYSTEM_CLOCK,
 ): Promise<AdminServer> {
+  const credentials = new Credentials(options.adminKey, options.namedKeys, clock);
   const dispatcher = new Dispatcher({
     routes: adminRoutes(options),
     operations,
-    credentials: new Credentials(options.adminKey, options.namedKeys, clock),
+    credentials,
     limits: new AddressLimits(clock),
     isTls: options.tls !== undefined,
     hostNames: hostNamesOf(options.listen),
@@ -50,6 +51,7 @@ export async function startAdminServer(
   const address = server.address() as AddressInfo | string | null;
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
+    replaceKeys: (adminKey, namedKeys) => credentials.replaceKeys(adminKey, namedKeys),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

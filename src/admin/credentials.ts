@@ -33,23 +33,30 @@ interface KnownKey {
 
 const digestOf = (secret: string): Buffer => createHash("sha256").update(secret, "utf8").digest();
 
+function knownKeys(adminKey: string | undefined, namedKeys: readonly NamedKey[]): readonly KnownKey[] {
+  return [
+    ...(adminKey === undefined
+      ? []
+      : [{ digest: digestOf(adminKey), principal: { name: "admin", role: "admin" } as const }]),
+    ...namedKeys.map(({ name, role, sha256 }) => ({ digest: Buffer.from(sha256, "hex"), principal: { name, role } })),
+  ];
+}
+
 export class Credentials {
-  readonly #keys: readonly KnownKey[];
+  #keys: readonly KnownKey[];
   readonly #clock: Clock;
   /** By the hash of the cookie, so that a look at the memory of these gives nothing to log in with. */
   readonly #sessions = new Map<string, Session>();
 
   constructor(adminKey: string | undefined, namedKeys: readonly NamedKey[], clock: Clock) {
     this.#clock = clock;
-    this.#keys = [
-      ...(adminKey === undefined
-        ? []
-        : [{ digest: digestOf(adminKey), principal: { name: "admin", role: "admin" } as const }]),
-      ...namedKeys.map(({ name, role, sha256 }) => ({
-        digest: Buffer.from(sha256, "hex"),
-        principal: { name, role },
-      })),
-    ];
+    this.#keys = knownKeys(adminKey, namedKeys);
+  }
+
+  /** From now on only these keys count; sessions that were begun with others, or with these, are over. */
+  replaceKeys(adminKey: string | undefined, namedKeys: readonly NamedKey[]): void {
+    this.#keys = knownKeys(adminKey, namedKeys);
+    this.#sessions.clear();
   }
 
   get hasKeys(): boolean {

@@ -15,6 +15,7 @@ const CREDENTIAL_NAME = "admin-api-key";
 /** Who may use the admin API. */
 export interface ApiAccess {
   readonly adminApiKey?: string;
+  readonly adminKeyFile?: string;
   readonly approvers: readonly Approver[];
 }
 
@@ -28,7 +29,7 @@ export interface ApiCheck {
 
 export function checkApi(check: ApiCheck): ApiAccess {
   const { api } = check.settings;
-  const adminApiKey = checkKey(check);
+  const { adminApiKey, adminKeyFile } = checkKey(check);
   const approvers = checkApprovers(check);
   checkTls(check);
   if (api.socket !== undefined) check.problem("api.socket", problemOfSocketPath(api.socket));
@@ -43,10 +44,14 @@ export function checkApi(check: ApiCheck): ApiAccess {
       check.problem("api.host", text);
     }
   }
-  return { approvers, ...(adminApiKey === undefined ? {} : { adminApiKey }) };
+  return {
+    approvers,
+    ...(adminApiKey === undefined ? {} : { adminApiKey }),
+    ...(adminKeyFile === undefined ? {} : { adminKeyFile }),
+  };
 }
 
-function checkKey({ settings, credentialsDirectory, problem, warn }: ApiCheck): string | undefined {
+function checkKey({ settings, credentialsDirectory, problem, warn }: ApiCheck): Omit<ApiAccess, "approvers"> {
   let key = settings.adminApiKey;
   const credential = credentialsDirectory === undefined ? undefined : join(credentialsDirectory, CREDENTIAL_NAME);
   const isCredential = key === undefined && credential !== undefined && existsSync(credential);
@@ -61,10 +66,14 @@ function checkKey({ settings, credentialsDirectory, problem, warn }: ApiCheck): 
   if (key !== undefined && key.length < ADMIN_KEY_LENGTH_MIN) {
     warn("admin_api_key", "is short enough to be guessed: make one with openssl rand -hex 16");
   }
-  return key;
+  return {
+    ...(key === undefined ? {} : { adminApiKey: key }),
+    ...(file === undefined ? {} : { adminKeyFile: file }),
+  };
 }
 
-function readAdminKey(path: string): { key: string; warning?: string } | { problem: string } {
+/** Reads a file whose first line is the key. */
+export function readAdminKey(path: string): { key: string; warning?: string } | { problem: string } {
   const read = readBoundedFile(path, ADMIN_KEY_BYTES_MAX);
   if ("problem" in read) return read;
   const writable = writableByOthers(path, read.mode);

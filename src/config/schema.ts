@@ -540,6 +540,7 @@ const api = v.strictObject({
     description:
       "One line for each person or program, name:hash, where the hash is the SHA-256 of a key of theirs in hexadecimal: printf %s KEY | sha256sum. They may see and answer approvals; name:hash:admin may do everything. Their names stand in the audit log.",
     example: "/etc/querycop/approvers",
+    reloadable: true,
   }),
 });
 
@@ -748,6 +749,7 @@ export const processEntries = {
     title: "File with the key of the admin API",
     description:
       "Its first line is the key. For mounted secrets. A systemd credential named admin-api-key is found without this setting.",
+    reloadable: true,
     example: "/run/credentials/querycop.service/admin-api-key",
   }),
   log: v.optional(log, {}),
@@ -826,6 +828,8 @@ export interface Approver {
 export interface Config extends Omit<ProcessSettings, "adminApiKeyFile"> {
   /** At least one. */
   readonly listeners: readonly ListenerConfig[];
+  /** Where adminApiKey was read from, if from a file. */
+  readonly adminKeyFile?: string;
   /** Whose keys the admin API takes besides adminApiKey. */
   readonly approvers: readonly Approver[];
   /** The file it was read from, if any. */

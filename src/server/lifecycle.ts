@@ -22,7 +22,7 @@ import { ApprovalDesk } from "./approval-desk.ts";
 import { configHash, type OpenAudit, openAudit } from "./audit-setup.ts";
 import { EventFeed } from "./event-feed.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
-import { type LiveFiles, liveFilesOf } from "./live-files.ts";
+import { type LiveFiles, liveFilesOf, liveKeysOf } from "./live-files.ts";
 import { LivePolicy } from "./live-policy.ts";
 import { newProxyMetrics } from "./metric-labels.ts";
 import { connectionsAllowedByDescriptors } from "./open-files.ts";
@@ -220,8 +220,8 @@ class ProxyProcess {
 
   async listen(): Promise<void> {
     for (const listener of this.#config.listeners) await this.#openListener(listener);
-    this.#reloader.begin();
     await this.#openAdmin();
+    this.#reloader.begin();
   }
 
   async #openAdmin(): Promise<void> {
@@ -239,6 +239,8 @@ class ProxyProcess {
         `the admin API cannot listen on ${where}: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
       );
     }
+    const keys = liveKeysOf(this.#config, this.#admin);
+    if (keys !== undefined) this.#liveFiles.push(keys);
     const address = listen.kind === "unix" ? listen.path : `${listen.host}:${this.#admin.port}`;
     this.#logger.info("admin API listening", {
       address,

@@ -1,12 +1,14 @@
 /** The files of a listener that are read again while it runs: certificates, CA bundles, users. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { readAdminKey } from "../config/api-rules.ts";
+import { loadApproversFile } from "../config/approvers-file.ts";
 import { checkCertificatePair, notAfterSeconds, problemOfCaFile } from "../config/pem-files.ts";
-import type { ListenerConfig } from "../config/schema.ts";
+import type { Config, ListenerConfig } from "../config/schema.ts";
 import { loadUsersFile } from "../config/users-file.ts";
 import type { ListenerOptions } from "../session/listener-options.ts";
 import { backendTlsOptions, clientTlsOptions } from "./listener-setup.ts";
-import type { ReloadOutcome } from "./operations.ts";
+import type { AdminServer, ReloadOutcome } from "./operations.ts";
 
 /** Files that are read and replaced together. */
 export class LiveFiles {
@@ -54,6 +56,21 @@ function fingerprint(paths: readonly string[]): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The keys of the admin API; undefined where none is in a file. */
+export function liveKeysOf(config: Config, admin: AdminServer): LiveFiles | undefined {
+  const { adminKeyFile } = config;
+  const { approversFile } = config.api;
+  if (adminKeyFile === undefined && approversFile === undefined) return undefined;
+  return new LiveFiles("keys of the admin API", [adminKeyFile, approversFile], () => {
+    const key = adminKeyFile === undefined ? { key: config.adminApiKey } : readAdminKey(adminKeyFile);
+    const approvers = approversFile === undefined ? { approvers: [] } : loadApproversFile(approversFile);
+    if ("problem" in key) return [key.problem];
+    if ("problems" in approvers) return approvers.problems;
+    admin.replaceKeys(key.key, approvers.approvers);
+    return [];
+  });
 }
 
 /** What of a listener can be replaced: new sessions use the new files, running ones keep what they began with. */

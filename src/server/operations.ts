@@ -79,6 +79,8 @@ export interface NamedKey {
 export interface AdminServer {
   /** In use; 0 for a unix socket. */
   readonly port: number;
+  /** From now on only these keys count. */
+  replaceKeys(adminKey: string | undefined, namedKeys: readonly NamedKey[]): void;
   /** Ends all connections. */
   close(): Promise<void>;
 }

@@ -8,7 +8,7 @@ import { silentLogger } from "../../src/base/log.ts";
 import type { ApprovalView } from "../../src/server/approval-desk.ts";
 import { EventFeed } from "../../src/server/event-feed.ts";
 import { newProxyMetrics } from "../../src/server/metric-labels.ts";
-import type { AdminOptions, Operations } from "../../src/server/operations.ts";
+import type { AdminOptions, NamedKey, Operations } from "../../src/server/operations.ts";
 
 export const ADMIN_KEY = "the-key-of-the-admin-0123456789";
 export const APPROVER_KEY = "the-key-of-ann-0123456789";
@@ -33,6 +33,7 @@ export interface AdminFixture {
   /** What was done to the process. */
   readonly done: string[];
   call(method: string, path: string, headers?: Record<string, string>, body?: string): Promise<Answer>;
+  replaceKeys(adminKey: string | undefined, namedKeys: readonly NamedKey[]): void;
   close(): Promise<void>;
 }
 
@@ -111,6 +112,7 @@ export async function startAdmin(
     recorded,
     done,
     call: (method, path, headers, body) => call(server.port, method, path, headers, body),
+    replaceKeys: (adminKey, namedKeys) => server.replaceKeys(adminKey, namedKeys),
     close: () => server.close(),
   };
 }

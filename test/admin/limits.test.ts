@@ -87,6 +87,17 @@ test("there are at most 64 sessions, and the oldest ends first", async () => {
   await admin.close();
 });
 
+test("keys that are replaced count at once, and what was begun with the old ones is over", async () => {
+  const admin = await startAdmin();
+  const session = await logIn(admin, ADMIN_KEY);
+  admin.replaceKeys("another key of the admin", []);
+  assert.equal((await admin.call("GET", "/auth/session", session)).status, 401);
+  assert.equal((await admin.call("GET", "/auth/session", bearer(ADMIN_KEY))).status, 401);
+  assert.equal((await admin.call("GET", "/auth/session", bearer(APPROVER_KEY))).status, 401);
+  assert.equal((await admin.call("GET", "/auth/session", bearer("another key of the admin"))).status, 200);
+  await admin.close();
+});
+
 test("the cookie is for this API alone, out of reach of scripts, and holds nothing of the key", async () => {
   const admin = await startAdmin();
   const answer = await admin.call("POST", "/auth/login", JSON_BODY, JSON.stringify({ key: ADMIN_KEY }));
