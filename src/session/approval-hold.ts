@@ -74,7 +74,8 @@ function caseOf(
   { settings }: ApprovalBrief,
   timeoutMs: number,
 ): ApprovalCase {
-  const { run, judgement } = seeking;
+  const { run } = seeking;
+  const { approval, score, level, policyVersion, estimatedRows } = seeking.judgement;
   const { state } = context;
   const { schema, sqlMode, characterSet } = state.variables;
   const session = context.auditSession();
@@ -102,7 +103,7 @@ function caseOf(
     command: run.command,
     textBytes: run.sql.length,
     isInTransaction: holdsLocks(context),
-    judgement,
+    judgement: { approval, score, level, policyVersion, estimatedRows },
   };
 }
 

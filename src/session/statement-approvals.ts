@@ -15,7 +15,8 @@ export interface ApprovalCase {
   readonly command: string;
   readonly textBytes: number;
   readonly isInTransaction: boolean;
-  readonly judgement: Judgement;
+  /** Not the whole judgement: a request is kept after its end, and a text may be long and hold secrets. */
+  readonly judgement: Pick<Judgement, "approval" | "score" | "level" | "policyVersion" | "estimatedRows">;
 }
 
 export type ApprovalEnd =

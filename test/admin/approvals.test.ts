@@ -3,9 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AuditEvent } from "../../src/audit/audit-event.ts";
 import { silentLogger } from "../../src/base/log.ts";
-import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
 import { ApprovalDesk } from "../../src/server/approval-desk.ts";
-import { SessionState } from "../../src/session/session-state.ts";
 import type { ApprovalEnd } from "../../src/session/statement-approvals.ts";
 import {
   ADMIN_KEY,
@@ -56,20 +54,7 @@ async function withDesk(work: (setup: Setup) => Promise<void>, failsToRecord = f
       command: "COM_QUERY",
       textBytes: 7,
       isInTransaction: false,
-      judgement: new AllowAllJudge().judge({
-        command: "COM_QUERY",
-        sql: Buffer.from("TRUNCATE t"),
-        state: new SessionState(),
-        session: {
-          listener: "l",
-          clientAddress: "192.0.2.1",
-          isTls: false,
-          backendRole: undefined,
-          backendPooler: undefined,
-          isAurora: false,
-          fixed: { clientAddress: "192.0.2.1", isTls: false, listener: "l" },
-        },
-      }),
+      judgement: { approval: undefined, score: 60, level: "high", policyVersion: "7" },
     });
     assert.ok(typeof opened !== "string");
     return opened;
