@@ -212,3 +212,15 @@ test("every link from one document to another leads to a file", () => {
   }
   assert.deepEqual(broken, []);
 });
+
+/** Drivers have let a server's answer run as code (CVE-2024-21508, CVE-2024-21511): none may be on the data path. */
+test("R6: no MySQL driver is imported, and no text is run as code", () => {
+  const drivers = IMPORTS.filter(({ specifier }) => /^(mysql|mariadb)/.test(specifier));
+  assert.deepEqual(drivers, []);
+  const evaluating = /\beval\(|new Function\(|\bFunction\(["'`]|node:vm["']/;
+  const files = readdirSync(join(PROJECT, "src"), { recursive: true, encoding: "utf8" });
+  const broken = files.filter(
+    (file) => file.endsWith(".ts") && evaluating.test(readFileSync(join(PROJECT, "src", file), "utf8")),
+  );
+  assert.deepEqual(broken, []);
+});

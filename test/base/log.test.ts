@@ -56,7 +56,7 @@ test("child() adds its fields to every line and own fields win", () => {
   assert.match(lines[0] ?? "", / session=8 leg=backend\n$/);
 });
 
-test("createLogger() escapes what could forge or hide a line", () => {
+test("regression 46: createLogger() escapes what could forge or hide a line", () => {
   const hostile = "x\n2026 level=error\u001b[31m\u0085\u202e\u2066\u200b\u061c\ufeff\ud800";
   for (const format of ["text", "json"] as const) {
     const [line = "", ...rest] = logLines(format, (logger) => logger.info("login", { user: hostile }));

@@ -6,7 +6,14 @@ import type { ServerKind } from "../support/accounts.ts";
 import { awsEnvironment, iamSettings, signToken } from "../support/aws-token.ts";
 import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
 import type { RunResult } from "../support/child.ts";
-import { CLIENT_NAMES, type ClientTarget, runClient, runDump } from "../support/clients.ts";
+import {
+  CLIENT_NAMES,
+  type ClientName,
+  type ClientOptions,
+  type ClientTarget,
+  runClient,
+  runDump,
+} from "../support/clients.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { type Querycop, startQuerycop } from "../support/querycop.ts";
 import { assertSamePackets, RawClient, type WirePacket } from "../support/raw-client.ts";
@@ -140,7 +147,7 @@ for (const kind of KINDS) {
   describe(`clients of ${kind} through querycop`, () => {
     for (const name of CLIENT_NAMES) {
       for (const purpose of plugins(kind)) {
-        e2e(`${name} with ${purpose} gets the very same, on each pair of legs`, async () => {
+        e2e(`regression 33: ${name} with ${purpose} gets the very same, on each pair of legs`, async () => {
           for (const client of LEGS) {
             const { server, proxies } = setupOf(kind);
             const direct = await runClient(name, accountTarget(kind, purpose, client, server.port), STATEMENTS);
@@ -191,6 +198,29 @@ for (const kind of KINDS) {
         }
       });
     }
+
+    e2e("P16 and regression 26: clients that ask for compression work without it", async () => {
+      const { proxies } = setupOf(kind);
+      const target = accountTarget(kind, kind === "mysql" ? "caching_sha2" : "native", "TLS", proxies.plaintext.port);
+      const statements = ["SHOW STATUS LIKE 'Compression'", "SELECT REPEAT('a', 5) AS repeated"];
+      const asking: readonly [ClientName, ClientOptions][] = [
+        ["mysql", { args: ["--compress"] }],
+        ["mysql", { args: ["--compression-algorithms=zlib,uncompressed"] }],
+        ["mysql", { args: ["--compression-algorithms=zstd,uncompressed"] }],
+        ["mariadb", { args: ["--compress"] }],
+        ["mariadb11", { args: ["--compress"] }],
+        ["mysql2", { compress: true }],
+        ["mariadb-connector", { compress: true }],
+      ];
+      for (const [name, options] of asking) {
+        const { stdout, stderr } = await runClient(name, target, statements, options);
+        assert.match(stdout, /aaaaa/, `${name}: ${stderr}`);
+        assert.match(stdout, /Compression\W+OFF/, name);
+      }
+      // A client that insists is told by itself that it cannot have it.
+      const insisting = await runClient("mysql", target, statements, { args: ["--compression-algorithms=zstd"] });
+      assert.match(insisting.stderr, /ERROR 2066/);
+    });
 
     e2e("mysqldump and mariadb-dump write the very same", async () => {
       for (const name of ["mysql", "mariadb", "mariadb11"] as const) {

@@ -100,6 +100,43 @@ for (const kind of ["mysql", "mariadb"] as const) {
       ]);
     });
 
+    e2e("regression 23: a comment in front hides no USE and no SET", async () => {
+      const client = await logIn(proxy.port);
+      const stateOf = async (sql: string): Promise<unknown[]> => {
+        await client.query(sql);
+        await client.query("select 'look'");
+        const lines = proxy.audit().filter(({ type }) => type === "statement-intent");
+        const session = lines.at(-1)?.["session"] as Record<string, string> | undefined;
+        return [session?.["schema"], session?.["sqlMode"]];
+      };
+      assert.equal((await stateOf("/* a */ -- b\n# c\nuse otherdb"))[0], "otherdb");
+      assert.equal((await stateOf("/*!40101 use appdb */"))[0], "appdb");
+      assert.equal((await stateOf("/**/set/**/sql_mode='NO_BACKSLASH_ESCAPES'"))[1], "NO_BACKSLASH_ESCAPES");
+      assert.equal((await stateOf("/*!50000 set sql_mode='ANSI_QUOTES' */"))[1], "ANSI_QUOTES");
+      client.quit();
+    });
+
+    e2e(
+      "regression 25: COM_CHANGE_USER goes through with each plugin, by its scramble or the whole password",
+      async () => {
+        const purposes = kind === "mysql" ? ["caching_sha2", "admin", "empty", "sha256"] : ["native", "admin", "empty"];
+        const client = await logIn(proxy.port);
+        for (const purpose of [...purposes, ...purposes]) {
+          const account = server.accounts[purpose];
+          assert.ok(account, purpose);
+          await client.changeUser({ ...account, database: "appdb" });
+          const packets = await client.query(
+            "select concat('<', substring_index(current_user(), '@', 1), '>', database())",
+          );
+          assert.ok(
+            packets.some(({ payload }) => payload.includes(`<${account.user}>appdb`)),
+            purpose,
+          );
+        }
+        client.quit();
+      },
+    );
+
     e2e("regression 28: an execute without types behind one with types uses those", async () => {
       const bound = (types: readonly number[]): number[] => [0, ...types, 3, 0x61, 0x62, 0x63];
       await assertAlike([

@@ -173,7 +173,7 @@ afterEach(async () => {
   running = [];
 });
 
-describe("a client that vanishes", () => {
+describe("P13 a client that vanishes", () => {
   for (const [state, reach] of Object.entries(STATES) as [State, () => Promise<Scene>][]) {
     for (const fault of ["RST", "FIN"] as const) {
       if (fault === "FIN" && ANSWERING.includes(state)) continue;

@@ -3,13 +3,16 @@
  * test/e2e/regressions.test.ts under the same numbers.
  */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { afterEach, describe, it } from "node:test";
 import fc from "fast-check";
 import { COMMANDS, encodeChangeUser } from "../../src/mysql/command.ts";
-import { CLIENT_COMPRESS, CLIENT_ZSTD_COMPRESSION_ALGORITHM } from "../../src/mysql/constants.ts";
+import { CLIENT_COMPRESS, CLIENT_SSL, CLIENT_ZSTD_COMPRESSION_ALGORITHM } from "../../src/mysql/constants.ts";
 import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
 import { decodeHandshakeV10, encodeHandshakeV10 } from "../../src/mysql/handshake.ts";
 import { encodePacket, type Packet } from "../../src/mysql/packet.ts";
+import { ClientTls } from "../../src/net/tls.ts";
+import { makeCertificates } from "../support/certificates.ts";
 import {
   acceptLogin,
   BACKEND_FLAGS,
@@ -23,6 +26,7 @@ import {
   type PacketPeer,
   queryPayload,
   scriptedBackend,
+  startClientTls,
   startFakeBackend,
 } from "../support/fake-peers.ts";
 import { type HarnessOptions, type ProxyHarness, startProxy } from "../support/session-harness.ts";
@@ -240,6 +244,35 @@ describe("regressions of the login", () => {
     const client = await logIn(proxy.port);
     assert.equal(client.greeting.capabilities.flags & (CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION_ALGORITHM), 0);
     client.socket.destroy();
+  });
+
+  it("regression 31: a client whose TLS fails takes no other client with it", async () => {
+    const certificates = await makeCertificates();
+    const { certFile, keyFile } = certificates.leaves.goodEc;
+    const tls = { cert: readFileSync(certFile, "latin1"), key: readFileSync(keyFile, "latin1") };
+    const listener = { clientTls: new ClientTls(tls), clientTlsMode: "allow" } as const;
+    const { proxy } = await open(okBackend, { listener });
+    const plain = await logIn(proxy.port);
+    const secureLogin = async (): Promise<PacketPeer> => {
+      const bare = await connectPeer(proxy.port);
+      const greeting = decodeHandshakeV10((await bare.expect()).payload);
+      const payload = loginPayload(greeting, { flags: (BACKEND_FLAGS | CLIENT_SSL) >>> 0 });
+      bare.write(payload.subarray(0, 32), 1);
+      const secure = await startClientTls(bare, {});
+      secure.write(payload, 2);
+      assert.equal((await secure.expect()).payload[0], 0);
+      return secure;
+    };
+    const before = await secureLogin();
+    for (let count = 0; count < 20; count++) {
+      const broken = await connectPeer(proxy.port);
+      const greeting = decodeHandshakeV10((await broken.expect()).payload);
+      broken.write(loginPayload(greeting, { flags: (BACKEND_FLAGS | CLIENT_SSL) >>> 0 }).subarray(0, 32), 1);
+      broken.socket.end(Buffer.from(count % 2 === 0 ? "16030100050100000000" : "4745542f0a", "hex"));
+      await broken.closed();
+    }
+    for (const client of [plain, before, await secureLogin()]) await assertServes(client);
+    certificates.remove();
   });
 
   it("regression 32: bytes of a client that come before the backend has greeted are kept, not lost", async () => {

@@ -194,7 +194,9 @@ function exactRow(size: number): Buffer {
 }
 
 describe("stalled readers", () => {
-  it("of results without end cost at most 64 MiB of memory, eight of them", { timeout: 30_000 }, async () => {
+  it("R3 and regression 37: results without end cost at most 64 MiB of memory, eight of them", {
+    timeout: 30_000,
+  }, async () => {
     const CLIENTS = 8;
     const ENOUGH_BYTES = 64 * MIB;
     // One row for every sequence id, made once: what the test allocates is not what it measures.
@@ -337,7 +339,7 @@ describe("LOCAL INFILE", () => {
     assert.equal(event.contentHash, createHash("sha256").update(Buffer.alloc(800, "x")).digest("hex"));
   });
 
-  it("of several files in one text asks for each", async () => {
+  it("regression 12: of several files in one text asks for each", async () => {
     const { proxy } = await open(async (peer) => {
       await acceptLogin(peer);
       await peer.expect();
@@ -507,7 +509,7 @@ const CONVERSATION: readonly { readonly command: Uint8Array; readonly answer: re
   { command: Uint8Array.of(0x0e), answer: [OK_PAYLOAD] },
 ];
 
-describe("segmentation", () => {
+describe("P2 segmentation", () => {
   const requests = Buffer.concat(CONVERSATION.map(({ command }) => encodePacket(command, 0)));
   const REFUSAL = "Command 0x77";
 

@@ -46,6 +46,8 @@ export interface ClientOptions {
   /** Use server-side prepared statements; npm drivers only. */
   readonly prepared?: boolean;
   readonly timeoutMs?: number;
+  /** Ask for a compressed connection; npm drivers only. */
+  readonly compress?: boolean;
   /** Further arguments of a command line program. */
   readonly args?: readonly string[];
 }
@@ -169,7 +171,7 @@ async function runNpmDriver(
   const { host, port, user, password = "", database, cleartext } = target;
   const request = {
     driver,
-    options: { host, port, user, password, database, cleartext, ssl: nodeTls(target.tls) },
+    options: { host, port, user, password, database, cleartext, ssl: nodeTls(target.tls), compress: options.compress },
     statements,
     prepared: options.prepared === true,
   };
