@@ -3,7 +3,7 @@
 import type { Reading, StatementFacts, StatementKind, StatementOrigin } from "../sql/facts.ts";
 
 /**
- * `none`; `sets`: it sets something, which may be sql_mode or the charset; `replaces-tracking`: it sets what the server
+ * `none`; `sets`: it sets something, which may be sql_mode, the charset or the default schema; `replaces-tracking`: it sets what the server
  * reports, which the server does not report; `opaque`: it runs what is not in the text.
  */
 export type SessionEffect = (typeof EFFECTS)[number];
@@ -19,7 +19,7 @@ const OPAQUE_KINDS: ReadonlySet<string> = new Set<StatementKind>([
   "unknown",
 ]);
 
-const SET_KINDS: ReadonlySet<string> = new Set<StatementKind>(["set", "set-names"]);
+const SET_KINDS: ReadonlySet<string> = new Set<StatementKind>(["set", "set-names", "use"]);
 
 /** The names of session_track_system_variables, session_track_schema and their like. */
 const TRACKING = "session_track_";

@@ -1,11 +1,11 @@
 /**
- * Asks the server, once per login, how it will read SQL: sql_mode and character_set_client. With CLIENT_SESSION_TRACK
+ * Asks the server, once per login, how it will read SQL: sql_mode, character_set_client and the default schema. With CLIENT_SESSION_TRACK
  * one SET switches on their tracking and has them reported at once; later changes then arrive by themselves, whatever
  * statement makes them. A server that refuses leaves them unknown, and statements are then judged in every reading.
  */
 import { ByteReader, encodeUtf8 } from "../base/bytes.ts";
 import { encodeQuery } from "../mysql/command.ts";
-import { CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK, ERR_HEADER } from "../mysql/constants.ts";
+import { CLIENT_DEPRECATE_EOF, CLIENT_SESSION_TRACK } from "../mysql/constants.ts";
 import { encodePacket } from "../mysql/packet.ts";
 import { ResponseTracker } from "../mysql/response.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -24,11 +24,12 @@ const MISSING = TRACKED.map((name) => `IF(FIND_IN_SET('${name}',REPLACE(${CURREN
  */
 const TRACK = encodeUtf8(
   `SET session_track_system_variables=IF(${CURRENT}='*','*',CONCAT_WS(',',NULLIF(${CURRENT},''),${MISSING.join()}))` +
-    ",sql_mode=@@sql_mode,character_set_client=@@character_set_client",
+    ",sql_mode=@@sql_mode,character_set_client=@@character_set_client,session_track_schema=ON",
 );
 
-const ASK = encodeUtf8("SELECT @@sql_mode, @@character_set_client");
-const ASK_COLUMNS = 2;
+const ASK = encodeUtf8("SELECT @@sql_mode, @@character_set_client, DATABASE()");
+const ASK_COLUMNS = 3;
+const NULL_VALUE = 0xfb;
 
 const PERMIT = { kind: "own", purpose: "session-probe" } as const;
 
@@ -39,10 +40,16 @@ export async function probeSession(context: CommandContext): Promise<void> {
   // What is believed from here on is what the answer says: a refusal leaves it unknown.
   state.obscure();
   const isTracked = (state.capabilities.flags & CLIENT_SESSION_TRACK) !== 0;
-  const sql = isTracked ? TRACK : ASK;
-  backend.send(PERMIT, encodePacket(encodeQuery(sql, state.capabilities.flags), 0));
-  if (isTracked) await readTracking(context);
-  else await readVariables(context);
+  const send = (sql: Uint8Array): boolean =>
+    backend.send(PERMIT, encodePacket(encodeQuery(sql, state.capabilities.flags), 0));
+  if (isTracked) {
+    send(TRACK);
+    await readTracking(context);
+    // The default schema is reported when it changes, and only then.
+    if (state.isSchemaKnown) return;
+  }
+  send(ASK);
+  await readVariables(context);
 }
 
 async function readTracking(context: CommandContext): Promise<void> {
@@ -63,14 +70,17 @@ async function readVariables(context: CommandContext): Promise<void> {
   const { state, backend } = context;
   const next = async (): Promise<Uint8Array> =>
     (await backend.expectPacket("waiting for the answer to its session probe", probeTimeout(context))).payload;
-  if ((await next())[0] === ERR_HEADER) return;
+  state.setSchema(undefined);
+  if ((await next())[0] !== ASK_COLUMNS) return;
   const hasEof = (state.capabilities.flags & CLIENT_DEPRECATE_EOF) === 0;
   for (let skipped = 0; skipped < ASK_COLUMNS + (hasEof ? 1 : 0); skipped++) await next();
   const row = new ByteReader(await next(), "row of the session probe");
   const sqlMode = Buffer.from(row.lenencBytes()).toString("utf8");
   const characterSet = Buffer.from(row.lenencBytes()).toString("utf8");
+  const schema = row.peekUint8() === NULL_VALUE ? undefined : Buffer.from(row.lenencBytes()).toString("utf8");
   await next();
   state.setVariables(sqlMode, characterSet);
+  state.setSchema(schema);
 }
 
 /** The statement that waits behind the probe has a limit of its own. */

@@ -7,7 +7,7 @@ import { SessionDynamicSql } from "./dynamic-sql.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
 
 export interface SessionVariables {
-  /** The default schema; undefined when none is chosen, "unknown" after something that may have changed it unseen. */
+  /** The default schema; undefined when none is chosen, or when it is not known: a policy takes any for it then. */
   schema: string | undefined;
   /** The sql_mode as the server reports it, "unknown" until it does. */
   sqlMode: string;
@@ -35,6 +35,8 @@ export class SessionState {
   canProbeWait = false;
   /** True while the server reports every change of sql_mode and character_set_client by itself. */
   isTracked = false;
+  /** False after a statement that may have changed the default schema, or whether the server reports that. */
+  isSchemaKnown = true;
   /** After LOCK TABLES: to begin a transaction would let go of them. */
   hasLockedTables = false;
   /** Counts the client's commands from 1; pairs an audit record of intent with its outcome. */
@@ -64,6 +66,12 @@ export class SessionState {
     return this.variables.sqlMode !== "unknown" && this.variables.characterSet !== "unknown";
   }
 
+  setSchema(schema: string | undefined): void {
+    this.version++;
+    this.variables.schema = schema;
+    this.isSchemaKnown = true;
+  }
+
   /** What the server answered when asked. */
   setVariables(sqlMode: string, characterSet: string): void {
     this.version++;
@@ -78,6 +86,7 @@ export class SessionState {
   doubt(canProbeWait: boolean): void {
     this.obscure();
     this.isTracked = false;
+    this.isSchemaKnown = false;
     this.canProbeWait = canProbeWait && (this.canProbeWait || !this.needsProbe);
     this.needsProbe = true;
   }
