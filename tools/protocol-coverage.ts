@@ -19,6 +19,18 @@ are refused with error 1047 or 1835 and never reach the backend; the session goe
 | --- | --- | --- | --- |
 `;
 
+const COMPRESSION = `
+## Compression
+
+Neither zlib (\`CLIENT_COMPRESS\`) nor zstd is offered to clients or asked of servers. Both legs would have to be unpacked
+and packed again for every packet, for querycop reads and counts them all; between hosts of one network that costs more
+time than it saves, and a small compressed frame may unpack into a very large one. A client that asks, such as
+\`mysql --compress\` or \`compress: true\` of a driver, goes on uncompressed. One that insists,
+\`mysql --compression-algorithms=zstd\` without \`uncompressed\` beside it, tells its user so with its own error 2066.
+
+What is tried against the protocol, and which tests show the answer, is in [known-attacks.md](known-attacks.md).
+`;
+
 export function renderProtocolCoverage(): string {
   const lines = COMMANDS.flatMap((row) => {
     if (row === undefined) return [];
@@ -26,5 +38,5 @@ export function renderProtocolCoverage(): string {
     const answer = row.disposition === "refuse" ? "-" : row.hasResponse ? row.response.replaceAll("-", " ") : "none";
     return [`| ${byte} | ${row.name} | ${MEANINGS[row.disposition]} | ${answer} |`];
   });
-  return `${HEAD}${lines.join("\n")}\n`;
+  return `${HEAD}${lines.join("\n")}\n${COMPRESSION}`;
 }

@@ -201,7 +201,12 @@ for (const kind of KINDS) {
 
     e2e("P16 and regression 26: clients that ask for compression work without it", async () => {
       const { proxies } = setupOf(kind);
-      const target = accountTarget(kind, kind === "mysql" ? "caching_sha2" : "native", "TLS", proxies.plaintext.port);
+      const target = accountTarget(
+        kind,
+        kind === "mysql" ? "caching_sha2" : "native",
+        "plaintext",
+        proxies.plaintext.port,
+      );
       const statements = ["SHOW STATUS LIKE 'Compression'", "SELECT REPEAT('a', 5) AS repeated"];
       const asking: readonly [ClientName, ClientOptions][] = [
         ["mysql", { args: ["--compress"] }],

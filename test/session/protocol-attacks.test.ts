@@ -742,7 +742,7 @@ describe("T1 to T4, T7 and T8 on the wire", () => {
   });
 });
 
-describe("R2 to R5 a rogue backend", () => {
+describe("a rogue backend", () => {
   const answers: readonly (readonly [string, Uint8Array])[] = [
     ["2^40 columns", Buffer.from([0xfe, 0, 0, 0, 0, 0, 1, 0, 0])],
     ["65 536 columns", Buffer.from([0xfd, 0, 0, 1])],
