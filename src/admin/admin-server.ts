@@ -17,6 +17,8 @@ export const ADMIN_ROUTE_PATHS: readonly string[] = [
 
 /** Each holds a descriptor that a client of the database could have. */
 const CONNECTIONS_MAX = 64;
+/** So that one caller cannot keep health checks from elsewhere out. */
+const CONNECTIONS_PER_ADDRESS_MAX = 48;
 
 const LIMITS = {
   maxHeaderSize: 16 * 1024,
@@ -71,7 +73,9 @@ function hostNamesOf(listen: AdminOptions["listen"]): ReadonlySet<string> | unde
 function boundConnections(server: Server): Set<Socket> {
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
-    if (sockets.size >= CONNECTIONS_MAX) {
+    const { remoteAddress } = socket;
+    const fromAddress = [...sockets].filter((other) => other.remoteAddress === remoteAddress).length;
+    if (sockets.size >= CONNECTIONS_MAX || fromAddress >= CONNECTIONS_PER_ADDRESS_MAX) {
       socket.destroy();
       return;
     }

@@ -1,8 +1,10 @@
 /** The admin API, reload and drain of the executable in front of real servers. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
@@ -15,6 +17,7 @@ import { startServer, type TestServer } from "../support/servers.ts";
 
 const KEY = randomBytes(16).toString("hex");
 const RANDOM_USERS = process.env["QUERYCOP_TEST_SCALE"] === "full" ? 100_000 : 200;
+const AT_ONCE = 20;
 
 const certificates: CertificateSet = await makeCertificates();
 const folder = mkdtempSync(join(tmpdir(), "querycop-admin-"));
@@ -40,17 +43,17 @@ interface Answer {
 
 class Admin {
   readonly querycop: Querycop;
-  readonly #port: number;
+  readonly port: number;
 
   constructor(querycop: Querycop, port: number) {
     this.querycop = querycop;
-    this.#port = port;
+    this.port = port;
   }
 
   call(method: string, path: string, key: string | undefined = KEY): Promise<Answer> {
     const headers: Record<string, string> = key === undefined ? {} : { Authorization: `Bearer ${key}` };
     return new Promise((resolve, reject) => {
-      const sent = request({ host: "127.0.0.1", port: this.#port, method, path, headers, agent: false }, (response) => {
+      const sent = request({ host: "127.0.0.1", port: this.port, method, path, headers, agent: false }, (response) => {
         let text = "";
         response.setEncoding("utf8");
         response.on("data", (piece: string) => {
@@ -236,11 +239,29 @@ describe("/metrics", () => {
     };
     await refuse();
     const before = (await admin.call("GET", "/metrics")).text;
-    for (let i = 1; i < RANDOM_USERS; i++) await refuse();
+    for (let i = 1; i < RANDOM_USERS; i += AT_ONCE) {
+      await Promise.all(Array.from({ length: Math.min(AT_ONCE, RANDOM_USERS - i) }, refuse));
+    }
     const grown = (await admin.call("GET", "/metrics")).text;
     assert.equal(seriesIn(grown), seriesIn(before));
     const refused = await admin.metric('querycop_session_closed_total{reason="auth-refused"}');
     assert.equal(refused, RANDOM_USERS);
+  });
+});
+
+describe("callers of the API that are slow", () => {
+  e2e("are left, with half a header and with half a body", async () => {
+    const admin = await startAdmin(server);
+    const head = "POST /auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    const ends = ["", head, `${head}Content-Length: 10\r\n\r\n{`].map(async (text) => {
+      const socket = connect(admin.port, "127.0.0.1");
+      socket.on("error", () => undefined);
+      socket.resume();
+      if (text !== "") socket.write(text);
+      await once(socket, "close");
+    });
+    await Promise.all(ends);
+    assert.equal((await admin.call("GET", "/livez", undefined)).status, 200);
   });
 });
 
