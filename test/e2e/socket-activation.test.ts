@@ -184,6 +184,13 @@ describe("a listening socket of the service manager", () => {
     assert.match(String(surplus.logs().at(-1)?.["error"]), /no listener is left for "c"/);
   });
 
+  e2e("may be one of several of the same listener", async () => {
+    const made = await activator({ names: ["querycop.socket", "querycop.socket"] });
+    const process_ = await startListening(made);
+    for (const port of made.ports) (await logIn(port)).quit();
+    await drain(process_);
+  });
+
   e2e("is nothing a token command hears of", async () => {
     const made = await activator({
       notifySocket: join(folder, "token.notify"),
