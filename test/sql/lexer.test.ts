@@ -170,6 +170,19 @@ for (const [charset, text, kinds] of CHARSET_ROWS) {
   });
 }
 
+for (const sql of [
+  "1 /*!99999 /**/",
+  "1 /*!99999 x /* y */",
+  "/*!99999/",
+  "/*!99999 *",
+  "/*!99999 /*",
+  "/*!99999 /**",
+]) {
+  test(`Lexer comes to an end of ${JSON.stringify(sql)}`, () => {
+    assert.notEqual(marksOf(sql) & MARK_UNTERMINATED_COMMENT, 0);
+  });
+}
+
 test("Lexer marks what has no end and what is no token", () => {
   assert.notEqual(marksOf("select /* 1") & MARK_UNTERMINATED_COMMENT, 0);
   assert.notEqual(marksOf("select /*! 1") & MARK_UNTERMINATED_COMMENT, 0);
