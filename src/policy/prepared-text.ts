@@ -2,6 +2,7 @@
 
 import { lexForCache } from "../sql/analyze.ts";
 
+import { type BoundValue, bindExactly } from "../sql/bound-text.ts";
 import type { SqlContext } from "../sql/facts.ts";
 import { findParameterPlaces, type ParameterPlaces } from "../sql/parameter-places.ts";
 import { dependsOnSession } from "../sql/readings.ts";
@@ -47,6 +48,13 @@ export class PreparedText {
       charset: charset === now.charset ? charset : "unknown",
     };
     return new PreparedText(this.sql, doubtful, this.parameters);
+  }
+
+  /** What runs, as one text for the session; undefined where that is not certain. */
+  boundIn(now: SqlContext, values: readonly BoundValue[]): Uint8Array | undefined {
+    const { context, places } = this.inSession(now);
+    if (places === "unplaced" || context.schema !== now.schema) return undefined;
+    return bindExactly(this.sql, places, values, context);
   }
 
   #findPlaces(): ParameterPlaces | "unplaced" {

@@ -40,16 +40,18 @@ export class RowEstimates {
   }
 }
 
-/** Asks, or says "unknown" with a reason in the log. Never throws: what then becomes of the statement is the profile's. */
+/**
+ * Asks, or says "unknown" with a reason in the log. Never throws: what then becomes of the statement is the profile's.
+ * `sql` is the text with bound values as literals; undefined where that cannot be written for certain.
+ */
 export async function estimateRows(
   context: CommandContext,
-  sql: Uint8Array,
+  sql: Uint8Array | undefined,
   judgement: Judgement,
-  parameters: number,
 ): Promise<Estimate> {
   const { rowEstimates, tokens } = context.services;
   if (tokens === undefined) return unknown(context, "there is no token source to log in with");
-  if (parameters > 0) return unknown(context, "the statement has parameters");
+  if (sql === undefined) return unknown(context, "the values of the prepared statement are not all known");
   if (judgement.statementKind?.includes(",") === true) return unknown(context, "the text has several statements");
   const settings = sessionSettings(context);
   if (settings === undefined) return unknown(context, "the session's sql_mode or character set is not known");

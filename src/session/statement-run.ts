@@ -147,9 +147,15 @@ async function estimateAndRun(
   judged: Judgement,
   granted: GrantedClearance | undefined,
 ): Promise<void> {
-  const rows = await estimateRows(context, run.sql, judged, run.prepared?.parameters ?? 0);
+  const rows = await estimateRows(context, textThatRuns(context, run), judged);
   if (context.client.leg.isDead) throw new QuerycopError("QC_CLIENT_CLOSED", "The client closed before its statement");
   await judgeAndRun(context, packet, run, granted, rows);
+}
+
+/** With the values of an execution as literals; undefined where they cannot be written for certain. */
+function textThatRuns({ state }: CommandContext, { sql, command, prepared, binding }: StatementRun) {
+  if (prepared === undefined || prepared.parameters === 0) return sql;
+  return binding && prepared.text.boundIn(sqlContextOf(state, command), binding.values);
 }
 
 /** Waits for an approval, then runs the statement as the policy of that later moment says. */

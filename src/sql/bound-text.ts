@@ -43,6 +43,37 @@ export function bindValues(
   return Buffer.concat(parts);
 }
 
+/**
+ * The text with all values as literals, so that a server plans it as it would the execution; undefined where a value or
+ * the way to write it is not certain.
+ */
+export function bindExactly(
+  sql: Uint8Array,
+  { offsets, roles }: ParameterPlaces,
+  values: readonly BoundValue[],
+  context: SqlContext,
+): Uint8Array | undefined {
+  const { sqlMode, charset } = context;
+  if (sqlMode === "unknown" || charset === "unknown" || charsetRules(charset).multiByte !== "none") return undefined;
+  const quote = quotingFor(context);
+  const parts: Uint8Array[] = [];
+  let from = 0;
+  let bytesLeft = VALUES_BYTES_MAX;
+  for (const [index, offset] of offsets.entries()) {
+    const value = values[index];
+    const literal = roles[index] === COUNT ? renderCount(value) : renderLiteral(value, PLAIN, WHOLE, quote);
+    if (literal === undefined || literal.length > bytesLeft) return undefined;
+    bytesLeft -= literal.length;
+    parts.push(sql.subarray(from, offset), SPACE, literal, SPACE);
+    from = offset + 1;
+  }
+  parts.push(sql.subarray(from));
+  return Buffer.concat(parts);
+}
+
+/** Nothing may be cut. */
+const WHOLE = { areRows: false };
+
 /** So that a literal cannot grow together with the tokens beside it. */
 const SPACE = Uint8Array.of(0x20);
 const COUNT_DIGITS_MAX = 20;
@@ -60,7 +91,7 @@ export type Quoting = (bytes: Uint8Array) => Uint8Array;
 function renderLiteral(
   value: BoundValue,
   role: number,
-  { areRows }: ParameterPlaces,
+  { areRows }: Pick<ParameterPlaces, "areRows">,
   quote: Quoting,
 ): Uint8Array | undefined {
   if (value === undefined) return undefined;

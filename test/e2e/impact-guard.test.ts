@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, describe } from "node:test";
+import { createConnection } from "mysql2/promise";
 import { awsEnvironment, iamSettings } from "../support/aws-token.ts";
 import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
 import { e2e } from "../support/e2e-test.ts";
@@ -121,6 +122,18 @@ for (const server of servers) {
         const left = await server.rootQuery("SELECT id FROM information_schema.processlist WHERE user='iam_user'");
         return left.length === 1;
       });
+    });
+
+    e2e("estimates a prepared statement by the values of each execution", async () => {
+      const querycop = await start(server, POLICY);
+      const options = { host: "127.0.0.1", port: querycop.port, user: "iam_user", database: "appdb" };
+      const connection = await createConnection(options);
+      const sql = "SELECT id FROM stock WHERE id > ? AND name <> ?";
+      await assert.rejects(connection.execute(sql, [0, "it's none"]), /pol\.impact\.rows/);
+      const [rows] = await connection.execute(sql, [1_000_000, "it's none"]);
+      assert.deepEqual(rows, []);
+      await connection.end();
+      assert.ok(!querycop.auditText().includes("none"), "no value is recorded");
     });
 
     e2e("says when no estimate can be had", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { contextFor } from "../../src/policy/tool-context.ts";
-import { type BoundValue, bindValues } from "../../src/sql/bound-text.ts";
+import { type BoundValue, bindExactly, bindValues } from "../../src/sql/bound-text.ts";
 import { SQL_MODE, type SqlContext } from "../../src/sql/facts.ts";
 import { COUNT, findParameterPlaces, PLAIN, WEIGHTY } from "../../src/sql/parameter-places.ts";
 
@@ -119,5 +119,34 @@ describe("bindValues()", () => {
     const sql = `CALL sys.p(${Array.from({ length: 100 }, () => "?").join()})`;
     const values = Array.from({ length: 100 }, () => encode("'".repeat(60_000)));
     assert.ok(bound(sql, values).length < 1_100_000);
+  });
+});
+
+describe("bindExactly()", () => {
+  const exactly = (sql: string, values: readonly BoundValue[], changes: Partial<SqlContext> = {}) => {
+    const context = { ...CONTEXT, ...changes };
+    const places = findParameterPlaces(encode(sql), context);
+    assert.ok(places !== undefined);
+    const whole = bindExactly(encode(sql), places, values, context);
+    return whole && Buffer.from(whole).toString("latin1");
+  };
+
+  it("writes every value, however long a rule would want it", () => {
+    const long = "x".repeat(1000);
+    const sql = "SELECT a FROM t WHERE a = ? AND b LIKE ? LIMIT ?";
+    assert.equal(
+      exactly(sql, [long, "it's", "5"]),
+      `SELECT a FROM t WHERE a =  '${long}'  AND b LIKE  'it''s'  LIMIT  5 `,
+    );
+  });
+
+  it("writes nothing where one value, or the way to write it, is not certain", () => {
+    const sql = "SELECT a FROM t WHERE a = ? LIMIT ?";
+    for (const values of [[1], [undefined, 1], [1, "x"], [Number.NaN, 1], ["x".repeat(70_000), 1]]) {
+      assert.equal(exactly(sql, values), undefined);
+    }
+    for (const changes of [{ sqlMode: "unknown" }, { charset: "unknown" }, { charset: "gbk" }] as const) {
+      assert.equal(exactly(sql, ["a", 1], changes), undefined);
+    }
   });
 });
