@@ -27,6 +27,8 @@ export interface OpinionsOptions {
 
 /** Some ten thousand shapes. */
 const MEMORY_BYTES_MAX = 8 * 1024 * 1024;
+/** No digest of a text that is short enough to be asked about is longer. */
+const SHAPE_BYTES_MAX = 128 * 1024;
 /** Questions that may be open at a time; the advisor's own queue is no longer. */
 const PENDING_MAX = 64;
 /** Verdicts of one shape that may wait for its opinion: users, schemas and transaction states each have their own. */
@@ -42,7 +44,11 @@ export class Opinions {
   readonly #advisor: Advisor;
   readonly #onDisagreement: OpinionsOptions["onDisagreement"];
   readonly #onStale: OpinionsOptions["onStale"];
-  readonly #memory = new VerdictCache<Advice>({ bytesMax: MEMORY_BYTES_MAX, admitsAtOnce: true });
+  readonly #memory = new VerdictCache<Advice>({
+    bytesMax: MEMORY_BYTES_MAX,
+    keyBytesMax: SHAPE_BYTES_MAX,
+    admitsAtOnce: true,
+  });
   /** Answers by outcome. */
   readonly counts = new Map<Advice["outcome"], number>();
   /** Cache keys of the verdicts that were reached since the question was put. */

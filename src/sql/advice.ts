@@ -47,9 +47,14 @@ export function adviceWithout(outcome: Advice["outcome"]): Advice {
   return { outcome, disagreements: [], columns: [] };
 }
 
-/** Whether the text is one statement of rows that our walk has understood: nothing else is asked about. */
+/** Longer texts are not asked about: comments, blanks and literals make a text longer than its canonical form. */
+const SQL_BYTES_MAX = 16_384;
+const TOKENS_MAX = 4096;
+
+/** Whether the text is one short statement of rows that our walk has understood: nothing else is asked about. */
 export function isWorthAsking(analysis: Analysis): boolean {
   const first = analysis.statements[0];
+  if (analysis.sql.length > SQL_BYTES_MAX || analysis.tokenCount > TOKENS_MAX) return false;
   if (first === undefined || !analysis.understood || !PARSER_TYPES.has(first.kind)) return false;
   return analysis.statements.length === 1;
 }

@@ -10,9 +10,6 @@ import { Parser, type ParserOptions } from "./parse.ts";
 import { primaryRules } from "./readings.ts";
 
 const CANONICAL_BYTES_MAX = 4096;
-/** Comments, blanks and literals make a text longer than its canonical form. */
-const SQL_BYTES_MAX = 4 * CANONICAL_BYTES_MAX;
-const TOKENS_MAX = 4096;
 
 export class SecondOpinion {
   readonly #parser: Parser;
@@ -35,9 +32,9 @@ export class SecondOpinion {
   }
 
   #canonical(analysis: Analysis): CanonicalText | undefined {
-    const { sql, tokenCount, context } = analysis;
-    if (!isWorthAsking(analysis) || tokenCount > TOKENS_MAX || sql.length > SQL_BYTES_MAX) return undefined;
-    this.#lexer.start(sql, primaryRules(context), TOKENS_MAX);
+    if (!isWorthAsking(analysis)) return undefined;
+    const { sql, context, tokenCount } = analysis;
+    this.#lexer.start(sql, primaryRules(context), tokenCount + 1);
     this.#lexer.run(sql.length);
     return canonicalText(this.#lexer, CANONICAL_BYTES_MAX);
   }
