@@ -1,6 +1,7 @@
 /** What is packaged beside the executable, read by the programs it is meant for. Needs Debian packages, not root. */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import test, { after, before } from "node:test";
@@ -11,6 +12,8 @@ import { SETTINGS } from "../../src/config/settings.ts";
 import { buildDebianPackage } from "../../tools/debian-package.ts";
 import { type RunResult, run, runChecked } from "../support/child.ts";
 import { type DebianRoot, installRoot } from "../support/debian-root.ts";
+import { startQuerycop } from "../support/querycop.ts";
+import { pickPort } from "../support/servers.ts";
 import { installSystemd } from "../support/systemd.ts";
 
 const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
@@ -164,7 +167,7 @@ test("the Dockerfile copies only what is in the project or a release", () => {
 const VARIABLES = new Set([CONFIG_FILE_ENV, ...SETTINGS.flatMap(({ metadata }) => metadata.env ?? [])]);
 
 /** The environment as querycop would judge it, with files in the place of those that only exist in the container. */
-async function assertLoads(env: Readonly<Record<string, string>>): Promise<void> {
+async function assertLoads(env: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
   const local: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     assert.ok(VARIABLES.has(name), `${name} is a setting`);
@@ -182,6 +185,7 @@ async function assertLoads(env: Readonly<Record<string, string>>): Promise<void>
   }
   const { code, stderr } = await run(EXECUTABLE, ["check-config"], { env: local, cwd: "/" });
   assert.equal(code, 0, stderr);
+  return local;
 }
 
 async function contentFor(name: string): Promise<string> {
@@ -248,7 +252,7 @@ interface Container {
 }
 
 interface Probe {
-  readonly httpGet: { readonly path: string; readonly port: string };
+  readonly httpGet: { readonly path: string; readonly port: string; readonly scheme: string };
 }
 
 test("kubernetes.yaml refers to what it defines, and querycop accepts its settings", async () => {
@@ -279,12 +283,29 @@ test("kubernetes.yaml refers to what it defines, and querycop accepts its settin
     container.ports.map(({ name, containerPort }) => `${name} ${containerPort}`),
     [`mysql ${defaultPort("GATEKEEPER_LISTEN_PORT")}`, `api ${defaultPort("GATEKEEPER_API_PORT")}`],
   );
-  await assertLoads(Object.fromEntries(container.env.map(({ name, value }) => [name, value])));
-  for (const probe of [container.livenessProbe, container.readinessProbe, container.startupProbe]) {
-    assert.equal(probe.httpGet.port, "api");
-    assert.match(probe.httpGet.path, /^\/(livez|readyz)$/);
+  const env = await assertLoads(Object.fromEntries(container.env.map(({ name, value }) => [name, value])));
+  const apiPort = await pickPort();
+  const here = { GATEKEEPER_API_PORT: String(apiPort), GATEKEEPER_BACKEND_HOST: "127.0.0.1" };
+  const backend = { GATEKEEPER_BACKEND_TLS_SERVER_NAME: env["GATEKEEPER_BACKEND_HOST"] };
+  const querycop = await startQuerycop({ ...env, ...here, ...backend });
+  try {
+    // There is no backend here: alive, but not ready.
+    const probes = [container.livenessProbe, container.startupProbe, container.readinessProbe];
+    for (const { httpGet } of probes) assert.deepEqual([httpGet.port, httpGet.scheme], ["api", "HTTPS"]);
+    const statuses = await Promise.all(probes.map(({ httpGet }) => probe(apiPort, httpGet.path)));
+    assert.deepEqual(statuses, [200, 200, 503]);
+  } finally {
+    await querycop.stop();
   }
 });
+
+/** As kubelet asks: by the pod's address, and without a look at the certificate. */
+function probe(port: number, path: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const options = { host: "127.0.0.1", port, path, headers: { host: "10.1.2.3:8080" }, rejectUnauthorized: false };
+    get(options, (response) => resolve(response.resume().statusCode)).on("error", reject);
+  });
+}
 
 test("the Debian package holds the executable unchanged, and what belongs to it", async () => {
   const { version } = JSON.parse(readText("package.json")) as { version: string };
