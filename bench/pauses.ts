@@ -1,0 +1,129 @@
+/**
+ * How long one session waits because another sends statements of many megabytes: `bun bench/pauses.ts [--rounds <n>]`.
+ * Through the executable, with a MySQL server behind it. A thread of its own asks `DO 1` without a break; quoted is its
+ * longest wait while the statement was on its way, the least of the rounds, since a busy machine can only add to it.
+ */
+import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { startQuerycop } from "../test/support/querycop.ts";
+import { CAPABILITY, RawClient, type RawLogin } from "../test/support/raw-client.ts";
+import { startServer } from "../test/support/servers.ts";
+
+const MIB = 1 << 20;
+const STILL_MS = 1000;
+
+const STATEMENTS: readonly (readonly [name: string, bytes: number, make: (bytes: number) => string])[] = [
+  ["one string", 16 * MIB, (bytes) => `SELECT '${"x".repeat(bytes)}'`],
+  ["one string", 60 * MIB, (bytes) => `SELECT '${"x".repeat(bytes)}'`],
+  ["rows", MIB, (bytes) => `INSERT INTO t VALUES ${"(1, 'abc', 2.5), ".repeat(bytes / 17)}(1, 'abc', 2.5)`],
+  ["rows", 16 * MIB, (bytes) => `INSERT INTO t VALUES ${"(1, 'abc', 2.5), ".repeat(bytes / 17)}(1, 'abc', 2.5)`],
+  ["IN list", 16 * MIB, (bytes) => `SELECT a FROM t WHERE b IN (${"1,".repeat(bytes / 2)}1)`],
+  ["columns", 16 * MIB, (bytes) => `SELECT ${"a,".repeat(bytes / 2)}a FROM t`],
+  ["parentheses", 16 * MIB, (bytes) => `SELECT ${"(".repeat(bytes / 2)}1${")".repeat(bytes / 2)}`],
+  ["joins", 16 * MIB, (bytes) => `SELECT * FROM t ${"JOIN u ON a = b ".repeat(bytes / 16)}`],
+  ["UNIONs", 16 * MIB, (bytes) => `SELECT 1 ${"UNION SELECT 1 ".repeat(bytes / 15)}`],
+  ["comments", 16 * MIB, (bytes) => `SELECT 1 ${"/* a */ ".repeat(bytes / 8)}`],
+  ["statements", 16 * MIB, (bytes) => "SELECT 1;".repeat(bytes / 9)],
+  ["version comments", 16 * MIB, (bytes) => `SELECT 1 ${"/*!80031 , 2 */".repeat(bytes / 15)}`],
+];
+
+interface Peer {
+  readonly host: string;
+  readonly port: number;
+  readonly login: RawLogin;
+}
+
+async function connect({ host, port, login }: Peer): Promise<RawClient> {
+  const client = await RawClient.connect(host, port);
+  await client.login({ ...login, moreCapabilities: CAPABILITY.MULTI_STATEMENTS });
+  return client;
+}
+
+/** The second session: answers each message with the longest wait since the one before. */
+async function probe(): Promise<void> {
+  const client = await connect(workerData as Peer);
+  let longestMs = 0;
+  let isOver = false;
+  parentPort?.on("message", (word: "mark" | "end") => {
+    parentPort?.postMessage(longestMs);
+    longestMs = 0;
+    isOver = word === "end";
+  });
+  parentPort?.postMessage(0);
+  while (!isOver) {
+    const beganMs = performance.now();
+    await client.query("DO 1");
+    longestMs = Math.max(longestMs, performance.now() - beganMs);
+  }
+  client.quit();
+  parentPort?.close();
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { rounds: { type: "string", default: "5" } } });
+  const server = await startServer({ kind: "mysql" });
+  const admin = server.accounts["admin"];
+  if (admin === undefined) throw new Error("the server has no admin account");
+  const proxy = await startQuerycop({
+    GATEKEEPER_BACKEND_HOST: server.host,
+    GATEKEEPER_BACKEND_PORT: String(server.port),
+    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+  });
+  try {
+    const peer: Peer = { host: proxy.host, port: proxy.port, login: { ...admin, database: "appdb" } };
+    const second = new Worker(new URL(import.meta.url), { workerData: peer });
+    const mark = (word: "mark" | "end"): Promise<number> =>
+      new Promise((resolve) => {
+        second.once("message", resolve);
+        second.postMessage(word);
+      });
+    await new Promise((resolve) => second.once("message", resolve));
+    const still: number[] = [];
+    for (let round = 0; round < Number(values.rounds); round++) {
+      await mark("mark");
+      await new Promise((resolve) => setTimeout(resolve, STILL_MS));
+      still.push(await mark("mark"));
+    }
+    console.log(`${"milliseconds".padEnd(28)}${"least".padStart(9)}${"median".padStart(9)}   the statement took`);
+    report("nothing else", still, undefined);
+    for (const [name, bytes, make] of STATEMENTS) await measure(peer, mark, Number(values.rounds), name, make(bytes));
+    await mark("end");
+  } finally {
+    await proxy.stop();
+    await server.stop();
+  }
+}
+
+async function measure(
+  peer: Peer,
+  mark: (word: "mark") => Promise<number>,
+  rounds: number,
+  name: string,
+  sql: string,
+): Promise<void> {
+  const waits: number[] = [];
+  const bytes = Buffer.from(sql);
+  let tookMs = Number.POSITIVE_INFINITY;
+  let answer = "";
+  for (let round = 0; round < rounds; round++) {
+    const client = await connect(peer);
+    await mark("mark");
+    const beganMs = performance.now();
+    const packets = await client.query(bytes);
+    tookMs = Math.min(tookMs, performance.now() - beganMs);
+    waits.push(await mark("mark"));
+    const last = packets.at(-1)?.payload;
+    answer = last?.[0] === 0xff ? `refused, ${last.readUInt16LE(1)}` : "ok";
+    client.quit();
+  }
+  report(`${(bytes.length / MIB).toFixed(0)} MiB, ${name}`, waits, `${tookMs.toFixed(0)} ms, ${answer}`);
+}
+
+function report(name: string, waits: readonly number[], rest: string | undefined): void {
+  const sorted = [...waits].sort((left, right) => left - right);
+  const [least = 0, median = 0] = [sorted[0], sorted[Math.floor(sorted.length / 2)]];
+  console.log(`${name.padEnd(28)}${least.toFixed(1).padStart(9)}${median.toFixed(1).padStart(9)}   ${rest ?? ""}`);
+}
+
+if (isMainThread) await main();
+else await probe();
