@@ -58,6 +58,10 @@ const statementFields = {
   statementId: may("integer", "Id of the prepared statement that runs"),
   text: may("text", "The statement in the form named by textForm, cut to the configured length"),
   textForm: oneOf(TEXT_FORMS, "Which form `text` has"),
+  sealedText: may(
+    "text",
+    "The statement as sent, sealed for the holder of the reading key: querycop audit export --decrypt-key-file",
+  ),
   textBytes: may("integer", "Length of the statement as the client sent it, in bytes"),
   textHash: may("text", "HMAC-SHA256 of the whole statement as sent, hexadecimal"),
   digestHash: may("text", "Hash of the normalised statement: equal for statements that differ in literals only"),

@@ -23,6 +23,8 @@ export interface AuditLogOptions {
   readonly clock?: Clock;
   readonly checkpointRecords?: number;
   readonly checkpointMs?: number;
+  /** Encrypts texts for the holder of the reading key. */
+  readonly sealText?: (text: Uint8Array) => string;
   /** Gets each checkpoint line, to be kept where the log's own disk cannot be reached from. */
   readonly copyCheckpoint?: (line: string) => void;
   /** Told when recording begins to fail and when it works again; for the operational log and metrics. */
@@ -117,6 +119,10 @@ export class AuditLog {
   /** Sequence number and hash of the last record. */
   get head(): RecordHead {
     return this.#head;
+  }
+
+  get sealText(): ((text: Uint8Array) => string) | undefined {
+    return this.#options.sealText;
   }
 
   /** Keyed hash for the `textHash` field: tells equal statements apart from unequal ones and nothing else. */

@@ -1,7 +1,4 @@
-/** Which form of a statement's text the audit may keep. Making the form (literals to `?`) is the SQL side's part. */
-import type { AuditEventOf } from "./audit-event.ts";
-
-export type TextForm = AuditEventOf<"statement-intent">["textForm"];
+/** What the audit may keep of a statement's text. Literals are `?` in its digest already: that is the SQL side's part. */
 
 /**
  * Kinds of statements that carry passwords, keys or connection strings, or code in which they may stand: their literals
@@ -42,7 +39,7 @@ export const SECRET_STATEMENT_KINDS: ReadonlySet<string> = new Set([
 ]);
 
 /** Functions whose arguments are secrets. In lower case. */
-export const SECRET_FUNCTIONS: ReadonlySet<string> = new Set([
+const SECRET_FUNCTIONS: ReadonlySet<string> = new Set([
   "aes_encrypt",
   "aes_decrypt",
   "des_encrypt",
@@ -68,41 +65,13 @@ export const SECRET_FUNCTIONS: ReadonlySet<string> = new Set([
   "statement_digest_text",
 ]);
 
-/** What is known of a text when its form is chosen. */
-export interface TextFacts {
-  /** Kinds of all its statements, nested ones as well. */
-  readonly statementKinds: readonly string[];
-  /** Names of the functions it calls. */
-  readonly functions: readonly string[];
-  /** False when the analysis cannot vouch for what it found. */
-  readonly isUnderstood: boolean;
-  /** False when not even the tokens are certain, such as a string that does not end: no digest can be trusted then. */
-  readonly isLexed: boolean;
-}
-
 /**
- * The form to keep: the configured one, `digest` where that could give away a secret, `none` where even the digest could.
+ * Whether a text as sent may hold a secret, as far as its kinds and the functions in its digest tell: such a text is not
+ * kept, not even sealed.
  */
-export function chooseTextForm(configured: Exclude<TextForm, "none">, facts: TextFacts): TextForm {
-  if (!facts.isLexed) return "none";
-  if (configured === "digest") return "digest";
-  const mayHoldSecret =
-    !facts.isUnderstood ||
-    facts.statementKinds.some((kind) => SECRET_STATEMENT_KINDS.has(kind)) ||
-    facts.functions.some((name) => SECRET_FUNCTIONS.has(name.toLowerCase()));
-  return mayHoldSecret ? "digest" : configured;
-}
-
-const CUT_MARK = "[cut]";
-
-/** At most `charsMax` characters; a text that was cut says so. The whole of it stays known by its hash and length. */
-export function cutText(text: string, charsMax: number): string {
-  if (text.length <= charsMax) return text;
-  // A surrogate pair is not taken apart.
-  const end = isHighSurrogate(text.charCodeAt(charsMax - 1)) ? charsMax - 1 : charsMax;
-  return text.slice(0, end) + CUT_MARK;
-}
-
-function isHighSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit <= 0xdbff;
+export function mayHoldSecret(digest: string, kinds: readonly string[], isUnderstood: boolean): boolean {
+  if (!isUnderstood || kinds.some((kind) => SECRET_STATEMENT_KINDS.has(kind))) return true;
+  const lower = digest.toLowerCase();
+  for (const name of SECRET_FUNCTIONS) if (lower.includes(name)) return true;
+  return false;
 }

@@ -5,6 +5,7 @@ import type { ArgsDef } from "citty";
 import { DEFAULT_COLUMNS, renderCsvHeader, renderCsvRow, renderNdjson, renderText } from "../audit/audit-export.ts";
 import { followAudit, type ReadRecord, readAudit, tailAudit } from "../audit/audit-read.ts";
 import { type AuditVerification, verifyAudit, verifyAuditFiles } from "../audit/audit-verify.ts";
+import { readUnsealKey } from "../audit/sealed-text.ts";
 import { auditFilter, auditFilterArguments, countOf } from "./audit-filter.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import type { CommandHelp } from "./help.ts";
@@ -36,6 +37,7 @@ export const auditHelp: CommandHelp = {
     ["--follow, -f", "tail: go on with new records, over rotations, until stopped"],
     ["--format FORMAT", "export: ndjson (default) or csv"],
     ["--columns A,B", "export as csv: these columns; a dot reaches into session, as in session.user"],
+    ["--decrypt-key-file FILE", "export: X25519 private key to open sealed statements with, as rawText"],
     ["--checkpoints FILE", "verify: checkpoints kept elsewhere, each of which must be in the log"],
     ["--trusted-keys A,B", "verify: key ids or public keys (base64); any other signer is a problem"],
     ["--json", "Print JSON"],
@@ -51,6 +53,7 @@ export const auditArguments: ArgsDef = {
   follow: { type: "boolean", alias: "f" },
   format: { type: "string" },
   columns: { type: "string" },
+  "decrypt-key-file": { type: "string" },
   checkpoints: { type: "string" },
   "trusted-keys": { type: "string" },
   json: { type: "boolean" },
@@ -184,11 +187,22 @@ async function exportRecords(path: string, args: Arguments, io: CommandIo): Prom
   const columns = listOf(args["columns"]) ?? DEFAULT_COLUMNS;
   if (format !== "csv" && args["columns"] !== undefined) throw new UsageError("--columns goes with --format csv");
   const limit = countOf(args["limit"], Number.MAX_SAFE_INTEGER) ?? Number.POSITIVE_INFINITY;
-  const records = firstOf(readAudit(path, auditFilter(args)), limit);
+  const records = firstOf(unsealed(readAudit(path, auditFilter(args)), args["decrypt-key-file"]), limit);
   if (format === "csv") io.stdout(renderCsvHeader(columns));
   const render = format === "csv" ? (record: ReadRecord) => renderCsvRow(record, columns) : renderNdjson;
   await readable(path, () => printAll(records, render, io));
   return EXIT_OK;
+}
+
+/** With `rawText` in place of `sealedText`, where there is a key and it is the right one. */
+async function* unsealed(records: AsyncIterable<ReadRecord>, keyFile: unknown): AsyncGenerator<ReadRecord> {
+  const unsealer = typeof keyFile === "string" ? readUnsealKey(keyFile) : undefined;
+  const decoder = new TextDecoder();
+  for await (const record of records) {
+    const { sealedText, ...rest } = record;
+    const text = typeof sealedText === "string" ? unsealer?.unseal(sealedText) : undefined;
+    yield text === undefined ? record : { ...rest, rawText: decoder.decode(text) };
+  }
 }
 
 async function* firstOf(records: AsyncIterable<ReadRecord>, limit: number): AsyncGenerator<ReadRecord> {

@@ -19,6 +19,8 @@ export function auditProblems(audit: AuditSettings): readonly (readonly [key: st
     ],
     ...forwardProblems(audit),
     ["audit.key_file", needsLog(audit.keyFile)],
+    ["audit.seal_key_file", needsLog(audit.sealKeyFile)],
+    ["audit.seal_key_file", audit.sealKeyFile === undefined ? undefined : problemOfReadablePath(audit.sealKeyFile)],
     ["audit.checkpoint_file", needsLog(audit.checkpointFile)],
     [
       "audit.checkpoint_file",

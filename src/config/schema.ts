@@ -600,6 +600,14 @@ const audit = v.strictObject({
       "Each checkpoint is appended here too. Name a file that whoever may write the log may not: another machine's share, a pipe. querycop audit verify --checkpoints then finds a log whose end was cut off.",
     example: "/mnt/audit-checkpoints/querycop.ndjson",
   }),
+  sealKeyFile: setting(pathKind("path of a PEM file"), {
+    key: "seal_key_file",
+    env: "GATEKEEPER_AUDIT_SEAL_KEY_FILE",
+    title: "Key that statements as sent are sealed for",
+    description:
+      "X25519 public key. With it records also hold each statement with its literals, readable only with the private key, which belongs on another machine: querycop audit export --decrypt-key-file. Statements that may hold passwords are left out. Unset means no literal is kept.",
+    example: "/etc/querycop/audit-reading.pub",
+  }),
   segmentBytes: settingWithDefault(sizeKind({ min: 1024 ** 2, max: 64 * 1024 ** 3 }), "64MiB", {
     key: "segment_size",
     env: "GATEKEEPER_AUDIT_SEGMENT_SIZE",

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { type Advice, adviceWithout } from "../sql/advice.ts";
 import { analyze, lexForCache } from "../sql/analyze.ts";
 import { type BoundValue, bindValues } from "../sql/bound-text.ts";
+import { maskDigest } from "../sql/digest-mask.ts";
 import type { Analysis, SqlContext } from "../sql/facts.ts";
 import { primarySerial } from "../sql/readings.ts";
 import { type DecideOptions, type Decision, decide, decideWithAdvice, isOpinionWanted } from "./decide.ts";
@@ -16,7 +17,9 @@ import { VerdictCache, type VerdictCacheCounts } from "./verdict-cache.ts";
 
 /** What the audit wants to know about the text, without its facts. */
 export interface TextSummary {
+  /** Without names that may be passwords: for records and people, not for comparisons. */
   readonly digest: string;
+  readonly isUnderstood: boolean;
   readonly kinds: readonly string[];
   readonly tablesRead: readonly string[];
   readonly tablesWritten: readonly string[];
@@ -256,6 +259,7 @@ function namesValues({ tenants }: Settings): boolean {
 /** The names an audit record holds: every reading's statements, tables without duplicates, at most 64 of each. */
 function summarize(analysis: Analysis): TextSummary {
   const kinds: string[] = [];
+  const allKinds = analysis.statements.map(({ kind }) => kind);
   const read = new Set<string>();
   const written = new Set<string>();
   for (const statement of analysis.statements) {
@@ -264,8 +268,20 @@ function summarize(analysis: Analysis): TextSummary {
     for (const { schema, table } of statement.tablesWritten) addName(written, schema, table);
   }
   const sessionEffect = sessionEffectOf(analysis.readings);
-  return { digest: analysis.digest, kinds, tablesRead: [...read], tablesWritten: [...written], sessionEffect };
+  const isUncertain = analysis.readings.some(({ findings }) => findings.some(({ what }) => UNCERTAIN.has(what)));
+  const digest = maskDigest(analysis.digest, allKinds, isUncertain);
+  return {
+    digest,
+    isUnderstood: analysis.understood,
+    kinds,
+    tablesRead: [...read],
+    tablesWritten: [...written],
+    sessionEffect,
+  };
 }
+
+/** What is a name in one reading may be a string in another. */
+const UNCERTAIN: ReadonlySet<string> = new Set(["readings-differ", "budget-exceeded"]);
 
 const NAME_COUNT_MAX = 64;
 

@@ -6,6 +6,7 @@ import { AuditLog } from "../audit/audit-log.ts";
 import { CheckpointCopy } from "../audit/checkpoint-copy.ts";
 import { FileSink } from "../audit/file-sink.ts";
 import { OtlpDestination, WebhookDestination } from "../audit/http-destination.ts";
+import { readSealKey } from "../audit/sealed-text.ts";
 import { StdoutSink } from "../audit/stdout-sink.ts";
 import { SyslogDestination } from "../audit/syslog-destination.ts";
 import type { Logger } from "../base/log.ts";
@@ -38,6 +39,7 @@ export function openAudit(config: Config["audit"], logger: Logger): OpenAudit {
     sink: config.file === undefined ? new StdoutSink() : new FileSink({ path: config.file, ...segmentOptions(config) }),
     key: keyFile === undefined ? createPassingAuditKey() : loadAuditKey(keyFile),
     mode: config.durability,
+    ...(config.sealKeyFile === undefined ? {} : { sealText: sealWith(config.sealKeyFile) }),
     ...(copy === undefined ? {} : { copyCheckpoint: (line: string) => copy.add(line) }),
     onStateChange: (state, detail) => {
       if (state === "ok") logger.info("audit log records again", { file });
@@ -52,6 +54,11 @@ export function openAudit(config: Config["audit"], logger: Logger): OpenAudit {
     await Promise.all([copy?.written(), ...forwarders.map((forwarder) => forwarder.close(FORWARD_CLOSE_MS))]);
   };
   return { trail: log, log, forwarders, close };
+}
+
+function sealWith(path: string): (text: Uint8Array) => string {
+  const sealer = readSealKey(path);
+  return (text) => sealer.seal(text);
 }
 
 /** How long a stop waits for the receivers. What is left is sent after the next start. */

@@ -37,6 +37,10 @@ export class EventFeed implements AuditTrail {
     this.#publish(event);
   }
 
+  get sealText(): AuditTrail["sealText"] {
+    return this.#trail.sealText;
+  }
+
   hashText(text: Uint8Array): string {
     return this.#trail.hashText(text);
   }

@@ -69,6 +69,7 @@ export class PolicyJudge implements StatementJudge {
       rules: decision.rules.map((hit) => hit.id),
       ruleId: decision.ruleId,
       notUnderstood: outer.notUnderstood,
+      isUnderstood: summary.isUnderstood,
       policyVersion: decision.policyVersion,
       text: summary.digest,
       textForm: "digest",

@@ -23,6 +23,8 @@ export interface AuditTrail {
   /** For what need not be there before anything else happens. Never throws. */
   appendSoon(event: AuditEventOf<"statement-outcome">): void;
   hashText(text: Uint8Array): string;
+  /** Encrypts a text for the holder of the reading key; absent where none is configured. */
+  readonly sealText?: ((text: Uint8Array) => string) | undefined;
   /** The same hash without keeping others waiting for it. */
   hashLongText(text: Uint8Array): Promise<string>;
 }

@@ -67,6 +67,8 @@ export interface Judgement {
   readonly ruleId: string | undefined;
   /** Why the text is not understood, where it was analysed for this very judgement and is not. */
   readonly notUnderstood: string | undefined;
+  /** True when the analysis vouches for what it says of the text, also where that is remembered. */
+  readonly isUnderstood?: boolean;
   readonly policyVersion: string | undefined;
   readonly text: string;
   readonly textForm: "digest" | "redacted" | "raw" | "none";

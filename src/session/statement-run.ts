@@ -1,4 +1,5 @@
 /** One statement: judged, recorded, sent, its response relayed and recorded. The only place that does this. */
+import { mayHoldSecret } from "../audit/redaction.ts";
 import { type ErrorOrigin, QuerycopError } from "../base/errors.ts";
 import { COMMANDS, type CommandName, encodeQuery } from "../mysql/command.ts";
 import { encodePacket, type Packet } from "../mysql/packet.ts";
@@ -329,6 +330,7 @@ function statementFields(context: CommandContext, run: StatementRun, judgement: 
     statementId: run.prepared?.statementId,
     text: judgement.text,
     textForm: judgement.textForm,
+    sealedText: sealedText(context, run, judgement),
     textBytes: run.sql.length,
     textHash: run.textHash ?? context.services.audit.hashText(run.sql),
     statementKind: judgement.statementKind,
@@ -342,6 +344,14 @@ function statementFields(context: CommandContext, run: StatementRun, judgement: 
     approvalId: judgement.approvalId,
     approver: judgement.approver,
   } as const;
+}
+
+/** SAFETY: a text that may hold a password is not kept even sealed: whoever reads the log need not be its owner. */
+function sealedText({ services }: CommandContext, run: StatementRun, judgement: Judgement): string | undefined {
+  const seal = services.audit.sealText;
+  if (seal === undefined) return undefined;
+  const kinds = judgement.statementKind?.split(",") ?? ["unknown"];
+  return mayHoldSecret(judgement.text, kinds, judgement.isUnderstood === true) ? undefined : seal(run.sql);
 }
 
 /** Recorded as blocked: the policy would have let the statement pass. */

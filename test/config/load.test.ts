@@ -263,6 +263,12 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     read: (config) => config.audit.checkpointFile,
     expected: inFolder("checkpoints"),
   },
+  GATEKEEPER_AUDIT_SEAL_KEY_FILE: {
+    value: policyFile,
+    beside: { GATEKEEPER_AUDIT_FILE: inFolder("audit.log") },
+    read: (config) => config.audit.sealKeyFile,
+    expected: policyFile,
+  },
   GATEKEEPER_AUDIT_WEBHOOK_URL: {
     value: "https://siem.test/in",
     beside: { GATEKEEPER_AUDIT_FILE: inFolder("audit.log") },

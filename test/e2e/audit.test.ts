@@ -1,6 +1,7 @@
 /** The audit against the server's own log: what ran is recorded, once, in order, before it ran. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, unlinkSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
@@ -132,6 +133,39 @@ const sessionOf = (line: AuditLine): SessionFields => line["session"] as Session
 function intentsOf(lines: readonly AuditLine[], threadId: number): AuditLine[] {
   return lines.filter((line) => line.type === "statement-intent" && sessionOf(line).backendConnectionId === threadId);
 }
+
+e2e("statements as sent can be read with the sealing key's other half alone, and passwords with none", async () => {
+  const server = servers.get("mysql") as TestServer;
+  const folder = mkdtempSync(join(tmpdir(), "querycop-sealed-"));
+  try {
+    const keys = generateKeyPairSync("x25519");
+    const publicFile = join(folder, "reading.pub");
+    const privateFile = join(folder, "reading.key");
+    writeFileSync(publicFile, keys.publicKey.export({ type: "spki", format: "pem" }));
+    writeFileSync(privateFile, keys.privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+    const querycop = await start(server, { GATEKEEPER_AUDIT_SEAL_KEY_FILE: publicFile });
+    const raw = await logIn(server, querycop.port);
+    const sent = [
+      "SELECT 'open sesame'",
+      "SET PASSWORD FOR 'nobody' = 'hunter2'",
+      "SELECT AES_ENCRYPT('hunter2', 'k')",
+    ];
+    for (const sql of sent) await raw.query(sql);
+    raw.quit();
+    const path = join(querycop.folder, "audit.ndjson");
+    await eventually("the session has ended", () => querycop.audit().some(({ type }) => type === "disconnect"));
+    assert.ok(!querycop.auditText().includes("sesame") && !querycop.auditText().includes("hunter2"));
+    const exported = await runQuerycop(["audit", "export", path, "--decrypt-key-file", privateFile]);
+    const texts = exported.stdout.split("\n").flatMap((line) => (line.includes("rawText") ? [JSON.parse(line)] : []));
+    assert.deepEqual(
+      texts.map((record: { rawText: string }) => record.rawText),
+      ["SELECT 'open sesame'"],
+    );
+    assert.ok(!exported.stdout.includes("hunter2"));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
 
 describe("an audit log that cannot be written", () => {
   const server = servers.get("mariadb") as TestServer;

@@ -122,3 +122,44 @@ test("Judge remembers no verdict that judging anew would not give", () => {
     assert.ok(hits > 100, `${hits} answers came from the cache`);
   }
 });
+
+/** Each with a secret where it belongs, where it was forgotten to be quoted, and in quotes of every kind. */
+const SECRETS = [
+  "CREATE USER 'a'@'%' IDENTIFIED BY SECRET",
+  "CREATE USER a IDENTIFIED WITH mysql_native_password AS SECRET",
+  "ALTER USER a IDENTIFIED BY SECRET REPLACE SECRET RETAIN CURRENT PASSWORD",
+  "SET PASSWORD = SECRET",
+  "SET PASSWORD FOR a = PASSWORD(SECRET)",
+  "SET PASSWORD FOR a = OLD_PASSWORD(SECRET)",
+  "GRANT ALL ON *.* TO x IDENTIFIED BY PASSWORD SECRET",
+  "CHANGE REPLICATION SOURCE TO SOURCE_HOST = 'h', SOURCE_PASSWORD = SECRET",
+  "CHANGE MASTER TO MASTER_PASSWORD = SECRET",
+  "START REPLICA USER = 'u' PASSWORD = SECRET",
+  "START GROUP_REPLICATION USER = 'u', PASSWORD = SECRET",
+  "CLONE INSTANCE FROM a@h:3306 IDENTIFIED BY SECRET",
+  "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (USER 'u', PASSWORD SECRET)",
+  "ALTER SERVER s OPTIONS (PASSWORD SECRET)",
+];
+
+test("no secret of a statement that carries one is in its summary, however it is quoted and read", () => {
+  const { run } = judgeWith("");
+  const left: string[] = [];
+  for (const sqlMode of ["", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES"]) {
+    for (const statement of SECRETS) {
+      for (const quoted of [
+        "'hunter2'",
+        '"hunter2"',
+        "`hunter2`",
+        "hunter2",
+        "'hunter2",
+        "N'hunter2'",
+        "_utf8'hunter2'",
+      ]) {
+        const sql = statement.replaceAll("SECRET", quoted);
+        const { digest } = run(sql, {}, sqlMode).summary;
+        if (digest.includes("hunter2")) left.push(`${sqlMode} ${sql} → ${digest}`);
+      }
+    }
+  }
+  assert.deepEqual(left, []);
+});
