@@ -130,6 +130,12 @@ export const METRICS = {
     help: "What the data guard did",
     labels: { event: ["warning", "response-cut-off", "statement-refused", "connection-ended", "kill-failed"] },
   },
+  impactGuard: {
+    name: "querycop_impact_guard_total",
+    type: "counter",
+    help: "What the impact guard did: estimates made or not to be had, guarded statements committed or rolled back",
+    labels: { event: ["estimated", "estimate-kept", "no-estimate", "committed", "rolled-back"] },
+  },
   verdictCacheLookups: {
     name: "querycop_verdict_cache_lookups_total",
     type: "counter",

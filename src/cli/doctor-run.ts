@@ -10,6 +10,7 @@ import { renderJson, renderText } from "../doctor/render.ts";
 import type { CheckResult, Report } from "../doctor/report.ts";
 import { matchesPattern, runChecks } from "../doctor/run-checks.ts";
 import { connectionSnippets } from "../doctor/snippets.ts";
+import { asksForEstimates } from "../policy/impact.ts";
 import { parsePolicy } from "../policy/policy-file.ts";
 import { lintPolicy } from "../policy/policy-lint.ts";
 import { connectionsAllowedByDescriptors } from "../server/open-files.ts";
@@ -118,7 +119,7 @@ function lintPolicyFile(path: string): PolicyLint {
     found.map(({ line, text }) => `line ${line}: ${text}`);
   if (result.kind === "refused") return { problems: lines(result.problems), findings: [] };
   const findings = lintPolicy(result.policy, Date.now()).filter(({ isStrictOnly }) => !isStrictOnly);
-  return { problems: [], findings: lines(findings) };
+  return { problems: [], findings: lines(findings), asksForEstimates: asksForEstimates(result.policy) };
 }
 
 function freeBytes(folder: string): number {

@@ -41,6 +41,8 @@ export interface DoctorHost {
 export interface PolicyLint {
   readonly problems: readonly string[];
   readonly findings: readonly string[];
+  /** Whether the impact guard needs logins of its own, which take a token source. */
+  readonly asksForEstimates?: boolean;
 }
 
 export interface NameResolver {

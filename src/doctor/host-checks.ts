@@ -1,6 +1,8 @@
 /** The machine querycop runs on: its port, its open files, its disk; and the policy file. */
+
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Config } from "../config/schema.ts";
 import { decodeInitialPacket } from "../mysql/handshake.ts";
 import { Leg } from "../net/leg.ts";
 import { network } from "../net/network.ts";
@@ -182,6 +184,14 @@ function mayWrite(path: string): boolean {
   }
 }
 
+function listenersWithoutEstimates({ listeners }: Config): string[] {
+  const without = listeners.filter(({ backend }) => backend.tokenSource === "none").map(({ name }) => name);
+  if (without.length === 0) return [];
+  return [
+    `impact.estimated_rows: listener ${without.join(", ")} has no token source to log in with, so no_estimate decides`,
+  ];
+}
+
 export const policyLint: ProcessCheck = {
   id: "policy.lint",
   scope: "process",
@@ -192,7 +202,8 @@ export const policyLint: ProcessCheck = {
     const { file } = config.policy;
     if (file === undefined) return skip("no policy.file: the built-in policy");
     if (host.lintPolicy === undefined) return skip("this build has no policy lint");
-    const { problems, findings } = host.lintPolicy(file);
+    const { problems, findings: found, asksForEstimates } = host.lintPolicy(file);
+    const findings = asksForEstimates === true ? [...found, ...listenersWithoutEstimates(config)] : found;
     const help = remedy("policy.lint", "Change the lines named above.", `querycop policy lint ${shellWord(file)}`);
     if (problems.length > 0) return fail([`${file} is refused`, ...problems].join("\n"), help);
     return findings.length === 0 ? ok(file) : warn([file, ...findings].join("\n"), help);

@@ -213,7 +213,9 @@ function remarksOn(facts: ServerFacts, { listener, config }: ListenerContext): s
     remarks.push(`sql_mode ${modes.join(",")} changes how statements are read; querycop follows it`);
   if (facts.initConnect !== "") remarks.push("init_connect is set: it runs before each session, past the policy");
   if (facts.localInfile === "1" && listener.localInfile) {
-    remarks.push("local_infile is on here and on the server: a server can ask clients for their files");
+    remarks.push(
+      "local_infile is on here and on the server: LOAD DATA LOCAL sends files of clients, by the names its text gives",
+    );
   }
   const free = facts.connections - (facts.used ?? 0);
   if (free < config.maxConnections) {

@@ -84,6 +84,7 @@ export async function endGuarded(
     });
     return { ...committed, lastSequenceId: end.lastSequenceId };
   }
+  context.services.metrics.impactGuard.of("committed").value++;
   return committedOk(context, wire, end, committed);
 }
 
@@ -94,6 +95,7 @@ async function takeBack(
   rowsMax: number,
 ): Promise<GuardedEnd> {
   const rolledBack = await runOwn(context, "guard-rollback", ROLLBACK);
+  context.services.metrics.impactGuard.of("rolled-back").value++;
   const isWhole = rolledBack.outcome === "ok" && rolledBack.warnings === 0;
   const what = isWhole ? "rolled back" : "but the server could not take back all of it (tables without transactions)";
   const error = new QuerycopError(

@@ -96,6 +96,7 @@ class ClientFile {
 async function refuseFile(context: CommandContext, file: ClientFile, bytesMax: number): Promise<QuerycopError> {
   const { leg } = context.client;
   const { discardTimeoutMs, discardBytesMax } = context.dataGuard.limits;
+  context.services.dataGuardCounts.connectionsEnded++;
   context.backend.destroy();
   const timer = setTimeout(() => leg.destroy(), discardTimeoutMs);
   try {

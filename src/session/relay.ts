@@ -92,6 +92,7 @@ async function cutOff(
   }
   client.leg.write(encodePacket(encodeErrPacket(errPacketOf(error)), (tracker.lastSequenceId + 1) & 0xff));
   if (dataGuard.limits.limitAction === "terminate") {
+    services.dataGuardCounts.connectionsEnded++;
     await stopStatement(context);
     throw error;
   }

@@ -57,12 +57,16 @@ export async function estimateRows(
   if (settings === undefined) return unknown(context, "the session's sql_mode or character set is not known");
   const key = keyOf(context, settings, sql);
   const known = rowEstimates.find(key, context.clock.monotonicMs());
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    context.services.metrics.impactGuard.of("estimate-kept").value++;
+    return known;
+  }
   const signal = AbortSignal.any([context.signal, AbortSignal.timeout(ESTIMATE_TIMEOUT_MS)]);
   if (!(await rowEstimates.slots.enter(signal))) return unknown(context, "too many estimates at once");
   try {
     const rows = await explain(context, settings, sql, judgement, signal);
     rowEstimates.keep(key, rows, context.clock.monotonicMs());
+    context.services.metrics.impactGuard.of("estimated").value++;
     return rows;
   } catch (thrown) {
     return unknown(context, "the server gave none", toQuerycopError(malformedFrom("backend", thrown)));
@@ -73,6 +77,7 @@ export async function estimateRows(
 
 function unknown(context: CommandContext, why: string, error?: QuerycopError): "unknown" {
   const { services, state, sessionLabel: session, clientAddress: client } = context;
+  services.metrics.impactGuard.of("no-estimate").value++;
   const fields = { session, user: state.user, client, why, code: error?.code, error: error?.message };
   const isTold = services.rowEstimates.told.has(context);
   services.rowEstimates.told.add(context);

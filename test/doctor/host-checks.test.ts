@@ -71,5 +71,12 @@ it("policy.lint reports findings as warnings and refusals as failures", async ()
   };
   assert.equal(await check([], []), "ok: p.yaml");
   assert.equal(await check([], ["line 3: expired"]), "warn: p.yaml\nline 3: expired");
+  const listeners = [
+    { name: "writer", backend: { tokenSource: "rds-signer" } },
+    { name: "reader", backend: { tokenSource: "none" } },
+  ];
+  const lintPolicy = () => ({ problems: [], findings: [], asksForEstimates: true });
+  const context = processWith({ policy: { file: "p.yaml" }, listeners }, { lintPolicy });
+  assert.match(statusOf(await policyLint.run(context, SIGNAL)), /^warn: .*listener reader has no token source/s);
   assert.equal(await check(["line 1: unknown key"], []), "fail: p.yaml is refused\nline 1: unknown key");
 });

@@ -100,6 +100,8 @@ describe("a guarded statement", () => {
       event.type === "own-statement" ? [event.purpose] : event.type.startsWith("statement") ? [event.type] : [],
     );
     assert.deepEqual(order, ["statement-intent", "guard-begin", "guard-rollback", "statement-outcome"]);
+    const { impactGuard } = proxy.metrics;
+    assert.deepEqual([impactGuard.of("rolled-back").value, impactGuard.of("committed").value], [1, 0]);
     client.write(queryPayload("SELECT 1"), 0);
     assert.equal((await client.expect()).payload[0], 0, "the session goes on");
     client.socket.destroy();

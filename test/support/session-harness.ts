@@ -22,6 +22,7 @@ export interface ProxyHarness {
   readonly log: { readonly level: string; readonly event: string; readonly fields: Record<string, unknown> }[];
   readonly registry: SessionRegistry;
   readonly approvals: ApprovalDesk;
+  readonly metrics: SessionServices["metrics"];
   /** Events of these types cannot be recorded. */
   readonly failing: Set<AuditEventType>;
   /** Resolves with the first event that fits, past or future. */
@@ -68,12 +69,13 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
   const logger = memoryLogger(log);
   const approvals = new ApprovalDesk({ audit, logger, openMax: options.approvalsOpenMax ?? 50 });
   let nextOwnId = 0x40000000;
+  const metrics = newProxyMetrics();
   const services: SessionServices = {
     options: listenerOptions(options),
     tokens: undefined,
     audit,
     logger,
-    metrics: newProxyMetrics(),
+    metrics,
     judge: new AllowAllJudge(),
     approvals,
     backendProfile: new BackendProfile(),
@@ -89,6 +91,7 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
   const port = await server.listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
   return {
     port,
+    metrics,
     events,
     log,
     registry,
