@@ -14,6 +14,8 @@ export class PreparedText {
   readonly parameters: number | undefined;
   #places: ParameterPlaces | "unplaced" | undefined;
   #key: { readonly key: string | undefined } | undefined;
+  /** As a session that has changed reads it: the last one asked for. */
+  #changed: PreparedText | undefined;
 
   constructor(sql: Uint8Array, context: SqlContext, parameters: number | undefined) {
     this.sql = sql;
@@ -41,20 +43,27 @@ export class PreparedText {
     const { sqlMode, charset } = this.context;
     if (sqlMode === now.sqlMode && charset === now.charset) return this;
     if (!dependsOnSession(this.sql)) return this;
-    const isSameMode = sqlMode === now.sqlMode;
     const doubtful: SqlContext = {
       ...this.context,
-      sqlMode: isSameMode ? sqlMode : "unknown",
+      sqlMode: sqlMode === now.sqlMode ? sqlMode : "unknown",
       charset: charset === now.charset ? charset : "unknown",
     };
-    return new PreparedText(this.sql, doubtful, this.parameters);
+    const known = this.#changed?.context;
+    if (this.#changed !== undefined && known?.sqlMode === doubtful.sqlMode && known.charset === doubtful.charset) {
+      return this.#changed;
+    }
+    this.#changed = new PreparedText(this.sql, doubtful, this.parameters);
+    return this.#changed;
   }
 
-  /** What runs, as one text for the session; undefined where that is not certain. */
+  /**
+   * What runs, as one text for the session; undefined where that is not certain.
+   * SAFETY: the text is sent to a server in the session's settings of now, so the values are quoted for those.
+   */
   boundIn(now: SqlContext, values: readonly BoundValue[]): Uint8Array | undefined {
     const { context, places } = this.inSession(now);
     if (places === "unplaced" || context.schema !== now.schema) return undefined;
-    return bindExactly(this.sql, places, values, context);
+    return bindExactly(this.sql, places, values, now);
   }
 
   #findPlaces(): ParameterPlaces | "unplaced" {

@@ -6,7 +6,7 @@ import type { Subject } from "../../src/policy/policy.ts";
 import { PreparedText } from "../../src/policy/prepared-text.ts";
 import { contextFor } from "../../src/policy/tool-context.ts";
 import type { BoundValue } from "../../src/sql/bound-text.ts";
-import type { SqlContext } from "../../src/sql/facts.ts";
+import { SQL_MODE, type SqlContext } from "../../src/sql/facts.ts";
 import { NOON, policyFrom, ruleIds, SUBJECT } from "./policy-fixture.ts";
 
 const CLOCK = { wallMs: () => NOON, monotonicMs: () => NOON };
@@ -157,5 +157,18 @@ describe("Judge.judgeExecution()", () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe("PreparedText.boundIn()", () => {
+  it("quotes values for the session of now, not for the one that prepared", () => {
+    const now = { ...contextFor({ schema: "shop" }), sqlMode: 0 };
+    const then = { ...now, sqlMode: SQL_MODE.NO_BACKSLASH_ESCAPES };
+    const text = new PreparedText(encode("SELECT a FROM t WHERE b = ?"), then, 1);
+    const bound = (context: SqlContext) => Buffer.from(text.boundIn(context, [encode("\\' OR 1")]) ?? []).toString();
+    assert.equal(bound(now), "SELECT a FROM t WHERE b =  '\\\\'' OR 1' ");
+    assert.equal(bound(then), "SELECT a FROM t WHERE b =  '\\'' OR 1' ");
+    assert.equal(bound({ ...now, sqlMode: "unknown" }), "");
+    assert.equal(bound({ ...now, schema: "elsewhere" }), "");
   });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { ByteWriter } from "../../src/base/bytes.ts";
+import { CLIENT_QUERY_ATTRIBUTES } from "../../src/mysql/constants.ts";
 import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
 import { encodePacket } from "../../src/mysql/packet.ts";
 import { PreparedText } from "../../src/policy/prepared-text.ts";
@@ -111,6 +112,22 @@ describe("COM_STMT_EXECUTE", () => {
     assert.equal(await ask(client, execution(1, [longlong(7)], [LONGLONG])), 0);
     judge.replacePolicy(policyFrom("read_only: true"));
     assert.equal(await ask(client, execution(1, [longlong(7)])), 1148);
+  });
+
+  it("is judged by the statement's own values, whatever attributes come with it", async () => {
+    const { client, seen } = await openPolicySession(TENANT, {}, CLIENT_QUERY_ATTRIBUTES);
+    await prepare(client, SELECT);
+    const withAttribute = (tenant: number, attribute: number): Uint8Array =>
+      new ByteWriter()
+        .bytes(Uint8Array.of(EXECUTE, 1, 0, 0, 0, 0, 1, 0, 0, 0))
+        .bytes(Uint8Array.of(2, 0, 1, LONGLONG, 0, 0, LONGLONG, 0))
+        .lenencBytes(Buffer.from("tenant_id"))
+        .bytes(longlong(tenant))
+        .bytes(longlong(attribute))
+        .finish();
+    assert.equal(await ask(client, withAttribute(7, 8)), 0);
+    assert.equal(await ask(client, withAttribute(8, 7)), 1148);
+    assert.equal(seen.length, 2);
   });
 
   it("of the statement prepared last is judged as that statement", async () => {

@@ -272,7 +272,8 @@ describe("P5 and P6 commands", () => {
           assert.equal(await errorOf(client), 1835);
           client.socket.destroy();
         } else {
-          await assertRefused(client);
+          // An error would be taken for the answer to the next command.
+          assert.equal(await assertRefused(client), undefined);
         }
       }
       assert.deepEqual(seen, []);

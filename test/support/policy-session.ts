@@ -51,18 +51,21 @@ export interface PolicySession {
 export async function openPolicySession(
   policy: string,
   options: Partial<HarnessOptions["listener"]> = {},
+  moreFlags = 0,
 ): Promise<PolicySession> {
   const seen: string[] = [];
+  const { capabilities } = GREETING;
+  const greeting = { ...GREETING, capabilities: { ...capabilities, flags: (capabilities.flags | moreFlags) >>> 0 } };
   let nextId = 0;
   const backend: FakeBackend = await startFakeBackend(
     scriptedBackend((payload) => {
       const text = Buffer.from(payload.subarray(1)).toString("latin1");
-      if (payload[0] === 3 && text.startsWith("SET session_track")) return [TRACKED];
+      if (payload[0] === 3 && text.includes("SET session_track")) return [TRACKED];
       seen.push(`${payload[0]}:${text}`);
       if (payload[0] === LONG_DATA || payload[0] === CLOSE) return [];
       if (text.includes("unknown_table")) return [errPayload({ errorNumber: 1146, sqlState: "42S02", message: "no" })];
       return payload[0] === 0x16 ? prepareOk(++nextId, text.split("?").length - 1) : [OK_PAYLOAD];
-    }, GREETING),
+    }, greeting),
   );
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
   const judge = new Judge({ policy: policyFrom(policy), clock, idPrefix: "t", cacheBytesMax: 1 << 20 });
