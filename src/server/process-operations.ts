@@ -84,7 +84,7 @@ export class ProcessOperations implements Operations {
 
   killSession(id: string): boolean {
     const session = this.#parts.registry.findByLabel(id);
-    session?.close("killed");
+    session?.kill();
     return session !== undefined;
   }
 

@@ -11,6 +11,7 @@ import { ClientPeer } from "./client-peer.ts";
 import { CommandContext } from "./command-context.ts";
 import { serveCommands } from "./command-phase.ts";
 import { type ClientLogin, type EstablishedSession, runConnectionPhase } from "./connection-phase.ts";
+import { stopStatement } from "./discarded-response.ts";
 import { errPacketOf } from "./local-answer.ts";
 import { malformedFrom } from "./malformed.ts";
 import type { SessionServices } from "./session-services.ts";
@@ -138,6 +139,23 @@ export class Session {
   /** A KILL for a statement that waits for an approval. */
   cancelHold(): void {
     this.#commands?.cancelHold?.("killed");
+  }
+
+  /**
+   * As an operator wants it: a statement that runs is stopped first, where there is a token to do that with, for a server
+   * goes on with it until it notices that the connection is gone.
+   */
+  kill(): void {
+    const context = this.#commands;
+    if (context === undefined || this.isIdle || context.cancelHold !== undefined) {
+      this.close("killed");
+      return;
+    }
+    this.#closeReason ??= "killed";
+    // No statement comes behind the one that runs: the kill cannot meet another.
+    context.hasQuit = true;
+    const end = (): void => this.close("killed");
+    stopStatement(context).then(end, end);
   }
 
   /** Ends the session now, whatever it is doing. */

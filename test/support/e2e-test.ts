@@ -3,6 +3,6 @@ import { it } from "node:test";
 
 const TIMEOUT_MS = 120_000;
 
-export function e2e(name: string, work: () => Promise<void>): void {
-  it(name, { timeout: TIMEOUT_MS }, work);
+export function e2e(name: string, work: () => Promise<void>, timeoutMs = TIMEOUT_MS): void {
+  it(name, { timeout: timeoutMs }, work);
 }
