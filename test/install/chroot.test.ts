@@ -44,7 +44,7 @@ echo "step unit"
 "$querycop" check-config
 "$querycop" doctor --user iam_user >doctor.txt || { cat doctor.txt >&2; exit 1; }
 echo "step doctor: $(tail -n 1 doctor.txt)"
-"$querycop" serve 2>serve.log &
+timeout 100 "$querycop" serve 2>serve.log &
 running=$!
 "$querycop" wait --max 20s || { cat serve.log >&2; exit 1; }
 client() { mariadb --no-defaults --host=127.0.0.1 --port="$GATEKEEPER_LISTEN_PORT" --user=iam_user --skip-ssl --batch -N --execute="$1"; }

@@ -27,7 +27,8 @@ before(async () => {
     INSERT INTO shop.orders VALUES (1), (2);
     CREATE USER app IDENTIFIED BY 'correct-horse'; GRANT ALL ON shop.* TO app`);
   mkdirSync(join(folder, "bin"));
-  program("querycop", `exec ${join(PROJECT, "dist/querycop")} "$@"`);
+  // What a page starts ends by itself, even if this process cannot see to it.
+  program("querycop", `exec timeout 100 ${join(PROJECT, "dist/querycop")} "$@"`);
   const root = await installServerRoot("mariadb");
   const client = root.command("usr/bin/mariadb", []);
   program("mariadb", `exec ${client.command} ${client.args.join(" ")} --no-defaults --skip-ssl "$@"`);

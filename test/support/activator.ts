@@ -1,7 +1,7 @@
 /** A service manager for tests: holds listening sockets, hands them to every querycop it starts, and hears what they notify. */
 
 import { spawn } from "node:child_process";
-import { environment, keepTrack } from "./child.ts";
+import { environment } from "./child.ts";
 import { eventually } from "./eventually.ts";
 import { cleanEnvironment, type LogLine, querycopBinary, type Settings } from "./querycop.ts";
 
@@ -12,6 +12,8 @@ import { cleanEnvironment, type LogLine, querycopBinary, type Settings } from ".
 const ACTIVATOR = String.raw`
 use strict; use Socket; use POSIX (); use Fcntl;
 $^F = 200; $| = 1;
+my @told_to_end = qw(INT TERM HUP);
+$SIG{$_} = 'IGNORE' for @told_to_end;
 my @names = split /:/, $ENV{QUERYCOP_TEST_SOCKETS};
 my (@sockets, %alive);
 for (@names) {
@@ -38,6 +40,7 @@ $SIG{CHLD} = sub {
 while (<STDIN>) {
   my $pid = fork();
   if ($pid == 0) {
+    $SIG{$_} = 'DEFAULT' for @told_to_end;
     open STDIN, '<', '/dev/null';
     my @high = map { fcntl($_, F_DUPFD, 100) } @sockets;
     POSIX::dup2($high[$_], 3 + $_) for 0 .. $#high;
@@ -94,7 +97,7 @@ export async function startActivator(options: ActivatorOptions): Promise<Activat
     cwd: "/",
     stdio: ["pipe", "pipe", "pipe"],
   });
-  keepTrack(child);
+  // Not killed with this process: the end of its standard input tells it to end what it started.
   let said = "";
   let log = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
