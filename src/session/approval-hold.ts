@@ -11,6 +11,7 @@ import type { Packet } from "../mysql/packet.ts";
 import type { CancelReason, RequestRefusal } from "../policy/approvals.ts";
 import { printable, REASON_BYTES_MAX } from "../policy/decide.ts";
 import type { CommandContext } from "./command-context.ts";
+import { probeSession } from "./session-probe.ts";
 import type { ApprovalCase, ApprovalEnd, StatementApprovals } from "./statement-approvals.ts";
 import type { ApprovalBrief, Judgement } from "./statement-judge.ts";
 import type { StatementRun } from "./statement-run.ts";
@@ -207,7 +208,9 @@ function shutdown(): QuerycopError {
 
 /** Refuses with a request id, or lets a statement through that was approved since it was sent before. */
 async function seekImmediately(context: CommandContext, seeking: Seeking, brief: ApprovalBrief): Promise<Clearance> {
-  const { approvals } = context.services;
+  const { approvals, judge } = context.services;
+  // What the approval will be bound to must be known, or the same statement would not be found again.
+  if (context.state.needsProbe && judge.readsSql) await probeSession(context);
   const approvalCase = caseOf(context, seeking, brief, brief.settings.timeoutMs);
   const earlier = approvals.recall(approvalCase.binding);
   if (earlier?.state === "approved") {
