@@ -55,9 +55,10 @@ export class AuditFollower {
     for (;;) {
       this.#open ??= await this.#first();
       if (this.#open === undefined) return undefined;
-      // Asked before reading: what is written in between belongs to the file that is left.
-      const next = await this.#successor(this.#open);
-      const lines = await readWholeLines(this.#open);
+      let lines = await readWholeLines(this.#open);
+      const next = lines.length > 0 ? undefined : await this.#successor(this.#open);
+      // Read once more: what was written before there was another file belongs to this one.
+      if (next !== undefined) lines = await readWholeLines(this.#open);
       if (lines.length > 0) {
         const { run, segment, offset } = this.#open;
         const isAfterLoss = this.#isAfterLoss;
