@@ -111,8 +111,9 @@ function caseOf(
 const READING_FLAGS = SERVER_STATUS_NO_BACKSLASH_ESCAPES | SERVER_STATUS_ANSI_QUOTES;
 
 /** The statement's own bytes, and for a prepared one the rest of the command: its flags and bound values. */
-function hashOf({ packet, run }: Seeking): string {
+function hashOf({ packet, run, judgement }: Seeking): string {
   const hash = createHash("sha256").update(run.sql);
+  if (judgement.approval?.behind !== undefined) hash.update(`\0${judgement.approval.behind}`);
   if (run.command === "COM_STMT_EXECUTE") hash.update(packet.payload.subarray(5));
   if (run.binding !== undefined) hash.update(run.prepared?.describeRest(run.binding) ?? "");
   return hash.digest("hex");

@@ -248,6 +248,15 @@ export type Resolved =
   | { readonly kind: "text"; readonly sql: Uint8Array }
   | { readonly kind: "prepared"; readonly text: PreparedText; readonly values: readonly (Uint8Array | undefined)[] };
 
+/** Tells apart what one text runs at different times, so that an approval is of what it was given for. */
+export function describeResolved(resolved: Resolved): string {
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+  if (resolved.kind === "text") return base64(resolved.sql);
+  const { text, values } = resolved;
+  const known = values.map((value) => (value === undefined ? null : base64(value)));
+  return JSON.stringify([base64(text.sql), text.context.schema ?? null, known]);
+}
+
 export function resolveDynamicSql(
   known: SessionDynamicSql,
   kinds: readonly string[],

@@ -6,7 +6,7 @@ import type { SessionEffect } from "../policy/session-effect.ts";
 import { analyze } from "../sql/analyze.ts";
 import { quotingFor } from "../sql/bound-text.ts";
 import type { Analysis, SqlContext, StatementKind } from "../sql/facts.ts";
-import { type DynamicEffect, effectOn, resolveDynamicSql } from "./dynamic-sql.ts";
+import { type DynamicEffect, describeResolved, effectOn, type Resolved, resolveDynamicSql } from "./dynamic-sql.ts";
 import { type LongText, type LongTextJudge, type LongVerdict, localFilesOf, soleStatementOf } from "./long-text.ts";
 import type { SessionState } from "./session-state.ts";
 import { sqlContextOf } from "./sql-context.ts";
@@ -57,7 +57,7 @@ export class PolicyJudge implements StatementJudge {
   }
 
   #judgementOf(request: StatementRequest, context: SqlContext, outer: Outer): Judgement {
-    const { decision, summary, kindsRun } = this.#withInner(outer, request, context);
+    const { decision, summary, kindsRun, resolved } = this.#withInner(outer, request, context);
     return {
       action: decision.action,
       decisionId: decision.decisionId,
@@ -76,7 +76,7 @@ export class PolicyJudge implements StatementJudge {
       statementKind: summary.kinds.length === 1 ? summary.kinds[0] : summary.kinds.join(","),
       localFiles: outer.localFiles,
       limits: decision.limits,
-      approval: decision.action === "require-approval" ? briefOf({ decision, summary }) : undefined,
+      approval: decision.action === "require-approval" ? briefOf({ decision, summary }, resolved) : undefined,
       impact: decision.impact,
       ...(typeof request.estimatedRows === "number" ? { estimatedRows: request.estimatedRows } : {}),
       afterwards: consequence(request.state, outer.summary.sessionEffect),
@@ -94,11 +94,12 @@ export class PolicyJudge implements StatementJudge {
     if (resolved === undefined) return { decision, summary, kindsRun: kinds };
     if (resolved.kind === "text") {
       const literal = this.#judge.judge(resolved.sql, context, subjectOf(request));
-      return { decision: literal.decision, summary, kindsRun: kinds };
+      return { decision: literal.decision, summary, kindsRun: kinds, resolved };
     }
     const inner = this.#judge.judgeExecution(resolved.text.inSession(context), resolved.values, subjectOf(request));
     const both = { ...inner.summary, kinds, digest: `${digest} /* ${inner.summary.digest} */` };
-    return { decision: stricter(decision, inner.decision), summary: both, kindsRun: inner.summary.kinds };
+    const kindsRun = inner.summary.kinds;
+    return { decision: stricter(decision, inner.decision), summary: both, kindsRun, resolved };
   }
 
   #judged(request: StatementRequest, context: SqlContext): PolicyJudgement {
@@ -111,6 +112,7 @@ export class PolicyJudge implements StatementJudge {
 interface WithInner extends Pick<Outer, "decision" | "summary"> {
   /** Of the statements that run: those behind a name that is known, else those of the text. */
   readonly kindsRun: readonly string[];
+  readonly resolved?: Resolved;
 }
 
 function stricter(outer: Decision, inner: Decision): Decision {
@@ -139,7 +141,10 @@ function longTextOf(request: StatementRequest, now: SqlContext): LongText {
   return { sql, context, subject, execution: { parameters, values: execution.values } };
 }
 
-function briefOf({ decision, summary }: Pick<Outer, "decision" | "summary">): ApprovalBrief {
+function briefOf(
+  { decision, summary }: Pick<Outer, "decision" | "summary">,
+  resolved: Resolved | undefined,
+): ApprovalBrief {
   return {
     settings: decision.approval,
     digest: summary.digest,
@@ -148,6 +153,7 @@ function briefOf({ decision, summary }: Pick<Outer, "decision" | "summary">): Ap
     tablesRead: summary.tablesRead,
     tablesWritten: summary.tablesWritten,
     reasons: decision.rules.map(({ id, points, reason }) => `${id} (${points}): ${reason}`),
+    behind: resolved && describeResolved(resolved),
   };
 }
 

@@ -49,6 +49,8 @@ export interface ApprovalBrief {
   readonly tablesWritten: readonly string[];
   /** Each rule in words. */
   readonly reasons: readonly string[];
+  /** What stands behind the names in the text that run SQL: the text alone does not tell what is approved. */
+  readonly behind: string | undefined;
 }
 
 /** What was decided about one statement text, and what the audit record says of it. */

@@ -591,6 +591,22 @@ describe("immediate mode", () => {
     assert.deepEqual(setup.asked, ["0x16", "0x17"]);
   });
 
+  it("does not let another text pass that was prepared under the same name meanwhile", async () => {
+    const setup = await setUp("mode: immediate");
+    const prepare = async (literal: string): Promise<void> => {
+      const sql = `PREPARE s FROM '${literal}'`;
+      await approve(setup, await ask(setup, setup.client, sql));
+      await expectOk(setup.client, sql);
+    };
+    await prepare(HELD);
+    const id = await ask(setup, setup.client, "EXECUTE s");
+    await approve(setup, id);
+    await prepare("REPLACE INTO wages (n) VALUES (1000)");
+    assert.notEqual(await ask(setup, setup.client, "EXECUTE s"), id);
+    await prepare(HELD);
+    await expectOk(setup.client, "EXECUTE s");
+  });
+
   it("tells the approver's reason to who sends it again", async () => {
     const setup = await setUp("mode: immediate");
     const id = await ask(setup, setup.client);
