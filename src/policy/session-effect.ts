@@ -38,6 +38,8 @@ const RUNS: ReadonlySet<string> = new Set<StatementOrigin>([
 /** The weightiest effect of any statement in any reading. */
 export function sessionEffectOf(readings: readonly Reading[]): SessionEffect {
   let worst = 0;
+  // A lone USE names what it sets.
+  if (isLoneUse(readings)) return "none";
   for (const { statements, understood } of readings) {
     if (!understood) return "opaque";
     for (const statement of statements) {
@@ -45,6 +47,16 @@ export function sessionEffectOf(readings: readonly Reading[]): SessionEffect {
     }
   }
   return EFFECTS[worst] ?? "opaque";
+}
+
+function isLoneUse(readings: readonly Reading[]): boolean {
+  const [reading, ...others] = readings;
+  return (
+    others.length === 0 &&
+    reading?.understood === true &&
+    reading.statements.length === 1 &&
+    reading.statements[0]?.kind === "use"
+  );
 }
 
 function effectOf({ kind, variables }: StatementFacts): SessionEffect {

@@ -79,6 +79,7 @@ export class PolicyJudge implements StatementJudge {
       approval: decision.action === "require-approval" ? briefOf({ decision, summary }, resolved) : undefined,
       impact: decision.impact,
       ...(typeof request.estimatedRows === "number" ? { estimatedRows: request.estimatedRows } : {}),
+      usesSchema: isUse(outer) ? usedSchemaOf(outer.analyzed()) : undefined,
       afterwards: consequence(request.state, outer.summary.sessionEffect),
       ...(request.command === "COM_STMT_PREPARE" ? {} : { dynamicEffect: effectOf(request, outer, kindsRun) }),
     };
@@ -167,6 +168,14 @@ function subjectOf({ state, session, command, estimatedRows }: StatementRequest)
     ...(schema === undefined ? {} : { schema }),
     ...(estimatedRows === undefined ? {} : { estimatedRows }),
   };
+}
+
+function isUse({ summary }: Outer): boolean {
+  return summary.kinds.length === 1 && summary.kinds[0] === "use" && summary.sessionEffect === "none";
+}
+
+function usedSchemaOf({ statements }: Analysis): string | undefined {
+  return statements[0]?.objects.find(({ type }) => type === "schema")?.name;
 }
 
 const NO_FILES: readonly string[] = [];

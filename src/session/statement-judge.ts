@@ -87,6 +87,8 @@ export interface Judgement {
   /** What the impact guard has to do. */
   readonly impact?: ImpactPlan | undefined;
   readonly estimatedRows?: number | undefined;
+  /** The default schema from then on, where the text does nothing but name it. */
+  readonly usesSchema?: string | undefined;
   /**
    * What the statement does to how later texts are read, where the server does not report it: nothing, something that
    * can be asked for, or something unknown.

@@ -314,6 +314,9 @@ function afterStatement(context: CommandContext, run: StatementRun, judgement: J
     const text = new PreparedText(run.sql.slice(), sqlContextOf(state, run.command), parameters);
     state.prepared.add(new PreparedStatement(statementId, text, parameters));
   }
+  if (judgement.usesSchema !== undefined && end.outcome === "ok" && run.shape !== "prepare") {
+    state.setSchema(judgement.usesSchema);
+  }
   state.afterResponse(end);
   // The server has nothing to kill where a statement waits here, and has said that this client may kill it.
   if (run.kills !== undefined && end.outcome !== "err") context.services.cancelHold(run.kills);
