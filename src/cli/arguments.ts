@@ -8,13 +8,18 @@ import { closestWord, quote } from "../config/values.ts";
 /** Arguments that leave citty nothing to guess: `--name=value`, `--name`, and as many words as are wanted. */
 export type CheckedArguments = { readonly args: string[] } | { readonly problem: string };
 
+interface WantedWord {
+  readonly what: string;
+  readonly isRequired: boolean;
+}
+
 interface Options {
   readonly strings: ReadonlySet<string>;
   readonly booleans: ReadonlySet<string>;
   /** One letter → the name of the option it stands for. */
   readonly letters: ReadonlyMap<string, string>;
-  /** How many words without a name the command takes at most. */
-  readonly wordCountMax: number;
+  /** The words without a name that the command takes, in order: what each may be, and whether it must be there. */
+  readonly words: readonly WantedWord[];
 }
 
 function optionsOf(definition: ArgsDef): Options {
@@ -30,7 +35,12 @@ function optionsOf(definition: ArgsDef): Options {
         "alias" in argument && typeof argument.alias === "string" ? [[`-${argument.alias}`, name] as const] : [],
       ),
     ),
-    wordCountMax: names("positional").length,
+    words: Object.entries(definition)
+      .filter(([, argument]) => argument.type === "positional")
+      .map(([name, argument]) => ({
+        what: argument.valueHint ?? name.toUpperCase(),
+        isRequired: argument.required === true,
+      })),
   };
 }
 
@@ -75,7 +85,7 @@ export function checkArguments(args: readonly string[], definition: ArgsDef): Ch
     const given = args[index] ?? "";
     const letter = options.letters.get(given);
     const argument = letter === undefined ? given : `--${letter}`;
-    if (isWord(argument) && words.length < options.wordCountMax) {
+    if (isWord(argument) && words.length < options.words.length) {
       words.push(argument);
       continue;
     }
@@ -90,7 +100,13 @@ export function checkArguments(args: readonly string[], definition: ArgsDef): Ch
     if (result.usesNext) index += 1;
     checked.set(option.name, result.argument);
   }
-  return { args: [...checked.values(), ...(words.length === 0 ? [] : ["--", ...words])] };
+  return withWords([...checked.values()], words, options);
+}
+
+function withWords(args: readonly string[], words: readonly string[], options: Options): CheckedArguments {
+  const missing = options.words[words.length];
+  if (missing?.isRequired === true) return { problem: `${missing.what} is missing` };
+  return { args: words.length === 0 ? [...args] : [...args, "--", ...words] };
 }
 
 /** "-" alone stands for standard input. */

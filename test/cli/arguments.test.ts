@@ -65,3 +65,13 @@ test("checkArguments() accepts nothing but the definition's options, whatever co
     }),
   );
 });
+
+test("checkArguments() refuses a line without the words that the command needs", () => {
+  const definition = {
+    verb: { type: "positional", required: true, valueHint: "list|kill" },
+    id: { type: "positional", required: false },
+  } as const;
+  assert.deepEqual(checkArguments([], definition), { problem: "list|kill is missing" });
+  assert.deepEqual(checkArguments(["list"], definition), { args: ["--", "list"] });
+  assert.deepEqual(checkArguments(["kill", "7"], definition), { args: ["--", "kill", "7"] });
+});
