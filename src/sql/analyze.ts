@@ -10,6 +10,7 @@ import {
   MARK_UNTERMINATED_COMMENT,
   MARK_UNTERMINATED_STRING,
 } from "./lexer.ts";
+import { lexText } from "./literal-rows.ts";
 import { noteOutsideCalls } from "./outside-calls.ts";
 import { planReadings, primaryRules, type ReadingPlan } from "./readings.ts";
 import type { StatementBuilder } from "./statement-builder.ts";
@@ -18,7 +19,7 @@ import { textFindings } from "./text-findings.ts";
 import type { Tokens } from "./tokens.ts";
 import { type InnerText, Walker } from "./walker.ts";
 
-/** More tokens than that are not kept: the text counts as over budget. */
+/** More tokens than that, less the rows that say nothing new, are not kept: the text counts as over budget. */
 const TOKENS_MAX = 200_000;
 
 /** SQL inside SQL inside SQL: how many texts of one packet are followed. */
@@ -34,15 +35,13 @@ let clauses = new Uint8Array(1024);
 /** All that can be told about the text without a schema. The bytes must not change while the analysis is in use. */
 export function analyze(sql: Uint8Array, context: SqlContext): Analysis {
   const primary = primaryRules(context);
-  lexer.start(sql, primary, TOKENS_MAX);
-  lexer.run(sql.length);
+  lexText(lexer, sql, primary, TOKENS_MAX);
   const plan = planReadings(sql, context, primary, lexer);
   const first = read(lexer, primary, context);
   const readings: Reading[] = [first];
   for (let i = 1; i < plan.rules.length; i++) {
     const rules = plan.rules[i] as LexRules;
-    lexer.start(sql, rules, TOKENS_MAX);
-    lexer.run(sql.length);
+    lexText(lexer, sql, rules, TOKENS_MAX);
     readings.push(read(lexer, rules, context));
   }
   lexer.shrink();
@@ -91,8 +90,8 @@ function tokensOf(from: Lexer): Tokens {
     roles.fill(0, 0, count);
     clauses.fill(0, 0, count);
   }
-  const { sql, kinds, starts, ends, flags } = from;
-  return { sql, kinds, starts, ends, flags, roles, clauses, count };
+  const { sql, kinds, starts, ends, flags, forgottenRows } = from;
+  return { sql, kinds, starts, ends, flags, roles, clauses, count, forgottenRows };
 }
 
 function emptyStatement(walker: Walker, end: number) {
@@ -162,8 +161,7 @@ function readInner(
     const text = queue[i] as InnerText;
     const range = { start: text.start, end: text.end };
     if (i >= INNER_TEXTS_MAX) return { reason: "budget-exceeded", ...range };
-    innerLexer.start(text.sql, rules, TOKENS_MAX);
-    innerLexer.run(text.sql.length);
+    lexText(innerLexer, text.sql, rules, TOKENS_MAX);
     const walker = new Walker(tokensOf(innerLexer), rules, {
       serverVersion: context.serverVersion,
       schema: context.schema,

@@ -1,7 +1,14 @@
 /** What literals hold, as far as rules want to know: long hex, hex that spells code, text that looks like an attack. */
 
-import type { ConditionScan } from "./condition-scan.ts";
+import type { EmitFinding } from "./condition-scan.ts";
 import { FLAG_ESCAPED } from "./lexer.ts";
+import type { Tokens } from "./tokens.ts";
+
+/** Whose literals are judged, and who hears of it. */
+export interface LiteralScan {
+  readonly tokens: Pick<Tokens, "sql" | "starts" | "ends" | "flags">;
+  readonly emit: EmitFinding;
+}
 
 const HEX_BYTES_MAX = 16;
 /** Of longer literals only so much is looked at: they are data far more often than code. */
@@ -20,7 +27,7 @@ const ZERO = 0x30;
 const NINE = 0x39;
 
 /** 0x… and x'…'. */
-export function judgeHexLiteral(scan: ConditionScan, token: number): void {
+export function judgeHexLiteral(scan: LiteralScan, token: number): void {
   const { sql, starts, ends } = scan.tokens;
   const start = (starts[token] as number) + 2;
   const isQuoted = sql[start - 1] === SINGLE_QUOTE;
@@ -59,7 +66,7 @@ function digitOf(byte: number): number {
 }
 
 /** A quoted literal with quotes inside, as an attack ends up that an application has escaped. */
-export function judgeTextLiteral(scan: ConditionScan, token: number): void {
+export function judgeTextLiteral(scan: LiteralScan, token: number): void {
   const { sql, starts, ends, flags } = scan.tokens;
   if (((flags[token] as number) & FLAG_ESCAPED) === 0) return;
   const end = Math.min((ends[token] as number) - 1, (starts[token] as number) + LOOK_BYTES_MAX);

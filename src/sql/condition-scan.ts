@@ -522,6 +522,7 @@ const EMPTY_TOKENS: Tokens = {
   roles: new Uint8Array(0),
   clauses: new Uint8Array(0),
   count: 0,
+  forgottenRows: new Map(),
 };
 
 function grown<Column extends Uint8Array | Int32Array>(from: Column, to: Column): Column {

@@ -175,6 +175,8 @@ export class Lexer {
   /** Versions of executable comments, in order of appearance, the first few different ones. */
   readonly versions: number[] = [];
   versionsDropped = false;
+  /** As in Tokens: filled by who calls drop(). */
+  readonly forgottenRows = new Map<number, number>();
 
   sql: Uint8Array = new Uint8Array(0);
   end = 0;
@@ -203,6 +205,7 @@ export class Lexer {
     this.errorAt = -1;
     this.versions.length = 0;
     this.versionsDropped = false;
+    this.forgottenRows.clear();
     this.#hintAt = -1;
     this.#inExecutable = false;
     this.#pendingFlags = 0;
@@ -247,14 +250,14 @@ export class Lexer {
     return true;
   }
 
-  /** Removes tokens [from, to): the digest does this with rows of literals that it has already counted. */
+  /** Removes tokens [from, to). What followed the last token still does. */
   drop(from: number, to: number): void {
     this.kinds.copyWithin(from, to, this.count);
     this.starts.copyWithin(from, to, this.count);
     this.ends.copyWithin(from, to, this.count);
     this.flags.copyWithin(from, to, this.count);
     this.count -= to - from;
-    this.#hintAt = -1;
+    this.#hintAt -= to - from;
   }
 
   #finish() {

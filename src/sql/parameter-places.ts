@@ -2,6 +2,7 @@
 import type { SqlContext } from "./facts.ts";
 import * as K from "./keywords.ts";
 import { Lexer } from "./lexer.ts";
+import { lexText } from "./literal-rows.ts";
 import { planReadings, primaryRules } from "./readings.ts";
 import * as T from "./token-kinds.ts";
 import { COMPARISONS, NAMES, TERM_ENDS } from "./word-sets.ts";
@@ -29,13 +30,11 @@ const lexer = new Lexer();
 /** The places of the parameters, or undefined where the readings of the text do not agree on them. */
 export function findParameterPlaces(sql: Uint8Array, context: SqlContext): ParameterPlaces | undefined {
   const primary = primaryRules(context);
-  lexer.start(sql, primary, TOKENS_MAX);
-  lexer.run(sql.length);
+  lexText(lexer, sql, primary, TOKENS_MAX);
   const plan = planReadings(sql, context, primary, lexer);
   const places = placesOfTokens(context.schema);
   for (const rules of plan.rules.slice(1)) {
-    lexer.start(sql, rules, TOKENS_MAX);
-    lexer.run(sql.length);
+    lexText(lexer, sql, rules, TOKENS_MAX);
     const offsets = parameterTokens().map((token) => lexer.starts[token]);
     if (offsets.length !== places.offsets.length) return undefined;
     if (offsets.some((offset, index) => offset !== places.offsets[index])) return undefined;

@@ -9,6 +9,7 @@ export function endRow(w: Walker, frame: Frame, token: number) {
   const { statement } = w;
   statement.valuesRows++;
   noteRowItem(w, frame, token);
+  statement.valuesRows += w.tokens.forgottenRows.get(token) ?? 0;
 }
 
 /** A comma of a row, or its end: the item before it is complete. */

@@ -12,7 +12,7 @@ import { NAMES, NAMES_LENIENT } from "./word-sets.ts";
 const ENCLOSING_MAX = 32;
 
 /** Findings of one name beyond this add nothing to a verdict. */
-const FINDINGS_PER_NAME_MAX = 32;
+export const FINDINGS_PER_NAME_MAX = 32;
 
 /** Deeper parentheses are not followed. */
 export const DEPTH_MAX = 1000;

@@ -396,3 +396,15 @@ test("a procedure without a schema is taken for one of sys where the schema is n
   assert.ok(ruleIds(decideText(sql)).includes("ddl.dropdb"));
   assert.ok(ruleIds(decideText(sql, { subject: { schema: "sys" } })).includes("ddl.dropdb"));
 });
+
+test("decide() allows an INSERT of 16 MiB of short rows, and blocks one with something else among them", () => {
+  const rows = Array.from({ length: 1_600_000 }, (_, id) => `(${id % 10},2,3)`);
+  const insert = (): Buffer => Buffer.from(`INSERT INTO book VALUES ${rows.join(",")}`);
+  const plain = decideText(insert());
+  assert.equal(plain.enforcedAction, "allow", plain.reason);
+  assert.equal(plain.score, 0);
+  rows[1_000_000] = "(1,LOAD_FILE('/etc/passwd'),3)";
+  const odd = decideText(insert());
+  assert.notEqual(odd.enforcedAction, "allow");
+  assert.deepEqual(ruleIds(odd), ruleIds(decideText("INSERT INTO book VALUES (1,LOAD_FILE('/etc/passwd'),3)")));
+});

@@ -103,6 +103,11 @@ for (const [sql, action] of [
     "allow",
   ],
   [`INSERT INTO invoice (id, tenant_id) VALUES ${rows(400, (id) => `(${id}, 7)`)}`, "allow"],
+  [`INSERT INTO invoice (id, tenant_id) VALUES ${rows(120_000, (id) => `(${id}, 7)`)}`, "allow"],
+  [
+    `INSERT INTO invoice (id, tenant_id) VALUES ${rows(120_000, (id) => `(${id}, ${id === 100_000 ? 8 : 7})`)}`,
+    "block",
+  ],
   ["INSERT INTO invoice (id, tenant_id) VALUES (1, 8)", "block"],
   ["INSERT INTO invoice (id, tenant_id) VALUES (1, 7), (2, 8)", "block"],
   ["INSERT INTO invoice (tenant_id, id) VALUES ROW(7, 1), ROW(8, 2)", "block"],
