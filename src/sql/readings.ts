@@ -222,7 +222,9 @@ function planVersions(plan: Plan, context: SqlContext, lexer: Lexer) {
   if ((lexer.marks & MARK_SIX_DIGITS) !== 0 && context.dialect !== "mariadb") {
     plan.vary("version-comment", !isKnown, (rules) => [{ ...rules, sixDigitVersions: !rules.sixDigitVersions }]);
   }
-  const versions = lexer.versions.filter((version) => version > ALWAYS_RUN).sort((a, b) => a - b);
+  // MariaDB's own tools write 999999 for what no MariaDB is ever to run: each dump begins so.
+  const end = context.dialect === "mariadb" ? ALL_VERSIONS : Number.POSITIVE_INFINITY;
+  const versions = lexer.versions.filter((version) => version > ALWAYS_RUN && version < end).sort((a, b) => a - b);
   if (versions.length === 0) return;
   const isMany = versions.length > VERSIONS_MAX || lexer.versionsDropped;
   if (isMany && !isKnown) plan.tooMany();

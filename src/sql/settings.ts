@@ -118,6 +118,12 @@ function findCharset(w: Walker, value: VariableAssignment["value"], first: numbe
   if (value.type === "default") return;
   const isKnown = value.type === "string" || value.type === "keyword";
   const charset = (value.text ?? "").toLowerCase();
-  if (!isKnown) w.find("set-charset", first, last, 1, "expression");
+  if (!isKnown) w.find("set-charset", first, last, 1, isUserVariable(w, last) ? "variable" : "expression");
   else if (HIDING_CHARSETS.has(charset)) w.find("set-charset", first, last, 1, charset);
+}
+
+/** Whether `= @name` ends at the token, as dump tools give back what they have saved. */
+function isUserVariable(w: Walker, last: number): boolean {
+  const before = w.kind(last - 2);
+  return w.kind(last) === T.HOSTNAME && w.kind(last - 1) === T.AT && (before === T.EQUAL || before === T.ASSIGN);
 }

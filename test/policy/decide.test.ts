@@ -408,3 +408,13 @@ test("decide() allows an INSERT of 16 MiB of short rows, and blocks one with som
   assert.notEqual(odd.enforcedAction, "allow");
   assert.deepEqual(ruleIds(odd), ruleIds(decideText("INSERT INTO book VALUES (1,LOAD_FILE('/etc/passwd'),3)")));
 });
+
+test("decide() lets MariaDB's dumps begin as they do, and blocks a charset that nothing is known about", () => {
+  const sql = "/*M!999999 enable the sandbox mode */ /*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */";
+  const context = { dialect: "mariadb", serverVersion: 101119 } as const;
+  assert.equal(decideText(sql, { context }).enforcedAction, "allow");
+  assert.notEqual(decideText("SELECT 1 /*M!130000 INTO OUTFILE '/tmp/x' */", { context }).enforcedAction, "allow");
+  for (const value of ["CONCAT('g', 'bk')", "@@character_set_results", "@a || ''", "gbk"]) {
+    assert.equal(decideText(`SET character_set_client = ${value}`).enforcedAction, "block", value);
+  }
+});
