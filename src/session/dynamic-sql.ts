@@ -1,28 +1,33 @@
 /**
- * What a session knows about SQL that it runs by name: user variables set to literals, and statements prepared by text.
- * Worst reading: what might have changed unseen is not known any more, and a text that is not known is judged as such.
+ * What a session knows about SQL that it runs by name: the few texts that a user variable may hold, and statements
+ * prepared from them. Every one of them is judged. What might have changed unseen is not known any more, and a text that
+ * is not known is judged as such.
  */
 import { encodeUtf8 } from "../base/bytes.ts";
+import type { ResponseEnd } from "../mysql/response.ts";
 import { isHarmlessFunction } from "../policy/harmless-functions.ts";
 import { PreparedText } from "../policy/prepared-text.ts";
 import type { Analysis, DynamicSql, SqlContext, StatementFacts, StatementKind } from "../sql/facts.ts";
+import { ExpressionTexts, eitherOf, type PossibleTexts, TEXTS_BYTES_MAX } from "../sql/possible-texts.ts";
 
 const VARIABLES_MAX = 64;
-const VARIABLE_BYTES_MAX = 65_536;
 const STATEMENTS_MAX = 256;
-const STATEMENT_BYTES_MAX = 65_536;
 const ALL_BYTES_MAX = 1_048_576;
 
 /** What a statement that succeeds does to what is known. One that fails has done it in part: all of it is forgotten. */
 export type DynamicEffect =
   | { readonly kind: "none" | "forget-variables" | "forget-all" }
-  | { readonly kind: "set"; readonly values: readonly (readonly [name: string, value: Uint8Array | undefined])[] }
-  | { readonly kind: "prepare"; readonly name: string; readonly text: PreparedText | undefined }
+  | { readonly kind: "set"; readonly values: readonly NamedValue[]; readonly forgetsOthers: boolean }
+  /** A query that may find no row: then the variable keeps its value. */
+  | { readonly kind: "select-into"; readonly value: NamedValue }
+  | { readonly kind: "prepare"; readonly name: string; readonly texts: readonly PreparedText[] | undefined }
   | { readonly kind: "drop"; readonly name: string };
 
+type NamedValue = readonly [name: string, value: PossibleTexts | undefined];
+
 export class SessionDynamicSql {
-  readonly #variables = new Map<string, Uint8Array>();
-  readonly #statements = new Map<string, PreparedText>();
+  readonly #variables = new Map<string, PossibleTexts>();
+  readonly #statements = new Map<string, readonly PreparedText[]>();
 
   get hasVariables(): boolean {
     return this.#variables.size > 0;
@@ -32,12 +37,12 @@ export class SessionDynamicSql {
     return this.#variables.size === 0 && this.#statements.size === 0;
   }
 
-  variable(name: string | undefined): Uint8Array | undefined {
-    return name === undefined ? undefined : this.#variables.get(name.toLowerCase());
+  variable(name: string | undefined): PossibleTexts | undefined {
+    return name === undefined || !isPlainName(name) ? undefined : this.#variables.get(name.toLowerCase());
   }
 
-  statement(name: string | undefined): PreparedText | undefined {
-    return name === undefined ? undefined : this.#statements.get(name.toLowerCase());
+  statement(name: string | undefined): readonly PreparedText[] | undefined {
+    return name === undefined || !isPlainName(name) ? undefined : this.#statements.get(name.toLowerCase());
   }
 
   forgetVariables(): void {
@@ -49,7 +54,8 @@ export class SessionDynamicSql {
     this.#statements.clear();
   }
 
-  after(effect: DynamicEffect, isOk: boolean): void {
+  after(effect: DynamicEffect, { outcome, affectedRows }: Pick<ResponseEnd, "outcome" | "affectedRows">): void {
+    const isOk = outcome !== "err";
     switch (effect.kind) {
       case "none":
         return;
@@ -60,11 +66,17 @@ export class SessionDynamicSql {
         this.forgetAll();
         return;
       case "set":
-        if (!isOk) this.forgetVariables();
-        else for (const [name, value] of effect.values) this.#set(name, value);
+        if (!isOk || effect.forgetsOthers) this.forgetVariables();
+        if (isOk) for (const [name, value] of effect.values) this.#set(name, value);
         return;
+      case "select-into": {
+        const [name, value] = effect.value;
+        if (!isOk) this.forgetVariables();
+        else this.#set(name, affectedRows === 1 ? value : eitherOf([this.variable(name), value]));
+        return;
+      }
       case "prepare":
-        this.#prepare(effect.name, isOk ? effect.text : undefined);
+        this.#prepare(effect.name, isOk ? effect.texts : undefined);
         return;
       case "drop":
         this.#prepare(effect.name, undefined);
@@ -72,34 +84,39 @@ export class SessionDynamicSql {
     }
   }
 
-  #set(name: string, value: Uint8Array | undefined): void {
+  #set(name: string, value: PossibleTexts | undefined): void {
     if (!isPlainName(name)) {
       this.forgetVariables();
       return;
     }
     const key = name.toLowerCase();
     this.#variables.delete(key);
-    if (value === undefined || value.length > VARIABLE_BYTES_MAX || this.#variables.size >= VARIABLES_MAX) return;
-    if (this.#bytes() + value.length <= ALL_BYTES_MAX) this.#variables.set(key, value);
+    if (value === undefined || this.#variables.size >= VARIABLES_MAX) return;
+    if (this.#hasRoomFor(value.texts)) this.#variables.set(key, value);
   }
 
-  #prepare(name: string, text: PreparedText | undefined): void {
+  #prepare(name: string, texts: readonly PreparedText[] | undefined): void {
     if (!isPlainName(name)) {
       this.#statements.clear();
       return;
     }
     const key = name.toLowerCase();
     this.#statements.delete(key);
-    if (text === undefined || text.sql.length > STATEMENT_BYTES_MAX || this.#statements.size >= STATEMENTS_MAX) return;
-    if (this.#bytes() + text.sql.length <= ALL_BYTES_MAX) this.#statements.set(key, text);
+    if (texts === undefined || this.#statements.size >= STATEMENTS_MAX) return;
+    if (this.#hasRoomFor(texts.map(({ sql }) => sql))) this.#statements.set(key, texts);
   }
 
-  #bytes(): number {
+  #hasRoomFor(added: readonly Uint8Array[]): boolean {
+    const addedBytes = bytesOf(added);
     let bytes = 0;
-    for (const value of this.#variables.values()) bytes += value.length;
-    for (const { sql } of this.#statements.values()) bytes += sql.length;
-    return bytes;
+    for (const { texts } of this.#variables.values()) bytes += bytesOf(texts);
+    for (const texts of this.#statements.values()) bytes += bytesOf(texts.map(({ sql }) => sql));
+    return addedBytes <= TEXTS_BYTES_MAX && bytes + addedBytes <= ALL_BYTES_MAX;
   }
+}
+
+function bytesOf(texts: readonly Uint8Array[]): number {
+  return texts.reduce((bytes, { length }) => bytes + length, 0);
 }
 
 /** SAFETY: servers compare other names by a collation, so that two spellings may be one name. */
@@ -134,30 +151,49 @@ const IDLE_KINDS: ReadonlySet<string> = new Set<StatementKind>([
 ]);
 
 const AT = 0x40;
+const LEFT_PAREN = 0x28;
 
-/**
- * The effect of a text whose top-level statements have these kinds; `kindsRun` are those of the text behind a name.
- * `analyzed` is asked only where the kinds do not tell: for statements about names, and where there is something to lose.
- */
-export function effectOn(
-  known: SessionDynamicSql,
-  sql: Uint8Array,
-  { kinds, kindsRun }: { readonly kinds: readonly string[]; readonly kindsRun: readonly string[] },
-  analyzed: () => Analysis,
-): DynamicEffect {
+/** Whether the text may set a variable to what is told from the session's schema and charset. Cheap, and true too often. */
+export function mayComputeVariable(sql: Uint8Array): boolean {
+  return sql.includes(AT) && sql.includes(LEFT_PAREN);
+}
+
+/** What is known before a statement, and what it is. */
+export interface StatementSeen {
+  readonly known: SessionDynamicSql;
+  readonly sql: Uint8Array;
+  /** Of its top-level statements, and of those that may run behind a name. */
+  readonly kinds: readonly string[];
+  readonly kindsRun: readonly string[];
+  /** What DATABASE() gives; undefined where that is not certain. */
+  readonly schema: string | undefined;
+  /** Asked only where the kinds do not tell: for statements about names, and where there is something to lose. */
+  readonly analyzed: () => Analysis;
+}
+
+export function effectOn(seen: StatementSeen): DynamicEffect {
+  const { known, sql, kinds, kindsRun, analyzed } = seen;
   const [kind] = kinds;
-  if (kinds.length !== 1 || kind === undefined) return forgetting(known, kinds);
+  if (kinds.length !== 1 || kind === undefined) return known.isEmpty ? NOTHING : FORGET_ALL;
   switch (kind) {
     case "set":
-      return sql.includes(AT) ? effectOfSet(analyzed()) : NOTHING;
+      return sql.includes(AT) ? effectOfSet(seen, analyzed()) : NOTHING;
+    case "select":
+      return sql.includes(AT) ? effectOfSelect(seen, analyzed()) : effectOfOthers(seen);
     case "prepare":
       return effectOfPrepare(known, analyzed());
     case "drop-prepare":
       return effectOfDrop(analyzed());
     default:
-      if (!known.hasVariables || !IDLE_KINDS.has(kind)) return forgetting(known, kindsRun);
-      return isIdle(analyzed()) ? NOTHING : FORGET_VARIABLES;
+      return IDLE_KINDS.has(kind) ? effectOfOthers(seen) : forgetting(known, kindsRun);
   }
+}
+
+function effectOfOthers({ known, analyzed }: StatementSeen): DynamicEffect {
+  if (!known.hasVariables) return NOTHING;
+  const statement = onlyStatement(analyzed());
+  const isIdle = statement !== undefined && statement.variables.length === 0 && isQuiet(statement);
+  return isIdle && !hasAssignment(analyzed().sql) ? NOTHING : FORGET_VARIABLES;
 }
 
 const NOTHING: DynamicEffect = { kind: "none" };
@@ -167,19 +203,20 @@ const FORGET_ALL: DynamicEffect = { kind: "forget-all" };
 /** Functions, triggers and views may set variables; only stored procedures and several statements prepare others. */
 function forgetting(known: SessionDynamicSql, kinds: readonly string[]): DynamicEffect {
   if (known.isEmpty) return NOTHING;
-  const mayPrepare = kinds.length !== 1 || kinds.some((kind) => PREPARING_KINDS.has(kind));
-  return mayPrepare ? FORGET_ALL : FORGET_VARIABLES;
+  return kinds.some((kind) => PREPARING_KINDS.has(kind)) ? FORGET_ALL : FORGET_VARIABLES;
 }
 
 function onlyStatement(analysis: Analysis): StatementFacts | undefined {
   return analysis.understood && analysis.readings.length === 1 ? analysis.statements[0] : undefined;
 }
 
-function isIdle(analysis: Analysis): boolean {
-  const statement = onlyStatement(analysis);
-  if (statement === undefined || statement.tablesRead.length > 0 || statement.variables.length > 0) return false;
-  return callsNothing(statement) && !hasAssignment(analysis.sql);
+/** Whether nothing that the statement reads or calls can set a variable. */
+function isQuiet(statement: StatementFacts): boolean {
+  return statement.tablesRead.every(({ schema }) => schema?.toLowerCase() === CATALOG) && callsNothing(statement);
 }
+
+/** Its views are the server's own, and nobody can add one. */
+const CATALOG = "information_schema";
 
 function callsNothing({ functions }: StatementFacts): boolean {
   return functions.every(({ name, schema }) => schema === undefined && isHarmlessFunction(name));
@@ -194,22 +231,53 @@ function hasAssignment(sql: Uint8Array): boolean {
   return false;
 }
 
-function effectOfSet(analysis: Analysis): DynamicEffect {
+function effectOfSet(seen: StatementSeen, analysis: Analysis): DynamicEffect {
   const statement = onlyStatement(analysis);
   if (statement === undefined || statement.variables.some(({ scope }) => scope === "statement")) return FORGET_ALL;
-  const { variables, tablesRead } = statement;
-  const isSimple = variables.every(({ value }) => value.type !== "expression");
-  if (!isSimple && (tablesRead.length > 0 || !callsNothing(statement) || hasAssignment(analysis.sql))) {
-    return FORGET_VARIABLES;
-  }
+  const { variables } = statement;
   const set = variables.filter(({ scope }) => scope === "user");
-  return { kind: "set", values: set.map(({ name, value }) => [name, knownValue(value)] as const) };
+  if (variables.every(({ value }) => value.type !== "expression")) {
+    return { kind: "set", values: set.map(({ name, value }) => [name, knownValue(value)]), forgetsOthers: false };
+  }
+  const expressions = new ExpressionTexts(analysis.sql, analysis.context, valuesKnownTo(seen));
+  const starts = set.map(({ start }) => start);
+  const isAlone = isQuiet(statement) && !expressions.hasAssignmentBeside(starts);
+  // What runs beside it may set variables before they are read, or those of the statement after they are set.
+  if (!isAlone && (variables.length > 1 || expressions.readsVariables(1))) return FORGET_VARIABLES;
+  // SAFETY: servers do not agree on whether a value sees those that the same statement sets before it.
+  const isKnown = variables.length === 1 || !expressions.readsVariables(set.length);
+  const readValue = (assignment: (typeof set)[number]) =>
+    assignment.value.type === "expression" && isKnown
+      ? expressions.ofAssignment(assignment)
+      : knownValue(assignment.value);
+  return {
+    kind: "set",
+    values: set.map((assignment) => [assignment.name, readValue(assignment)]),
+    forgetsOthers: !isAlone,
+  };
 }
 
-function knownValue({ type, text }: StatementFacts["variables"][number]["value"]): Uint8Array | undefined {
+/** SELECT … INTO @name, when nothing else can set the variable meanwhile. */
+function effectOfSelect(seen: StatementSeen, analysis: Analysis): DynamicEffect {
+  const statement = onlyStatement(analysis);
+  const [into, ...more] = statement?.variables ?? [];
+  if (statement === undefined || into === undefined) return effectOfOthers(seen);
+  if (more.length > 0 || into.scope !== "user" || !isQuiet(statement) || hasAssignment(analysis.sql)) {
+    return seen.known.hasVariables ? FORGET_VARIABLES : NOTHING;
+  }
+  const value = new ExpressionTexts(analysis.sql, analysis.context, valuesKnownTo(seen)).ofSelectInto();
+  return { kind: "select-into", value: [into.name, value] };
+}
+
+function valuesKnownTo({ known, schema }: StatementSeen) {
+  return { schema, variable: (name: string) => known.variable(name) };
+}
+
+function knownValue({ type, text }: StatementFacts["variables"][number]["value"]): PossibleTexts | undefined {
   if (text === undefined) return undefined;
-  if (type === "number" && !/^-?\d+$/.test(text)) return undefined;
-  return type === "string" || type === "number" ? exactBytes(text) : undefined;
+  if (type === "number" && !/^(?:0|-?[1-9]\d*)$/.test(text)) return undefined;
+  const bytes = type === "string" || type === "number" ? exactBytes(text) : undefined;
+  return bytes && { texts: [bytes], mayBeNull: false };
 }
 
 /** The text's bytes, unless some of them were no UTF-8. */
@@ -222,8 +290,9 @@ function effectOfPrepare(known: SessionDynamicSql, analysis: Analysis): DynamicE
   if (dynamic?.name === undefined) return FORGET_ALL;
   const { source, text = "" } = dynamic;
   const literal = source === "literal" ? exactBytes(text) : undefined;
-  const bytes = source === "user-variable" ? known.variable(text) : literal;
-  return { kind: "prepare", name: dynamic.name, text: bytes && preparedText(bytes, analysis.context) };
+  const sqls = source === "user-variable" ? known.variable(text)?.texts : literal && [literal];
+  const texts = sqls?.map((sql) => preparedText(sql, analysis.context));
+  return { kind: "prepare", name: dynamic.name, texts };
 }
 
 function effectOfDrop(analysis: Analysis): DynamicEffect {
@@ -242,19 +311,22 @@ const RESOLVABLE_KINDS: ReadonlySet<string> = new Set<StatementKind>([
   "call",
 ]);
 
-/** What a statement runs under a name, where the session knows it. */
+/** What a statement may run under a name, where the session knows it: one of these. */
 export type Resolved =
-  /** The statement with the variable's text as a literal. */
-  | { readonly kind: "text"; readonly sql: Uint8Array }
-  | { readonly kind: "prepared"; readonly text: PreparedText; readonly values: readonly (Uint8Array | undefined)[] };
+  /** The statement with each text of the variable as a literal. */
+  | { readonly kind: "texts"; readonly sqls: readonly Uint8Array[] }
+  | {
+      readonly kind: "prepared";
+      readonly texts: readonly PreparedText[];
+      readonly values: readonly (Uint8Array | undefined)[];
+    };
 
 /** Tells apart what one text runs at different times, so that an approval is of what it was given for. */
 export function describeResolved(resolved: Resolved): string {
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
-  if (resolved.kind === "text") return base64(resolved.sql);
-  const { text, values } = resolved;
-  const known = values.map((value) => (value === undefined ? null : base64(value)));
-  return JSON.stringify([base64(text.sql), text.context.schema ?? null, known]);
+  if (resolved.kind === "texts") return resolved.sqls.map(base64).join();
+  const known = resolved.values.map((value) => (value === undefined ? null : base64(value)));
+  return JSON.stringify(resolved.texts.map(({ sql, context }) => [base64(sql), context.schema ?? null, known]));
 }
 
 export function resolveDynamicSql(
@@ -267,12 +339,16 @@ export function resolveDynamicSql(
   const dynamic = onlyStatement(analyzed())?.dynamic;
   if (dynamic === undefined) return undefined;
   if (dynamic.source === "named") {
-    const text = known.statement(dynamic.name);
-    const values = dynamic.using.map((name) => known.variable(name));
-    return text === undefined ? undefined : { kind: "prepared", text, values };
+    const texts = known.statement(dynamic.name);
+    const values = dynamic.using.map((name) => onlyText(known.variable(name)));
+    return texts === undefined ? undefined : { kind: "prepared", texts, values };
   }
-  const bytes = dynamic.source === "user-variable" ? known.variable(dynamic.text) : undefined;
-  return bytes === undefined ? undefined : { kind: "text", sql: withLiteral(dynamic, quote(bytes)) };
+  const possible = dynamic.source === "user-variable" ? known.variable(dynamic.text) : undefined;
+  return possible && { kind: "texts", sqls: possible.texts.map((text) => withLiteral(dynamic, quote(text))) };
+}
+
+function onlyText(possible: PossibleTexts | undefined): Uint8Array | undefined {
+  return possible === undefined || possible.texts.length > 1 || possible.mayBeNull ? undefined : possible.texts[0];
 }
 
 function withLiteral({ type, name = "" }: DynamicSql, literal: Uint8Array): Uint8Array {

@@ -1,6 +1,6 @@
 /** The policy as sessions see it: what the session knows goes in, what the wire and the record need comes out. */
 import type { Decision } from "../policy/decide.ts";
-import type { Judge, Judgement as PolicyJudgement } from "../policy/judge.ts";
+import type { Judge, Judgement as PolicyJudgement, TextSummary } from "../policy/judge.ts";
 import { type Subject, strictestAction } from "../policy/policy.ts";
 import type { SessionEffect } from "../policy/session-effect.ts";
 import { analyze } from "../sql/analyze.ts";
@@ -93,14 +93,20 @@ export class PolicyJudge implements StatementJudge {
     if (dynamicSql.isEmpty) return { decision, summary, kindsRun: kinds };
     const resolved = resolveDynamicSql(dynamicSql, kinds, outer.analyzed, quotingFor(context));
     if (resolved === undefined) return { decision, summary, kindsRun: kinds };
-    if (resolved.kind === "text") {
-      const literal = this.#judge.judge(resolved.sql, context, subjectOf(request));
-      return { decision: literal.decision, summary, kindsRun: kinds, resolved };
+    const subject = subjectOf(request);
+    if (resolved.kind === "texts") {
+      const literals = resolved.sqls.map((sql) => this.#judge.judge(sql, context, subject).decision);
+      return { decision: literals.reduce(stricter), summary, kindsRun: kinds, resolved };
     }
-    const inner = this.#judge.judgeExecution(resolved.text.inSession(context), resolved.values, subjectOf(request));
-    const both = { ...inner.summary, kinds, digest: `${digest} /* ${inner.summary.digest} */` };
-    const kindsRun = inner.summary.kinds;
-    return { decision: stricter(decision, inner.decision), summary: both, kindsRun, resolved };
+    const inner = resolved.texts.map((text) =>
+      this.#judge.judgeExecution(text.inSession(context), resolved.values, subject),
+    );
+    return {
+      decision: inner.map((one) => one.decision).reduce(stricter, decision),
+      summary: { ...summary, ...together(inner.map((one) => one.summary)), digest: `${digest} ${digestsOf(inner)}` },
+      kindsRun: inner.flatMap((one) => (one.summary.kinds.length === 1 ? one.summary.kinds : ["unknown"])),
+      resolved,
+    };
   }
 
   #judged(request: StatementRequest, context: SqlContext): PolicyJudgement {
@@ -121,9 +127,23 @@ function stricter(outer: Decision, inner: Decision): Decision {
   return strictestAction(outer.enforcedAction, inner.enforcedAction) === outer.enforcedAction ? outer : inner;
 }
 
+/** Of statements of which one runs. */
+function together(summaries: readonly TextSummary[]): Omit<TextSummary, "kinds" | "digest" | "sessionEffect"> {
+  return {
+    isUnderstood: summaries.every(({ isUnderstood }) => isUnderstood),
+    tablesRead: [...new Set(summaries.flatMap(({ tablesRead }) => tablesRead))],
+    tablesWritten: [...new Set(summaries.flatMap(({ tablesWritten }) => tablesWritten))],
+  };
+}
+
+function digestsOf(inner: readonly PolicyJudgement[]): string {
+  return `/* ${inner.map(({ summary }) => summary.digest).join(" | ")} */`;
+}
+
 function effectOf({ state, sql }: StatementRequest, outer: Outer, kindsRun: readonly string[]): DynamicEffect {
-  const { kinds } = outer.summary;
-  return effectOn(state.dynamicSql, sql, { kinds, kindsRun }, outer.analyzed);
+  const { dynamicSql: known, variables, isTracked, isSchemaKnown } = state;
+  const schema = isTracked && isSchemaKnown && variables.schema !== "" ? variables.schema : undefined;
+  return effectOn({ known, sql, kinds: outer.summary.kinds, kindsRun, schema, analyzed: outer.analyzed });
 }
 
 function outerOf(judged: PolicyJudgement, sql: Uint8Array, context: SqlContext): Outer {

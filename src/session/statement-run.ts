@@ -9,6 +9,7 @@ import { dependsOnSession } from "../sql/readings.ts";
 import { type Clearance, seekApproval } from "./approval-hold.ts";
 import type { Permit } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";
+import { mayComputeVariable } from "./dynamic-sql.ts";
 import { beginGuarded, endGuarded, type GuardedEnd, guardedRows } from "./guarded-statement.ts";
 import { sendErr } from "./local-answer.ts";
 import { relayLocalInfile } from "./local-infile.ts";
@@ -49,7 +50,8 @@ export function runStatement(context: CommandContext, packet: Packet, run: State
   const { needsProbe, canProbeWait } = context.state;
   if (!needsProbe || !context.services.judge.readsSql) return judgeAndRun(context, packet, run);
   // A question of ours clears the server's diagnostics, which a client may want to see behind a CALL.
-  if (canProbeWait && !dependsOnSession(run.sql)) return judgeAndRun(context, packet, run);
+  if (canProbeWait && !dependsOnSession(run.sql) && !mayComputeVariable(run.sql))
+    return judgeAndRun(context, packet, run);
   return probeSession(context).then(() => judgeAndRun(context, packet, run));
 }
 
@@ -306,7 +308,7 @@ function rewrittenWire(context: CommandContext, sql: Uint8Array): Uint8Array {
 function afterStatement(context: CommandContext, run: StatementRun, judgement: Judgement, end: ResponseEnd): void {
   const { state } = context;
   if (judgement.afterwards !== "nothing") state.doubt(judgement.afterwards === "unknown");
-  if (judgement.dynamicEffect !== undefined) state.dynamicSql.after(judgement.dynamicEffect, end.outcome !== "err");
+  if (judgement.dynamicEffect !== undefined) state.dynamicSql.after(judgement.dynamicEffect, end);
   if (run.binding !== undefined) run.prepared?.afterExecution(run.binding, end.outcome !== "err");
   if (end.prepared !== undefined) {
     const { statementId, parameters } = end.prepared;

@@ -23,13 +23,48 @@ describe("SQL run by a name", () => {
     ["a variable that was set to it", `SET @v = '${DROP}'`, "PREPARE s FROM @v"],
     ["a variable by another spelling", `SET @V := '${DROP}'`, "PREPARE s FROM @`v`"],
     ["a variable that nobody has set", "PREPARE s FROM @v"],
-    ["a variable set to more than a literal", `SET @v = CONCAT('DROP ', 'DATABASE shop')`, "PREPARE s FROM @v"],
+    ["a concatenation", `SET @v = CONCAT('DROP ', 'DATABASE shop')`, "PREPARE s FROM @v"],
+    ["a computed value that is not known", `SET @v = REVERSE('1 TCELES')`, "PREPARE s FROM @v"],
+    ["the worse of two branches", `SET @v = IF(1 = 1, 'SELECT 1', '${DROP}')`, "PREPARE s FROM @v"],
+    ["the worse of two branches, the other way", `SET @v = IF(1 = 1, '${DROP}', 'SELECT 1')`, "PREPARE s FROM @v"],
+    ["a branch that reads a variable", `SET @d = '${DROP}'`, "SET @v = IF(1, 'SELECT 1', @d)", "PREPARE s FROM @v"],
+    [
+      "a value beside another of the same text",
+      "SET @a = 'SELECT 1'",
+      `SET @a = '${DROP}', @v = CONCAT(@a)`,
+      "PREPARE s FROM @v",
+    ],
+    [
+      "a value behind an assignment",
+      "SET @a = 'SELECT 1'",
+      `SET @v = IF(@a := '${DROP}', @a, @a)`,
+      "PREPARE s FROM @v",
+    ],
+    [
+      "what a table's rows may assign",
+      "SET @a = 'SELECT 1'",
+      "SET @v = (SELECT CONCAT(@a) FROM t)",
+      "PREPARE s FROM @v",
+    ],
+    [
+      "a variable beside which a function runs",
+      "SET @v = 'SELECT 1'",
+      "SET @a = IF(f(), 'x', 'y')",
+      "PREPARE s FROM @v",
+    ],
     ["a hex literal", "SET @v = 0x44524f50", "PREPARE s FROM @v"],
     ["a variable that a failed SET may have changed", "SET @v = 'SELECT 1'", "DO unknown(1)", "PREPARE s FROM @v"],
     ["a variable that a trigger may have set", "SET @v = 'SELECT 1'", "INSERT INTO t VALUES (1)", "PREPARE s FROM @v"],
     ["a variable that a view may have set", "SET @v = 'SELECT 1'", "SELECT a FROM t WHERE b = 1", "PREPARE s FROM @v"],
     ["a variable that a routine may have set", "SET @v = 'SELECT 1'", "CALL p()", "PREPARE s FROM @v"],
-    ["a variable that a query has set", "SET @v = 'SELECT 1'", "SELECT 'x' INTO @v", "PREPARE s FROM @v"],
+    ["a variable that a query has set", "SET @v = 'SELECT 1'", `SELECT '${DROP}' INTO @v`, "PREPARE s FROM @v"],
+    [
+      "a variable that a query may have left alone",
+      `SET @v = '${DROP}'`,
+      "SELECT 'SELECT 1' INTO @v",
+      "PREPARE s FROM @v",
+    ],
+    ["a query that may have left a variable unset", "SELECT 'SELECT 1' INTO @v", "PREPARE s FROM @v"],
     ["a variable that an expression has set", "SET @v = 'SELECT 1'", "SELECT @v := 'x'", "PREPARE s FROM @v"],
     ["a variable whose name a collation may fold", "SET @e = 'SELECT 1'", "SET @`é` = 'x'", "PREPARE s FROM @e"],
     ["the argument of sys.execute_prepared_stmt", `SET @v = '${DROP}'`, "CALL sys.execute_prepared_stmt(@v)"],
@@ -43,6 +78,23 @@ describe("SQL run by a name", () => {
   for (const [what, ...texts] of [
     ["a variable set to something harmless", "SET @v = 'SELECT 1'", "PREPARE s FROM @v", "EXECUTE s"],
     ["a variable set last to something harmless", "SET @v = 'x', @v = 'SELECT 1'", "SELECT 1 + 1", "PREPARE s FROM @v"],
+    ["one of two texts", "SET @v = IF(f(), 'ALTER TABLE t ADD c INT', 'SELECT 1')", "PREPARE s FROM @v", "EXECUTE s"],
+    ["what a query sets or leaves", "SET @v = 'SELECT 2'", "SELECT 'SELECT 1' INTO @v", "PREPARE s FROM @v"],
+    [
+      "text with the session's schema",
+      "SET @d = DATABASE()",
+      "SET @v = CONCAT('SELECT 1 FROM ', @d, '.t LIMIT 1')",
+      "PREPARE s FROM @v",
+    ],
+    [
+      "the idiom of migrations",
+      'SET @t = "item"',
+      "SET @v := (SELECT IF((SELECT COUNT(*) FROM INFORMATION_SCHEMA.COLUMNS WHERE table_name = @t) > 0, 'SELECT 1', " +
+        "CONCAT('ALTER TABLE ', @t, ' ADD c INT;')))",
+      "PREPARE s FROM @v",
+      "EXECUTE s",
+      "DEALLOCATE PREPARE s",
+    ],
     ["text with quotes", `SET @v = 'SELECT "it\\'s"'`, "PREPARE s FROM @v"],
     ["a name prepared anew", "PREPARE s FROM 'SELECT 2'", "PREPARE s FROM 'SELECT 1'", "EXECUTE s"],
     ["a name that is dropped", "PREPARE s FROM 'SELECT 1'", "DEALLOCATE PREPARE s", "EXECUTE s"],
@@ -77,6 +129,19 @@ describe("SQL run by a name", () => {
     assert.equal(blocked.text, "EXECUTE `s` /* UPDATE `t` SET `a` = ? WHERE `b` = ? */");
     judge.replacePolicy(policyFrom("deny: { statements: [execute] }"));
     assert.equal(await run(client, "EXECUTE s"), BLOCKED);
+  });
+
+  it("is every text that may stand behind the name", async () => {
+    const { client, judge, proxy } = await openPolicySession("");
+    for (const text of ["SET @v = IF(f(), 'UPDATE t SET a = 1 WHERE b = 2', 'SELECT 1')", "PREPARE s FROM @v"]) {
+      assert.equal(await run(client, text), 0);
+    }
+    assert.equal(await run(client, "EXECUTE s"), 0);
+    judge.replacePolicy(policyFrom("deny: { statements: [update] }"));
+    assert.equal(await run(client, "EXECUTE s"), BLOCKED);
+    const blocked = proxy.events.find(({ type }) => type === "statement-blocked");
+    assert.ok(blocked?.type === "statement-blocked");
+    assert.equal(blocked.text, "EXECUTE `s` /* UPDATE `t` SET `a` = ? WHERE `b` = ? | SELECT ? */");
   });
 
   it("is read in the schema in which it was prepared", async () => {
