@@ -141,8 +141,8 @@ function digestsOf(inner: readonly PolicyJudgement[]): string {
 }
 
 function effectOf({ state, sql }: StatementRequest, outer: Outer, kindsRun: readonly string[]): DynamicEffect {
-  const { dynamicSql: known, variables, isTracked, isSchemaKnown } = state;
-  const schema = isTracked && isSchemaKnown && variables.schema !== "" ? variables.schema : undefined;
+  const { dynamicSql: known, variables, isSchemaKnown } = state;
+  const schema = isSchemaKnown && variables.schema !== "" ? variables.schema : undefined;
   return effectOn({ known, sql, kinds: outer.summary.kinds, kindsRun, schema, analyzed: outer.analyzed });
 }
 

@@ -27,7 +27,8 @@ const TRACK = encodeUtf8(
     ",sql_mode=@@sql_mode,character_set_client=@@character_set_client,session_track_schema=ON",
 );
 
-const ASK = encodeUtf8("SELECT @@sql_mode, @@character_set_client, DATABASE()");
+/** The LIMIT, for a client may set sql_select_limit to 0. */
+const ASK = encodeUtf8("SELECT @@sql_mode, @@character_set_client, DATABASE() LIMIT 1");
 const ASK_COLUMNS = 3;
 const NULL_VALUE = 0xfb;
 

@@ -320,6 +320,8 @@ function afterStatement(context: CommandContext, run: StatementRun, judgement: J
     state.setSchema(judgement.usesSchema);
   }
   state.afterResponse(end);
+  // Not every server tells that a session has no schema any more.
+  if (/drop-schema|,/.test(judgement.statementKind ?? "")) state.isSchemaKnown = false;
   // The server has nothing to kill where a statement waits here, and has said that this client may kill it.
   if (run.kills !== undefined && end.outcome !== "err") context.services.cancelHold(run.kills);
   if (judgement.statementKind?.includes("unlock-tables")) state.hasLockedTables = false;

@@ -112,7 +112,7 @@ async function killAtWork(server: TestServer, settings: Settings): Promise<Map<n
 /** Which general log commands carry a statement. */
 const STATEMENTS = new Set(["Query", "Prepare"]);
 /** What querycop asks on its own account, to know how the server reads the session's statements. */
-const OWN_QUESTION = "SELECT @@sql_mode, @@character_set_client, DATABASE()";
+const OWN_QUESTION = "SELECT @@sql_mode, @@character_set_client, DATABASE() LIMIT 1";
 
 function ranBy(server: TestServer, from: number): Map<number, GeneralLogEntry[]> {
   const byThread = new Map<number, GeneralLogEntry[]>();

@@ -124,6 +124,46 @@ describe("Judge.judgeExecution()", () => {
     for (const other of [8, "8", null, undefined]) assert.equal(execute(sql, [other, 7]).decision.action, "block");
   });
 
+  const INSERT = "INSERT INTO invoice (id, tenant_id) VALUES";
+  const rowsOf = (count: number, foreign = -1) =>
+    Array.from({ length: count }, (_, row) => [row, row === foreign ? 8 : 7]).flat();
+  const places = (count: number) => Array(count).fill("(?, ?)").join(", ");
+
+  for (const [what, sql, values, own, bare] of [
+    ["its own row", `${INSERT} (?, ?)`, [1, 7], "allow", "allow"],
+    ["its own row as text", `${INSERT} (?, ?)`, [1, encode("7")], "allow", "allow"],
+    ["another's row", `${INSERT} (?, ?)`, [7, 8], "block", "allow"],
+    ["no tenant", `${INSERT} (?, ?)`, [1, null], "block", "allow"],
+    ["a value nobody knows", `${INSERT} (?, ?)`, [1, undefined], "block", "allow"],
+    ["an expression", `${INSERT} (?, ? + 1)`, [1, 6], "block", "allow"],
+    ["SET of its own", "INSERT INTO invoice SET id = ?, tenant_id = ?", [1, 7], "allow", "allow"],
+    ["SET of another's", "INSERT INTO invoice SET id = ?, tenant_id = ?", [1, 8], "block", "allow"],
+    ["REPLACE of another's", "REPLACE INTO invoice (id, tenant_id) VALUES (?, ?)", [1, 8], "block", "allow"],
+    ["no column list", "INSERT INTO invoice VALUES (?, ?)", [1, 7], "block", "block"],
+    ["another column", "INSERT INTO invoice (id) VALUES (?)", [7], "block", "block"],
+    ["a new tenant", `${INSERT} (?, ?) ON DUPLICATE KEY UPDATE tenant_id = ?`, [1, 7, 7], "block", "block"],
+    ["400 of its rows", `${INSERT} ${places(400)}`, rowsOf(400), "allow", "allow"],
+    ["400 rows, the second another's", `${INSERT} ${places(400)}`, rowsOf(400, 1), "block", "allow"],
+    ["101 rows, the last another's", `${INSERT} ${places(101)}`, rowsOf(101, 100), "block", "allow"],
+    ["400 rows, the last another's", `${INSERT} ${places(400)}`, rowsOf(400, 399), "block", "allow"],
+    ["bound rows behind a literal one", `${INSERT} (1, 7), (?, ?)`, [1, 8], "block", "allow"],
+  ] as const) {
+    it(`holds an INSERT with bound values to its tenant: ${what}`, () => {
+      const rule = "tables: [invoice], column: tenant_id";
+      const byValue = judgeWith(`tenants: [{ ${rule}, value: 7 }]`).execute(sql, values).decision;
+      assert.equal(byValue.action, own, byValue.reason);
+      const byColumn = judgeWith(`tenants: [{ ${rule} }]`).execute(sql, values).decision;
+      assert.equal(byColumn.action, bare, byColumn.reason);
+    });
+  }
+
+  it("refuses rows whose values are together more than it looks at", () => {
+    const { execute } = judgeWith("tenants: [{ tables: [invoice], column: tenant_id, value: 7 }]");
+    const values = Array.from({ length: 8000 }, () => ["x".repeat(200), 7]).flat();
+    const { decision } = execute(`INSERT INTO invoice (note, tenant_id) VALUES ${places(8000)}`, values);
+    assert.deepEqual(ruleIds(decision), ["acc.tenant"]);
+  });
+
   it("gives the verdict that the text with the values as literals has, but for rules about code", () => {
     const texts = [
       "DELETE FROM t WHERE ? = ?",
