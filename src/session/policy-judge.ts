@@ -140,9 +140,15 @@ function digestsOf(inner: readonly PolicyJudgement[]): string {
   return `/* ${inner.map(({ summary }) => summary.digest).join(" | ")} */`;
 }
 
-function effectOf({ state, sql }: StatementRequest, outer: Outer, kindsRun: readonly string[]): DynamicEffect {
+function effectOf(
+  { state, sql, execution }: StatementRequest,
+  outer: Outer,
+  kindsRun: readonly string[],
+): DynamicEffect {
   const { dynamicSql: known, variables, isSchemaKnown } = state;
-  const schema = isSchemaKnown && variables.schema !== "" ? variables.schema : undefined;
+  // A prepared statement runs in the schema in which it was prepared.
+  const isCertain = isSchemaKnown && execution === undefined && variables.schema !== "";
+  const schema = isCertain ? variables.schema : undefined;
   return effectOn({ known, sql, kinds: outer.summary.kinds, kindsRun, schema, analyzed: outer.analyzed });
 }
 
