@@ -3,22 +3,18 @@
  * The folder holds attacks*.jsonl.gz, neutralised*.jsonl.gz and benign*.jsonl.gz with one JSON object per line
  * ({src, fam?, sql}); each statement is judged under the built-in policy. Nothing of the texts is kept.
  */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { decide } from "../src/policy/decide.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
 import { contextFor, subjectFor } from "../src/policy/tool-context.ts";
 import { analyze } from "../src/sql/analyze.ts";
 import { sha256Hex } from "../src/sql/digest.ts";
+import { readSamples, type Sample } from "./corpus.ts";
 
-interface Sample {
-  readonly src: string;
+interface AttackSample extends Sample {
   readonly fam?: string;
-  readonly sql: string;
 }
 
-interface Judged extends Sample {
+interface Judged extends AttackSample {
   readonly score: number;
   readonly rules: readonly string[];
   readonly kind: string;
@@ -38,22 +34,11 @@ const DML_KINDS = new Set([
   "delete-multi",
 ]);
 
-function readSamples(folder: string, prefix: string): Sample[] {
-  const files = readdirSync(folder).filter((name) => name.startsWith(prefix) && name.endsWith(".jsonl.gz"));
-  return files.flatMap((name) =>
-    gunzipSync(readFileSync(join(folder, name)))
-      .toString("utf8")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as Sample),
-  );
-}
-
 const context = contextFor({});
 const subject = subjectFor({});
 const encoder = new TextEncoder();
 
-function judge(sample: Sample): Judged {
+function judge(sample: AttackSample): Judged {
   const analysis = analyze(encoder.encode(sample.sql), context);
   const decision = decide(analysis, subject, DEFAULT_POLICY, { wallMs: 0, decisionId: "bench" });
   return {
@@ -141,9 +126,9 @@ function main(args: readonly string[]): void {
     return;
   }
   const option = (name: string) => args.find((argument) => argument.startsWith(`--${name}=`))?.split("=")[1];
-  const attacks = readSamples(folder, "attacks").map(judge);
-  const neutralised = readSamples(folder, "neutralised").map(judge);
-  const benign = readSamples(folder, "benign").map(judge);
+  const attacks = readSamples<AttackSample>(folder, "attacks").map(judge);
+  const neutralised = readSamples<AttackSample>(folder, "neutralised").map(judge);
+  const benign = readSamples<AttackSample>(folder, "benign").map(judge);
 
   printHeader("attacks by source");
   for (const [source, group] of groupBy(attacks, ({ src }) => src)) printRow(source, group);

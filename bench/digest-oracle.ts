@@ -5,10 +5,7 @@
  * changes tokens: <n> in utf8mb4 and a tenth of that, with bytes above 0x7f, in every client charset. Ends with status 1
  * when the tokens of any text differ.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { gunzipSync } from "node:zlib";
 import {
   compare,
   Dice,
@@ -25,6 +22,7 @@ import {
 } from "../test/support/digest-oracle.ts";
 import { RawClient } from "../test/support/raw-client.ts";
 import { startServer } from "../test/support/servers.ts";
+import { readSamples } from "./corpus.ts";
 
 const BATCH = 2000;
 const SHOWN_MAX = 12;
@@ -91,19 +89,6 @@ function* mutations(count: number, seed: number, seeds: readonly string[], isHig
   for (let i = 0; i < count; i++) yield makeText(dice, seeds, isHigh);
 }
 
-function readCorpus(folder: string | undefined): string[] {
-  if (folder === undefined || !existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((name) => name.startsWith("digest") && name.endsWith(".jsonl.gz"))
-    .flatMap((name) =>
-      gunzipSync(readFileSync(join(folder, name)))
-        .toString("utf8")
-        .split("\n"),
-    )
-    .filter((line) => line !== "")
-    .map((line) => (JSON.parse(line) as { sql: string }).sql);
-}
-
 /** Every charset that the server takes from a client; the function itself does not take `binary`. */
 async function clientCharsets(rootQuery: (sql: string) => Promise<string[][]>): Promise<string[]> {
   const rows = await rootQuery("SELECT character_set_name FROM information_schema.character_sets ORDER BY 1");
@@ -122,7 +107,7 @@ async function main(): Promise<void> {
   });
   const cases = Number(values.cases ?? 20_000);
   const seed = Number(values.seed ?? 1);
-  const corpus = readCorpus(positionals[0]);
+  const corpus = readSamples(positionals[0], "digest").map(({ sql }) => sql);
   const seeds = [...SEEDS, ...corpus.filter((sql) => sql.length <= SEED_BYTES_MAX)];
   const server = await startServer({ kind: "mysql", options: ORACLE_SERVER_OPTIONS });
   let different = 0;

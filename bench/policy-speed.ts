@@ -2,13 +2,11 @@
  * How long a verdict takes: `bun bench/policy-speed.ts [<corpora folder>]`. Medians of batches in one process.
  * Without a folder, built-in statements only; with one, also the mean over its benign statements.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { SYSTEM_CLOCK } from "../src/base/clock.ts";
 import { Judge } from "../src/policy/judge.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
 import { contextFor, subjectFor } from "../src/policy/tool-context.ts";
+import { readSamples } from "./corpus.ts";
 
 const STATEMENTS: readonly [name: string, sql: string][] = [
   ["point select", "SELECT id, title FROM book WHERE id = 4711 AND owner = 'app' LIMIT 10"],
@@ -65,16 +63,8 @@ function main(folder: string | undefined): void {
     );
     console.log(`${name.padEnd(24)}${String(bytes.length).padStart(11)}${figures.join("")}`);
   }
-  if (folder === undefined || !existsSync(folder)) return;
-  const texts = readdirSync(folder)
-    .filter((name) => name.startsWith("benign") && name.endsWith(".jsonl.gz"))
-    .flatMap((name) =>
-      gunzipSync(readFileSync(join(folder, name)))
-        .toString("utf8")
-        .split("\n"),
-    )
-    .filter((line) => line !== "")
-    .map((line) => encoder.encode((JSON.parse(line) as { sql: string }).sql));
+  const texts = readSamples(folder, "benign").map(({ sql }) => encoder.encode(sql));
+  if (texts.length === 0) return;
   for (const [name, cacheBytesMax] of [
     ["uncached", 0],
     ["with cache", 64 << 20],

@@ -3,20 +3,13 @@
  * (one JSON object {src, sql} per line) and prints, per source, how often the parser agrees and differs, and how many
  * statements reach 25 points only because of it. Exits with 1 when one does. Nothing of the texts is kept.
  */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { decide, decideWithAdvice } from "../src/policy/decide.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
 import { contextFor, subjectFor } from "../src/policy/tool-context.ts";
 import type { Advice } from "../src/sql/advice.ts";
 import { analyze } from "../src/sql/analyze.ts";
 import { SecondOpinion } from "../src/sql/second-opinion.ts";
-
-interface Sample {
-  readonly src: string;
-  readonly sql: string;
-}
+import { readSamples } from "./corpus.ts";
 
 /** What decides is the medium level: nothing below it is ever shown to anybody. */
 const MEDIUM = 25;
@@ -25,17 +18,6 @@ const OUTCOMES = ["agrees", "disagrees", "refused", "skipped", "timeout", "busy"
 const context = contextFor({});
 const subject = subjectFor({});
 const encoder = new TextEncoder();
-
-function readSamples(folder: string): Sample[] {
-  const files = readdirSync(folder).filter((name) => /^(benign|tables).*\.jsonl\.gz$/.test(name));
-  return files.flatMap((name) =>
-    gunzipSync(readFileSync(join(folder, name)))
-      .toString("utf8")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as Sample),
-  );
-}
 
 class Row {
   readonly counts = new Map<Advice["outcome"], number>();
@@ -63,7 +45,7 @@ async function main(folder: string | undefined): Promise<void> {
   const advisor = new SecondOpinion({ deadlineMs: 2_000, holdsProcess: true });
   const rows = new Map<string, Row>();
   const all = new Row();
-  for (const { src, sql } of readSamples(folder)) {
+  for (const { src, sql } of readSamples(folder, "benign", "tables")) {
     const analysis = analyze(encoder.encode(sql), context);
     const advice = await advisor.secondOpinion(analysis);
     const options = { wallMs: 0, decisionId: "bench" };

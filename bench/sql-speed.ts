@@ -3,9 +3,6 @@
  * time of this process, the least of many rounds, so that a busy machine does not matter. With a folder also
  * the spread over its benign statements and every line of hang.jsonl.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { SYSTEM_CLOCK } from "../src/base/clock.ts";
 import { Judge } from "../src/policy/judge.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
@@ -14,6 +11,7 @@ import { lexForCache } from "../src/sql/analyze.ts";
 import { Digest } from "../src/sql/digest.ts";
 import { Lexer } from "../src/sql/lexer.ts";
 import { primaryRules } from "../src/sql/readings.ts";
+import { readSamples } from "./corpus.ts";
 
 const KIB = 1024;
 const MIB = 1 << 20;
@@ -139,20 +137,9 @@ function growth(): void {
   }
 }
 
-function linesOf(folder: string, file: (name: string) => boolean): { sql: string }[] {
-  return readdirSync(folder)
-    .filter(file)
-    .flatMap((name) => {
-      const content = readFileSync(join(folder, name));
-      return (name.endsWith(".gz") ? gunzipSync(content) : content).toString("utf8").split("\n");
-    })
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as { sql: string });
-}
-
 /** Every statement by itself, cold caches of the processor and all: the least of five passes over the whole corpus. */
-function benign(folder: string): void {
-  const texts = linesOf(folder, (name) => name.startsWith("benign")).map(({ sql }) => Buffer.from(sql));
+function benign(folder: string | undefined): void {
+  const texts = readSamples(folder, "benign").map(({ sql }) => Buffer.from(sql));
   if (texts.length === 0) return;
   const us = new Float64Array(texts.length).fill(Number.POSITIVE_INFINITY);
   for (let pass = 0; pass < 7; pass++) {
@@ -169,11 +156,10 @@ function benign(folder: string): void {
   console.log(`mean ${mean.toFixed(1)}   p50 ${at(0.5)}   p90 ${at(0.9)}   p99 ${at(0.99)}   most ${at(1)}`);
 }
 
-function hangs(folder: string): void {
-  const file = join(folder, "hang.jsonl");
-  if (!existsSync(file)) return;
-  console.log("\ninputs that hang other parsers, verdict in milliseconds");
-  for (const { sql } of linesOf(folder, (name) => name === "hang.jsonl")) {
+function hangs(folder: string | undefined): void {
+  const samples = readSamples(folder, "hang");
+  if (samples.length > 0) console.log("\ninputs that hang other parsers, verdict in milliseconds");
+  for (const { sql } of samples) {
     const bytes = Buffer.from(sql);
     const ms = least(() => cold.judge(bytes, context, subject), 9, 0) / 1000;
     console.log(`${sql.slice(0, 44).padEnd(48)}${String(bytes.length).padStart(9)} bytes${ms.toFixed(2).padStart(9)}`);
@@ -182,14 +168,14 @@ function hangs(folder: string): void {
 
 const folder = process.argv[2];
 // Before anything is warm: what the first such text costs in a fresh process.
-if (folder !== undefined && existsSync(join(folder, "hang.jsonl"))) {
-  const began = processorUs();
-  const lines = linesOf(folder, (name) => name === "hang.jsonl");
-  for (const { sql } of lines) cold.judge(Buffer.from(sql), context, subject);
+const began = processorUs();
+const hanging = readSamples(folder, "hang");
+for (const { sql } of hanging) cold.judge(Buffer.from(sql), context, subject);
+if (hanging.length > 0) {
   console.log(`first pass over hang.jsonl, compilation included: ${((processorUs() - began) / 1000).toFixed(0)} ms\n`);
 }
 // In this order, so that what is quoted per statement is compiled by then.
 growth();
-if (folder !== undefined && existsSync(folder)) benign(folder);
+benign(folder);
 statements();
-if (folder !== undefined && existsSync(folder)) hangs(folder);
+hangs(folder);

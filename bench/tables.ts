@@ -6,16 +6,12 @@
  * Exits with 1 when traffic of ORMs has less than 99.5 % exact or one table too few, or less than 99.5 % of the benign
  * corpora (benign*.jsonl.gz) is understood.
  */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { contextFor } from "../src/policy/tool-context.ts";
 import { analyze } from "../src/sql/analyze.ts";
 import type { Analysis } from "../src/sql/facts.ts";
+import { readSamples, type Sample } from "./corpus.ts";
 
-interface Sample {
-  readonly src: string;
-  readonly sql: string;
+interface TableSample extends Sample {
   /** "schema.table" or "table". */
   readonly tables?: readonly string[];
   readonly cte?: readonly string[];
@@ -28,17 +24,6 @@ const SHOWN_MAX = 40;
 
 const context = contextFor({});
 const encoder = new TextEncoder();
-
-function readSamples(folder: string, prefix: string): Sample[] {
-  const files = readdirSync(folder).filter((name) => name.startsWith(prefix) && name.endsWith(".jsonl.gz"));
-  return files.flatMap((name) =>
-    gunzipSync(readFileSync(join(folder, name)))
-      .toString("utf8")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as Sample),
-  );
-}
 
 /** The last part of each name: the grammar has no schema of its own. */
 function lastParts(names: Iterable<string>): Set<string> {
@@ -86,7 +71,7 @@ function measureTables(folder: string, show: string | undefined): Row {
   const rows = new Map<string, Row>();
   const orm = new Row();
   let shown = 0;
-  for (const { src, sql, tables = [], cte = [] } of readSamples(folder, "tables")) {
+  for (const { src, sql, tables = [], cte = [] } of readSamples<TableSample>(folder, "tables")) {
     const analysis = analyze(encoder.encode(sql), context);
     const found = tablesFound(analysis);
     const named = lastParts(cte);
