@@ -409,7 +409,8 @@ export const listenerEntries = {
     key: "client_write_timeout",
     env: "GATEKEEPER_CLIENT_WRITE_TIMEOUT",
     title: "Time a client may refuse to take bytes",
-    description: "A session ends when its client has not accepted what was sent to it for this long.",
+    description:
+      "A session ends when its client has not accepted what was sent to it for this long, and when it has closed its side of the connection and the database has sent nothing for it for so long.",
     reloadable: true,
   }),
   packetBytesMax: settingWithDefault(sizeKind({ min: 16 * 1024, max: 1024 ** 3 }), "64MiB", {

@@ -48,6 +48,7 @@ export class Leg implements TransportListener {
   #wakeReader: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;
   #deadListener: (() => void) | undefined;
+  #endListener: (() => void) | undefined;
   #unaskedListener: (() => void) | undefined;
   readonly #reader: PacketReader;
   /** The sequence id the next packet written to this leg carries. */
@@ -111,6 +112,12 @@ export class Leg implements TransportListener {
     if (this.#isDead) listener();
   }
 
+  /** Called once at the peer's FIN, whoever reads. */
+  onEnd(listener: () => void): void {
+    this.#endListener = listener;
+    if (this.#isEnded) listener();
+  }
+
   /** Called when bytes or a FIN arrive while nobody reads. */
   onUnasked(listener: () => void): void {
     this.#unaskedListener = listener;
@@ -136,11 +143,11 @@ export class Leg implements TransportListener {
    * The next whole packet, or undefined when the peer closed between two packets.
    * Throws the side's "closed" error when the peer went away inside a packet.
    */
-  async readPacket(): Promise<Packet | undefined> {
+  async readPacket(signal?: AbortSignal): Promise<Packet | undefined> {
     for (;;) {
       const packet = this.takePacket();
       if (packet !== undefined) return packet;
-      if (this.isFinished) return undefined;
+      if (this.isFinished || signal?.aborted === true) return undefined;
       await this.nextEvent();
     }
   }
@@ -181,11 +188,17 @@ export class Leg implements TransportListener {
 
   /**
    * As `readPacket`, for a place where the conversation cannot end: a closed peer is an error, and so is a peer that
-   * stays silent for `timeoutMs`. Also sets the sequence id of the answer.
+   * stays silent for `timeoutMs`. Also sets the sequence id of the answer. An abort of `signal` ends the wait and leaves
+   * the leg as it is.
    */
-  async expectPacket(awaiting: string, timeoutMs: number): Promise<Packet> {
+  async expectPacket(awaiting: string, timeoutMs: number, signal?: AbortSignal): Promise<Packet> {
     const timer = setTimeout(() => this.#expire(), timeoutMs);
-    const packet = await this.readPacket().finally(() => clearTimeout(timer));
+    const giveUp = (): void => this.#wakeReader?.();
+    signal?.addEventListener("abort", giveUp);
+    const packet = await this.readPacket(signal).finally(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", giveUp);
+    });
     if (packet !== undefined) {
       this.nextSequenceId = (packet.lastSequenceId + 1) & 0xff;
       return packet;
@@ -194,7 +207,8 @@ export class Leg implements TransportListener {
       const text = `The ${this.side} sent nothing within ${Math.round(timeoutMs)} ms while ${awaiting}`;
       throw new QuerycopError(LEG_ERROR_CODES[this.side].timeout, text);
     }
-    const text = `The ${this.side} ${this.#howItEnded()} while ${awaiting}`;
+    const isGivenUp = signal?.aborted === true && !this.isFinished;
+    const text = `The ${this.side} ${isGivenUp ? "was given up" : this.#howItEnded()} while ${awaiting}`;
     if (this.side === "backend" && refusesOurCertificate(this.#socketError ?? {})) throw certificateRefused(text);
     throw new QuerycopError(LEG_ERROR_CODES[this.side].closed, text);
   }
@@ -268,6 +282,7 @@ export class Leg implements TransportListener {
   receiveEnd(): void {
     this.#isEnded = true;
     this.#wakeReaderNow();
+    this.#endListener?.();
   }
 
   receiveDrain(): void {
@@ -312,6 +327,7 @@ export class Leg implements TransportListener {
     if (this.#isDead) return;
     this.#isDead = true;
     this.#unaskedListener = undefined;
+    this.#endListener = undefined;
     this.#wakeReaderNow();
     this.#wakeWriterNow();
     this.#deadListener?.();

@@ -42,6 +42,8 @@ export interface AuthenticationContext extends PasswordRoute {
   /** False when querycop verified the client by itself: the client holds no answer to the backend's questions. */
   readonly clientCanAnswer: boolean;
   readonly user: string;
+  /** Ends the wait for the backend; the client has left. */
+  readonly signal?: AbortSignal;
 }
 
 /** Rounds of questions after which a login is given up: no plugin needs more than a handful. */
@@ -77,7 +79,8 @@ export async function authenticate(
 ): Promise<AuthenticationResult> {
   const exchange = new Exchange(context, { authPluginName, authPluginData });
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    const { payload } = await context.backend.expectPacket("waiting for the login result", context.backendTimeoutMs);
+    const { backend, backendTimeoutMs, signal } = context;
+    const { payload } = await backend.expectPacket("waiting for the login result", backendTimeoutMs, signal);
     const packet = decodingFrom("backend", () => decodeAuthPacket(payload, context.capabilityFlags));
     switch (packet.kind) {
       case "OK_Packet":

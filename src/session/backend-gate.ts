@@ -83,8 +83,8 @@ export class BackendGate {
     clearTimeout(timer);
   }
 
-  expectPacket(awaiting: string, timeoutMs: number): Promise<Packet> {
-    return this.#leg.expectPacket(awaiting, timeoutMs);
+  expectPacket(awaiting: string, timeoutMs: number, signal?: AbortSignal): Promise<Packet> {
+    return this.#leg.expectPacket(awaiting, timeoutMs, signal);
   }
 
   readChunk(): Promise<Uint8Array | undefined> {
@@ -115,8 +115,15 @@ export class BackendGate {
     return this.#leg.waitReadable();
   }
 
-  upgrade(tls: BackendTls, timeoutMs: number): Promise<TlsIdentity> {
-    return tls.upgrade(this.#leg, timeoutMs);
+  /** An abort of `signal` destroys the leg: there is no other way out of a TLS handshake. */
+  async upgrade(tls: BackendTls, timeoutMs: number, signal?: AbortSignal): Promise<TlsIdentity> {
+    const giveUp = (): void => this.#leg.destroy();
+    signal?.addEventListener("abort", giveUp);
+    try {
+      return await tls.upgrade(this.#leg, timeoutMs);
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
   }
 
   onDead(listener: () => void): void {

@@ -88,13 +88,27 @@ async function greetedBackend(backend: BackendOptions, signal: AbortSignal): Pro
   });
   const gate = new BackendGate(new Leg("backend", socket, LOGIN_PACKET_BYTES_MAX));
   try {
-    const { payload } = await gate.expectPacket("waiting for its greeting", backend.loginTimeoutMs);
-    const initial = decodingFrom("backend", () => decodeInitialPacket(payload));
-    if (initial.kind === "ERR_Packet") throw new BackendRefusal(initial.err, "the connection");
-    return { gate, greeting: initial.handshake };
+    return await greetingOf(gate, backend.loginTimeoutMs, signal);
   } catch (thrown) {
+    if (signal.aborted) await leaveUngreeted(gate);
     gate.destroy();
     throw thrown;
+  }
+}
+
+async function greetingOf(gate: BackendGate, timeoutMs: number, signal?: AbortSignal): Promise<BackendConnection> {
+  const { payload } = await gate.expectPacket("waiting for its greeting", timeoutMs, signal);
+  const initial = decodingFrom("backend", () => decodeInitialPacket(payload));
+  if (initial.kind === "ERR_Packet") throw new BackendRefusal(initial.err, "the connection");
+  return { gate, greeting: initial.handshake };
+}
+
+/** As `takeLeave`, where the greeting is still to come: a health check is gone before it. */
+async function leaveUngreeted(gate: BackendGate): Promise<void> {
+  try {
+    await takeLeave(await greetingOf(gate, LEAVE_TIMEOUT_MS));
+  } catch {
+    // Gone is gone.
   }
 }
 
@@ -194,6 +208,7 @@ async function logIn(
     clientCanAnswer: context.clientCanAnswer,
     user: login.response.user,
     capabilityFlags: login.capabilities.flags,
+    signal: context.signal,
   };
   const first = await firstAuthResponse(context, login.response, authentication, greeting);
   const response = responseFor(context, login, greeting, isTls, first);
@@ -233,7 +248,7 @@ async function startBackendTls(
   const head = responseFor(context, login, connection.greeting, true, NO_AUTH_RESPONSE);
   connection.leaveWith = "nothing";
   connection.gate.sendPayload({ kind: "login", packet: "SSLRequest" }, encodeSslRequest(head));
-  await connection.gate.upgrade(tls, loginTimeoutMs);
+  await connection.gate.upgrade(tls, loginTimeoutMs, context.signal);
   // The flags are those of the SSLRequest, and the server reads what follows by them.
   connection.leaveWith = encodeHandshakeResponse41({ ...head, user: LEAVING_USER });
   return true;

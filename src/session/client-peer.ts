@@ -29,6 +29,11 @@ export class ClientPeer {
     return this.#budgetMs;
   }
 
+  /** True when the client has closed its side and asked for nothing before: whatever the login brings, it is for nobody. */
+  get hasLeft(): boolean {
+    return this.leg.isEnded && !this.leg.hasUnread;
+  }
+
   /** A later login on this connection (COM_CHANGE_USER) has a time budget of its own. */
   renewBudget(handshakeTimeoutMs: number): void {
     this.#budgetMs = handshakeTimeoutMs;
@@ -40,6 +45,8 @@ export class ClientPeer {
     const began = performance.now();
     const packet = await this.leg.expectPacket(awaiting, Math.max(1, this.#budgetMs));
     this.#budgetMs -= performance.now() - began;
+    if (this.hasLeft)
+      throw new QuerycopError("QC_CLIENT_CLOSED", `The client closed behind its answer while ${awaiting}`);
     if (packet.sequenceId !== wanted) {
       throw new QuerycopError(
         "QC_CLIENT_SEQUENCE",

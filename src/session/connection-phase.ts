@@ -88,7 +88,7 @@ async function dialThenGreet(context: ConnectionPhaseContext): Promise<Establish
   try {
     login = await greetClient(context, greetingForClient(context, backend.greeting));
   } catch (thrown) {
-    void takeLeave(backend);
+    await letGo(context, backend);
     throw thrown;
   }
   return await finish(context, login, backend, true);
@@ -105,7 +105,8 @@ function greetingForClient({ services }: ConnectionPhaseContext, greeting: Hands
 
 /** No byte goes to the backend for a client that has not proved who it is. */
 async function greetThenDial(context: ConnectionPhaseContext): Promise<Establishing> {
-  const profile = await context.services.backendProfile.current(() => openBackend(context.services, context.signal));
+  const probe = context.services.backendProfile.current(() => openBackend(context.services, PROBE_SIGNAL));
+  const profile = await unlessLeft(context, probe);
   const login = await greetClient(context, {
     ...profile,
     connectionId: context.services.nextOwnConnectionId(),
@@ -147,9 +148,31 @@ async function finish(
     return { ...(await logInToBackend(loginContext, login, backend)), login };
   } catch (thrown) {
     if (thrown instanceof BackendRefusal) backend.gate.destroy();
-    else void takeLeave(backend);
+    else await letGo(context, backend);
     throw thrown;
   }
+}
+
+/**
+ * Takes leave of a backend whose login came to nothing. A client that is still there hears why at once; one that has
+ * left waits for nothing, and its session's place is held until the backend's is free: a flood of clients that hang up
+ * must not become one of connections.
+ */
+async function letGo(context: ConnectionPhaseContext, backend: BackendConnection): Promise<void> {
+  const leaving = takeLeave(backend);
+  if (context.signal.aborted) await leaving;
+}
+
+/** A probe is for all clients that wait for it: none of them ends it by leaving. */
+const PROBE_SIGNAL = new AbortController().signal;
+
+function unlessLeft<T>({ signal }: ConnectionPhaseContext, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => reject(new QuerycopError("QC_CLIENT_CLOSED", "The client left before it was greeted"));
+    signal.addEventListener("abort", leave, { once: true });
+    if (signal.aborted) leave();
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+  });
 }
 
 function ownCapabilities(context: ConnectionPhaseContext): { offersTls: boolean; allowsLocalInfile: boolean } {

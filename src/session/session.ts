@@ -1,7 +1,7 @@
 /** One client connection from start to end: owns both legs, says why it ended, and leaves exactly one disconnect record. */
 import type { AuditEvent, AuditSession } from "../audit/audit-event.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
-import { type CloseReason, type QuerycopError, toQuerycopError } from "../base/errors.ts";
+import { type CloseReason, QuerycopError, toQuerycopError } from "../base/errors.ts";
 import type { ErrPacket } from "../mysql/generic-response.ts";
 import { Leg } from "../net/leg.ts";
 import type { Transport } from "../net/transport.ts";
@@ -55,6 +55,7 @@ export class Session {
   #closeReason: CloseReason | undefined;
   #backendConnectionId: number | undefined;
   #slotUser: string | undefined;
+  #halfClosed: ReturnType<typeof setInterval> | undefined;
 
   constructor(id: number, transport: Transport, services: SessionServices) {
     this.id = id;
@@ -64,6 +65,7 @@ export class Session {
     const leg = new Leg("client", transport, LOGIN_PACKET_BYTES_MAX);
     this.#client = new ClientPeer(leg, remote === undefined, services.options.handshakeTimeoutMs);
     leg.onDead(() => this.#clientDied());
+    leg.onEnd(() => this.#clientEnded());
   }
 
   /** The connection id in the greeting this client got; what it would name in KILL QUERY. */
@@ -180,7 +182,7 @@ export class Session {
       this.#phase = "commands";
       await this.#serveCommands(established);
     } catch (thrown) {
-      failure = toQuerycopError(malformedFrom("client", thrown));
+      failure = this.#failureOf(thrown);
     }
     await this.#finish(failure);
   }
@@ -239,7 +241,45 @@ export class Session {
       tokenUsed: established.tokenUsed,
       durationUs: this.#ageUs(),
     });
+    if (this.#client.leg.isEnded) this.#watchHalfClosed();
     await serveCommands(context);
+  }
+
+  /** What goes wrong on the way out of a login whose client has left is no fault of the backend's. */
+  #failureOf(thrown: unknown): QuerycopError {
+    const failure = toQuerycopError(malformedFrom("client", thrown));
+    const hasLeft = this.#phase === "login" && this.#abort.signal.aborted && this.#closeReason === undefined;
+    if (!hasLeft || failure.origin === "client" || failure.code === "QC_INTERNAL") return failure;
+    return new QuerycopError("QC_CLIENT_CLOSED", "The client closed the connection during its login");
+  }
+
+  /** The client has sent its FIN. It may still read: what it asked for before is carried out and answered. */
+  #clientEnded(): void {
+    if (this.#phase === "login") {
+      if (this.#client.hasLeft) this.#abort.abort();
+    } else if (this.#phase === "commands") this.#watchHalfClosed();
+  }
+
+  /**
+   * A client that is only half there is told apart from one that is gone by writing to it, and a backend that stays
+   * silent gives nothing to write.
+   */
+  #watchHalfClosed(): void {
+    const { leg } = this.#client;
+    const { writeTimeoutMs } = this.#services.options;
+    let { bytesWritten } = leg;
+    const timer = setInterval(() => {
+      if (this.#phase === "commands" && !leg.isDead && leg.bytesWritten !== bytesWritten) {
+        bytesWritten = leg.bytesWritten;
+        return;
+      }
+      clearInterval(timer);
+      if (this.#phase !== "commands") return;
+      if (this.#commands !== undefined) this.#commands.endReason ??= "timeout";
+      leg.destroy();
+    }, writeTimeoutMs);
+    timer.unref();
+    this.#halfClosed = timer;
   }
 
   /** A client that is gone needs no more answers; what the backend still says is kept for the record for a while. */
@@ -261,6 +301,7 @@ export class Session {
   async #finish(failure: QuerycopError | undefined): Promise<void> {
     if (this.#slotUser !== undefined) this.#services.userSlots.release(this.#slotUser);
     if (failure?.code === "QC_TOO_MANY_USER_CONNECTIONS") this.#services.metrics.connectionsRefused.of("user").value++;
+    clearInterval(this.#halfClosed);
     const wasLogin = this.#phase === "login";
     this.#phase = "ended";
     // A handshake that failed leaves a dead leg too, and says more than that.

@@ -222,6 +222,42 @@ describe("P13 a client that vanishes", () => {
     assert.deepEqual(outcomes(scene.proxy.events), ["client-gone"]);
   });
 
+  it("half-closed before the answer is given up when the backend stays silent, and how the statement ended is kept", {
+    timeout: 15_000,
+  }, async () => {
+    const scene = await loggedIn({ listener: { writeTimeoutMs: 50 } });
+    scene.client.write(queryPayload("select sleep(100)"), 0);
+    await scene.backend.expect();
+    scene.client.socket.end();
+    await scene.client.closed();
+    scene.backend.write(OK_PAYLOAD, 1);
+    await assertGone(scene, 1);
+    assert.deepEqual(outcomes(scene.proxy.events), ["ok"]);
+    const end = scene.proxy.events.find(({ type }) => type === "disconnect");
+    assert.ok(end?.type === "disconnect" && end.reason === "timeout");
+  });
+
+  it("half-closed gets an answer of any length while its bytes come", { timeout: 30_000 }, async () => {
+    const scene = await inResult({ listener: { writeTimeoutMs: 500 } });
+    scene.client.socket.end();
+    const rows = 60;
+    const dripping = new Promise<void>((resolve) => {
+      let sent = 0;
+      const drip = setInterval(() => {
+        scene.backend.write(ROW, 4 + sent++);
+        if (sent < rows) return;
+        clearInterval(drip);
+        resolve();
+      }, 25);
+    });
+    for (let row = 0; row < rows; row++) await scene.client.expect();
+    await dripping;
+    scene.backend.write(rowsEnd(), 4 + rows);
+    assert.equal((await scene.client.expect()).payload[0], 0xfe);
+    await assertGone(scene, 1);
+    assert.deepEqual(outcomes(scene.proxy.events), ["ok"]);
+  });
+
   it("half-closed in a result gets the rest of it", async () => {
     const scene = await inResult();
     scene.client.socket.end();
@@ -229,6 +265,80 @@ describe("P13 a client that vanishes", () => {
     assert.equal((await scene.client.expect()).payload[0], 0xfe);
     await assertGone(scene, 1);
     assert.deepEqual(outcomes(scene.proxy.events), ["ok"]);
+  });
+});
+
+describe("a client that closes during its login", { timeout: 20_000 }, () => {
+  const patient = { backend: { loginTimeoutMs: 600_000, connectTimeoutMs: 600_000 } };
+  const reasonOf = (proxy: ProxyHarness): unknown => {
+    const end = proxy.events.find(({ type }) => type === "disconnect");
+    return end?.type === "disconnect" ? [end.reason, end.errorCode] : end;
+  };
+
+  for (const fault of ["RST", "FIN"] as const) {
+    it(`${fault} before the greeting: the server is left as soon as it greets`, async () => {
+      let greet: (() => void) | undefined;
+      const { proxy, backends } = await open(async (peer) => {
+        await new Promise<void>((resolve) => {
+          greet = resolve;
+        });
+        peer.write(encodeHandshakeV10(GREETING), 0);
+        // Refusing it keeps the host from being blocked.
+        assert.match(Buffer.from((await peer.expect()).payload).toString("latin1"), /querycop_left_without_login/);
+        peer.write(Uint8Array.of(0xff, 0x15, 0x04), 2);
+      }, patient);
+      const client = await connectPeer(proxy.port);
+      while (greet === undefined) await new Promise((resolve) => setImmediate(resolve));
+      if (fault === "RST") client.socket.resetAndDestroy();
+      else client.socket.end();
+      await proxy.untilEvent(() => true);
+      greet();
+      await backends.peers[0]?.closed();
+      await proxy.registry.whenEmpty();
+      assert.deepEqual(reasonOf(proxy), ["client-closed", "QC_CLIENT_CLOSED"]);
+    });
+
+    it(`${fault} before the greeting: a server that never greets is given up`, async () => {
+      const { proxy, backends } = await open(async () => undefined, patient);
+      const client = await connectPeer(proxy.port);
+      while (backends.peers.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (fault === "RST") client.socket.resetAndDestroy();
+      else client.socket.end();
+      await proxy.registry.whenEmpty();
+      assert.deepEqual(reasonOf(proxy), ["client-closed", "QC_CLIENT_CLOSED"]);
+      await backends.peers[0]?.closed();
+    });
+
+    it(`${fault} before the verdict: the server is left by an empty answer`, async () => {
+      const answers: number[] = [];
+      const { proxy, backends } = await open(async (peer) => {
+        peer.write(encodeHandshakeV10(GREETING), 0);
+        await peer.expect();
+        answers.push((await peer.expect()).payload.length);
+        peer.write(Uint8Array.of(0xff, 0x15, 0x04), 4);
+      }, patient);
+      const client = await connectPeer(proxy.port);
+      client.write(loginPayload(decodeHandshakeV10((await client.expect()).payload)), 1);
+      while ((backends.peers[0]?.received.length ?? 0) === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (fault === "RST") client.socket.resetAndDestroy();
+      else client.socket.end();
+      await backends.peers[0]?.closed();
+      await proxy.registry.whenEmpty();
+      assert.deepEqual(answers, [0]);
+      assert.deepEqual(reasonOf(proxy), ["client-closed", "QC_CLIENT_CLOSED"]);
+    });
+  }
+
+  it("with a command behind its login is served before it is let go", async () => {
+    const { proxy } = await open(scriptedBackend(() => [OK_PAYLOAD]));
+    const client = await connectPeer(proxy.port);
+    const login = encodePacket(loginPayload(decodeHandshakeV10((await client.expect()).payload)), 1);
+    client.socket.end(Buffer.concat([login, encodePacket(queryPayload("do 1"), 0)]));
+    assert.deepEqual(
+      (await readAll(client)).map((payload) => payload[0]),
+      [0, 0],
+    );
+    await proxy.registry.whenEmpty();
   });
 });
 
