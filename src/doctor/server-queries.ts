@@ -1,21 +1,15 @@
 /** Statements of doctor's own on a connection that is logged in. */
-import { ByteReader, encodeUtf8 } from "../base/bytes.ts";
-import { encodeQuery } from "../mysql/command.ts";
-import { CLIENT_DEPRECATE_EOF, EOF_HEADER, ERR_HEADER, OK_HEADER } from "../mysql/constants.ts";
-import { decodeErrPacket } from "../mysql/generic-response.ts";
-import { encodePacket } from "../mysql/packet.ts";
+import { encodeUtf8 } from "../base/bytes.ts";
 import type { BackendGate } from "../session/backend-gate.ts";
+import { queryText, type TextValue } from "../session/text-query.ts";
 
 /** The first row, NULL as undefined; or the server's refusal. */
 export type QueryResult =
-  | { readonly row: readonly (string | undefined)[] | undefined }
+  | { readonly row: readonly TextValue[] | undefined }
   | { readonly errorNumber: number; readonly message: string };
 
-const PERMIT = { kind: "own", purpose: "doctor" } as const;
-const COM_QUIT = Uint8Array.of(1);
-const NULL_VALUE = 0xfb;
+const PURPOSE = "a question of doctor's";
 const ROWS_MAX = 1000;
-const AWAITING = "waiting for the answer to a question of doctor's";
 
 export class ServerQueries {
   readonly #gate: BackendGate;
@@ -31,53 +25,18 @@ export class ServerQueries {
 
   /** Throws when the connection breaks or the answer cannot be read. One statement at a time. */
   async firstRow(sql: string): Promise<QueryResult> {
-    this.#gate.resetSequence();
-    this.#gate.send(PERMIT, encodePacket(encodeQuery(encodeUtf8(sql), this.#capabilityFlags), 0));
-    const first = await this.#next();
-    if (first[0] === ERR_HEADER) {
-      const { errorNumber, message } = decodeErrPacket(first);
-      return { errorNumber, message };
-    }
-    if (first[0] === OK_HEADER) return { row: undefined };
-    const columns = first[0] ?? 0;
-    const hasEof = (this.#capabilityFlags & CLIENT_DEPRECATE_EOF) === 0;
-    for (let index = 0; index < columns + (hasEof ? 1 : 0); index++) await this.#next();
-    return await this.#readRows(columns);
-  }
-
-  async #readRows(columns: number): Promise<QueryResult> {
-    let row: (string | undefined)[] | undefined;
-    for (let count = 0; count <= ROWS_MAX; count++) {
-      const payload = await this.#next();
-      if (payload[0] === EOF_HEADER) return { row };
-      if (payload[0] === ERR_HEADER) {
-        const { errorNumber, message } = decodeErrPacket(payload);
-        return { errorNumber, message };
-      }
-      row ??= readRow(payload, columns);
-    }
-    throw new Error(`the answer has more than ${ROWS_MAX} rows`);
-  }
-
-  async #next(): Promise<Uint8Array> {
-    return (await this.#gate.expectPacket(AWAITING, this.#timeoutMs)).payload;
+    const answer = await queryText(this.#gate, {
+      sql: encodeUtf8(sql),
+      purpose: PURPOSE,
+      capabilities: { flags: this.#capabilityFlags, mariadb: 0 },
+      rowsMax: ROWS_MAX,
+      timeoutMs: this.#timeoutMs,
+    });
+    return answer.kind === "rows" ? { row: answer.rows[0] } : answer;
   }
 
   close(): void {
-    if (!this.#gate.isDead) this.#gate.send({ kind: "command", name: "COM_QUIT" }, encodePacket(COM_QUIT, 0));
-    this.#gate.end();
+    this.#gate.quit();
     this.#gate.destroy();
   }
-}
-
-function readRow(payload: Uint8Array, columns: number): (string | undefined)[] {
-  const reader = new ByteReader(payload, "row");
-  const row: (string | undefined)[] = [];
-  for (let index = 0; index < columns; index++) {
-    if (reader.peekUint8() === NULL_VALUE) {
-      reader.skip(1);
-      row.push(undefined);
-    } else row.push(Buffer.from(reader.lenencBytes()).toString("utf8"));
-  }
-  return row;
 }

@@ -4,6 +4,7 @@
  */
 
 import { QuerycopError } from "../base/errors.ts";
+import { COM_QUIT } from "../mysql/constants.ts";
 import type { Packet } from "../mysql/packet.ts";
 import { encodePacket } from "../mysql/packet.ts";
 import type { Leg } from "../net/leg.ts";
@@ -169,6 +170,12 @@ export class BackendGate {
 
   end(): void {
     this.#leg.end();
+  }
+
+  /** Leaves as a client does: a connection that is only cut counts as aborted on the server. */
+  quit(): void {
+    this.send({ kind: "command", name: "COM_QUIT" }, encodePacket(Uint8Array.of(COM_QUIT), 0));
+    this.end();
   }
 
   destroy(): void {

@@ -1,16 +1,14 @@
 /** Stops a statement whose response was cut off, and reads the rest of that response to its end so that the session can go on. */
 import { encodeUtf8 } from "../base/bytes.ts";
 import { QuerycopError, toQuerycopError } from "../base/errors.ts";
-import { encodeQuery } from "../mysql/command.ts";
 import { encodePacket } from "../mysql/packet.ts";
-import { type ResponseEnd, ResponseTracker } from "../mysql/response.ts";
+import type { ResponseEnd, ResponseTracker } from "../mysql/response.ts";
 import type { CommandContext } from "./command-context.ts";
 import { malformedFrom } from "./malformed.ts";
-import { recordOwn } from "./own-statement.ts";
+import { recordOwn, runUnrecorded } from "./own-statement.ts";
 import { withSideLogin } from "./side-login.ts";
 
 const ER_QUERY_INTERRUPTED = 1317;
-const KILL_PERMIT = { kind: "own", purpose: "kill-query" } as const;
 
 /**
  * Reads and throws away, without ever pausing the backend, while a KILL QUERY is on its way if there is a token to log
@@ -104,11 +102,6 @@ async function killQuery(context: CommandContext, over: AbortSignal): Promise<bo
 /** A kill that came too late for its statement is waiting for the next one: a statement of ours takes it. */
 async function absorbKill(context: CommandContext, end: ResponseEnd): Promise<void> {
   if (end.errorNumber === ER_QUERY_INTERRUPTED) return;
-  const { backend, services, state } = context;
-  const tracker = new ResponseTracker({ shape: "query", capabilities: state.capabilities });
-  backend.send(KILL_PERMIT, encodePacket(encodeQuery(encodeUtf8("DO 0"), state.capabilities.flags), 0));
-  while (tracker.end === undefined) {
-    const awaiting = "making sure that a statement was stopped";
-    tracker.feed(await backend.expectChunk(awaiting, services.options.backend.loginTimeoutMs));
-  }
+  const timeoutMs = context.services.options.backend.loginTimeoutMs;
+  await runUnrecorded(context, { purpose: "what takes a late KILL QUERY", sql: encodeUtf8("DO 0"), timeoutMs });
 }

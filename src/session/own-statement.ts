@@ -23,33 +23,46 @@ export async function recordOwn(context: CommandContext, purpose: string, text: 
  * Throws QC_BACKEND_CLOSED when the backend is lost, and then nobody knows whether it ran.
  */
 export async function runOwn(context: CommandContext, purpose: string, sql: string): Promise<ResponseEnd> {
-  const { backend, state } = context;
   await recordOwn(context, purpose, sql);
-  const tracker = new ResponseTracker({ shape: "query", capabilities: state.capabilities });
-  const wire = encodePacket(encodeQuery(encodeUtf8(sql), state.capabilities.flags), 0);
-  backend.send({ kind: "own", purpose }, wire);
-  return await readAnswer(context, tracker);
+  return await readAnswer(context, put(context, purpose, encodeUtf8(sql)));
+}
+
+/** As runOwn(), for what touches no data: it is not on record, and a server that is silent for so long is given up. */
+export async function runUnrecorded(
+  context: CommandContext,
+  { purpose, sql, timeoutMs }: { readonly purpose: string; readonly sql: Uint8Array; readonly timeoutMs: number },
+): Promise<ResponseEnd> {
+  const awaiting = `waiting for the answer to ${purpose}`;
+  return await readEnd(put(context, purpose, sql), () => context.backend.expectChunk(awaiting, timeoutMs));
+}
+
+function put({ backend, state }: CommandContext, purpose: string, sql: Uint8Array): ResponseTracker {
+  backend.send({ kind: "own", purpose }, encodePacket(encodeQuery(sql, state.capabilities.flags), 0));
+  return new ResponseTracker({ shape: "query", capabilities: state.capabilities });
 }
 
 /** Reads a response that nobody is to see, or not yet; `take` gets its chunks. */
 export async function readAnswer(
-  context: CommandContext,
+  { backend }: CommandContext,
   tracker: ResponseTracker,
-  take: (chunk: Uint8Array) => void = () => undefined,
+  take?: (chunk: Uint8Array) => void,
 ): Promise<ResponseEnd> {
-  const { backend } = context;
+  return await readEnd(tracker, () => backend.readChunk(), take);
+}
+
+async function readEnd(
+  tracker: ResponseTracker,
+  nextChunk: () => Promise<Uint8Array | undefined>,
+  take?: (chunk: Uint8Array) => void,
+): Promise<ResponseEnd> {
   for (;;) {
-    const chunk = backend.takeChunk();
-    if (chunk === undefined) {
-      if (backend.isFinished) throw new QuerycopError("QC_BACKEND_CLOSED", "The backend closed inside a response");
-      await backend.nextEvent();
-      continue;
-    }
+    const chunk = await nextChunk();
+    if (chunk === undefined) throw new QuerycopError("QC_BACKEND_CLOSED", "The backend closed inside a response");
     const fed = tracker.feed(chunk);
     if (fed < chunk.length) {
       throw new QuerycopError("QC_BACKEND_PROTOCOL", "The backend sent bytes behind the end of a response");
     }
-    take(chunk);
+    take?.(chunk);
     if (tracker.resultSets > 0 || tracker.end?.outcome === "local-infile") {
       throw new QuerycopError("QC_BACKEND_PROTOCOL", "The backend sent rows where a statement has none");
     }
