@@ -9,18 +9,15 @@ import type { Metrics } from "../base/metrics.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import type { ListenTarget } from "../net/transport.ts";
 import { asksForEstimates } from "../policy/impact.ts";
-import { BackendProfile } from "../session/backend-profile.ts";
-import { type DataGuardCounts, newDataGuardCounts } from "../session/data-guard.ts";
+import type { DataGuardCounts } from "../session/data-guard.ts";
 import { PolicyJudge } from "../session/policy-judge.ts";
-import { RowEstimates } from "../session/row-estimates.ts";
-import type { AuditTrail, SessionServices } from "../session/session-services.ts";
-import { UserSlots } from "../session/user-slots.ts";
-import { UserWindows } from "../session/user-windows.ts";
+import type { AuditTrail, ProcessServices, SessionServices } from "../session/session-services.ts";
 import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import { ApprovalDesk } from "./approval-desk.ts";
 import { configHash, type OpenAudit, openAudit } from "./audit-setup.ts";
 import { EventFeed } from "./event-feed.ts";
+import { newProcessServices, newSessionServices } from "./listener-services.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
 import { type LiveFiles, liveFilesOf, liveKeysOf } from "./live-files.ts";
 import { LivePolicy } from "./live-policy.ts";
@@ -52,8 +49,6 @@ const SWEEP_MS = 1_000;
 /** In a drain, how often sessions at rest are looked for, and how long one must have been silent in the first half of it. */
 const DRAIN_SWEEP_MS = 100;
 const DRAIN_QUIET_MS = 100;
-/** Ids given to clients that are greeted before their backend is dialled: away from the ids servers count up. */
-const OWN_CONNECTION_ID_FIRST = 0x40000000;
 /** Logins that may wait for a place to mint; further ones are told to try again. */
 const WAITING_MINTS_MAX = 256;
 
@@ -117,7 +112,6 @@ class ProxyProcess {
   readonly #inherited: ReadonlyMap<string, readonly number[]>;
   readonly #registry: SessionRegistry;
   readonly #policy: LivePolicy;
-  readonly #judge: PolicyJudge;
   readonly #approvals: ApprovalDesk;
   readonly #servers: ProxyServer[] = [];
   readonly #tokens: TokenManager[] = [];
@@ -131,9 +125,7 @@ class ProxyProcess {
   #admin: AdminServer | undefined;
   /** One cap on token commands for the whole process, however many listeners there are. */
   readonly #mintSlots: MintSlots;
-  readonly #userWindows = new UserWindows();
-  readonly #userSlots: UserSlots;
-  #nextOwnId = OWN_CONNECTION_ID_FIRST;
+  readonly #services: ProcessServices;
 
   constructor(config: Config, options: ServeOptions, audit: EventFeed, { log: auditLog, forwarders }: OpenAudit) {
     const { logger, version } = options;
@@ -144,7 +136,6 @@ class ProxyProcess {
     this.#manager = new ServiceManager(process.env, logger);
     const listenerNames = config.listeners.map(({ name }) => name);
     this.#inherited = assignSockets(takeInheritedSockets(process.env, process.pid), listenerNames);
-    this.#userSlots = new UserSlots(config.connectionsPerUserMax);
     this.#mintSlots = new MintSlots(config.token.childrenMax, WAITING_MINTS_MAX);
     this.#audit = audit;
     this.#auditLog = auditLog;
@@ -155,7 +146,6 @@ class ProxyProcess {
       logger,
       onChange: (change) => record({ type: "policy-change", ...change }),
     });
-    this.#judge = new PolicyJudge(this.#policy.judge, this.#policy.thread);
     this.#approvals = new ApprovalDesk({
       audit,
       logger,
@@ -176,6 +166,15 @@ class ProxyProcess {
     });
     const adminRoutes = options.adminRoutes ?? [];
     this.#metrics = newProxyMetrics({ ...version, listeners: config.listeners, adminRoutes });
+    this.#services = newProcessServices(
+      {
+        audit,
+        metrics: this.#metrics,
+        judge: new PolicyJudge(this.#policy.judge, this.#policy.thread),
+        approvals: this.#approvals,
+      },
+      config.connectionsPerUserMax,
+    );
     connectMetrics(this.#metrics, {
       config,
       version,
@@ -306,32 +305,12 @@ class ProxyProcess {
       });
     });
     if (tokens !== undefined) this.#tokens.push(tokens);
-    const dataGuardCounts = newDataGuardCounts();
-    this.#dataGuardCounts.push(dataGuardCounts);
     const options = listenerOptions(listener);
     this.#liveFiles.push(...liveFilesOf(listener, options));
-    return {
-      options,
-      metrics: this.#metrics,
-      tokens,
-      audit: this.#audit,
-      logger,
-      judge: this.#judge,
-      approvals: this.#approvals,
-      backendProfile: new BackendProfile(),
-      dataGuardCounts,
-      userWindows: this.#userWindows,
-      userSlots: this.#userSlots,
-      rowEstimates: new RowEstimates(),
-      nextOwnConnectionId: () => this.#nextOwnConnectionId(),
-      ...killTargets(this.#registry, listener.backend),
-    };
-  }
-
-  #nextOwnConnectionId(): number {
-    const id = this.#nextOwnId;
-    this.#nextOwnId = id >= 0x7fffffff ? OWN_CONNECTION_ID_FIRST : id + 1;
-    return id;
+    const kills = killTargets(this.#registry, listener.backend);
+    const services = newSessionServices(this.#services, { options, tokens, logger, ...kills });
+    this.#dataGuardCounts.push(services.dataGuardCounts);
+    return services;
   }
 
   stopListening(): void {

@@ -1,4 +1,4 @@
-/** What the sessions of one listener share. */
+/** What sessions share: those of one listener, and all of a process. */
 import type { AuditEvent, AuditEventOf } from "../audit/audit-event.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
@@ -29,24 +29,28 @@ export interface AuditTrail {
   hashLongText(text: Uint8Array): Promise<string>;
 }
 
-export interface SessionServices {
-  readonly options: ListenerOptions;
-  readonly tokens: TokenManager | undefined;
+/** Shared by all listeners: a user's windows and slots count every connection. */
+export interface ProcessServices {
   readonly audit: AuditTrail;
-  readonly logger: Logger;
   readonly metrics: Metrics;
   readonly judge: StatementJudge;
   readonly approvals: StatementApprovals;
+  readonly userWindows: UserWindows;
+  readonly userSlots: UserSlots;
+  /** A connection id for clients that are greeted before the backend is dialled. */
+  nextOwnConnectionId(): number;
+}
+
+/** Shared by the sessions of one listener. */
+export interface SessionServices extends ProcessServices {
+  readonly options: ListenerOptions;
+  readonly tokens: TokenManager | undefined;
+  readonly logger: Logger;
   readonly backendProfile: BackendProfile;
   readonly dataGuardCounts: DataGuardCounts;
   readonly rowEstimates: RowEstimates;
-  /** Shared by all listeners: a user's windows count every connection. */
-  readonly userWindows: UserWindows;
-  readonly userSlots: UserSlots;
   /** What the data guard's window goes by: the machine's clock, unless a test moves its own. */
   readonly clock?: Clock;
-  /** A connection id for clients that are greeted before the backend is dialled. */
-  nextOwnConnectionId(): number;
   /** The backend's id for the id a client was greeted with, when the two differ. */
   backendConnectionId(greetedId: number): number | undefined;
   /** Ends the wait of the session whose client was greeted with this id, if it waits for an approval. */

@@ -5,16 +5,13 @@ import type { Logger } from "../../src/base/log.ts";
 import { BackendTls } from "../../src/net/tls.ts";
 import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
 import { ApprovalDesk } from "../../src/server/approval-desk.ts";
+import { newProcessServices, newSessionServices } from "../../src/server/listener-services.ts";
 import { newProxyMetrics } from "../../src/server/metric-labels.ts";
 import { ProxyServer } from "../../src/server/proxy-server.ts";
 import { killTargets, SessionRegistry } from "../../src/server/session-registry.ts";
-import { BackendProfile } from "../../src/session/backend-profile.ts";
-import { type DataGuardLimits, newDataGuardCounts } from "../../src/session/data-guard.ts";
+import type { DataGuardLimits } from "../../src/session/data-guard.ts";
 import type { BackendOptions, ListenerOptions } from "../../src/session/listener-options.ts";
-import { RowEstimates } from "../../src/session/row-estimates.ts";
 import type { AuditTrail, SessionServices } from "../../src/session/session-services.ts";
-import { UserSlots } from "../../src/session/user-slots.ts";
-import { UserWindows } from "../../src/session/user-windows.ts";
 
 export interface ProxyHarness {
   readonly port: number;
@@ -68,25 +65,14 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
   });
   const logger = memoryLogger(log);
   const approvals = new ApprovalDesk({ audit, logger, openMax: options.approvalsOpenMax ?? 50 });
-  let nextOwnId = 0x40000000;
   const metrics = newProxyMetrics();
-  const services: SessionServices = {
+  const usual = newSessionServices(newProcessServices({ audit, metrics, judge: new AllowAllJudge(), approvals }), {
     options: listenerOptions(options),
     tokens: undefined,
-    audit,
     logger,
-    metrics,
-    judge: new AllowAllJudge(),
-    approvals,
-    backendProfile: new BackendProfile(),
-    dataGuardCounts: newDataGuardCounts(),
-    userWindows: new UserWindows(),
-    userSlots: new UserSlots(0),
-    rowEstimates: new RowEstimates(),
-    nextOwnConnectionId: () => nextOwnId++,
     ...killTargets(registry, { host: "127.0.0.1", port: options.backendPort }),
-    ...options.services,
-  };
+  });
+  const services: SessionServices = { ...usual, ...options.services };
   const server = new ProxyServer(services, registry);
   const port = await server.listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
   return {
