@@ -1,17 +1,16 @@
 /** How often one address may call, and how often it may be wrong about a key. Bounded, however many addresses there are. */
 import type { Clock } from "../base/clock.ts";
+import { Pace } from "../base/pace.ts";
 
-const CALLS_PER_SECOND = 10;
-/** Calls in one moment; a page or a command makes a few at once. */
-const CALLS_AT_ONCE = 20;
+/** A page or a command makes a few calls at once. */
+const CALLS = { perSecond: 10, burst: 20, waitMsMax: 0 };
 const ADDRESSES_MAX = 4096;
 /** Wrong keys before an address has to wait. */
 const FAILURES_MAX = 5;
 const LOCKED_MS = 60_000;
 
 interface AddressState {
-  calls: number;
-  countedAtMs: number;
+  readonly calls: Pace;
   failures: number;
   lockedUntilMs: number;
 }
@@ -27,10 +26,7 @@ export class AddressLimits {
 
   /** Counts a call; false when there were too many. */
   take(address: string): boolean {
-    const state = this.#stateOf(address);
-    if (state.calls < 1) return false;
-    state.calls--;
-    return true;
+    return this.#stateOf(address).calls.reserve(this.#clock.monotonicMs()) !== undefined;
   }
 
   /** Seconds this address has to wait before a key of it is looked at; 0 for none. */
@@ -51,18 +47,15 @@ export class AddressLimits {
   }
 
   #stateOf(address: string): AddressState {
-    const nowMs = this.#clock.monotonicMs();
-    const state = this.#states.get(address) ?? this.#newState(nowMs);
-    state.calls = Math.min(CALLS_AT_ONCE, state.calls + ((nowMs - state.countedAtMs) / 1000) * CALLS_PER_SECOND);
-    state.countedAtMs = nowMs;
+    const state = this.#states.get(address) ?? this.#newState();
     this.#states.delete(address);
     this.#states.set(address, state);
     return state;
   }
 
-  #newState(nowMs: number): AddressState {
-    if (this.#states.size >= ADDRESSES_MAX) this.#dropOne(nowMs);
-    return { calls: CALLS_AT_ONCE, countedAtMs: nowMs, failures: 0, lockedUntilMs: 0 };
+  #newState(): AddressState {
+    if (this.#states.size >= ADDRESSES_MAX) this.#dropOne(this.#clock.monotonicMs());
+    return { calls: new Pace(CALLS), failures: 0, lockedUntilMs: 0 };
   }
 
   /** The least recently used one that is not locked, for a crowd of addresses must not open a lock. */

@@ -6,13 +6,13 @@ import type { AuditLog } from "../audit/audit-log.ts";
 import { toQuerycopError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
+import { Slots } from "../base/slots.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import type { ListenTarget } from "../net/transport.ts";
 import { asksForEstimates } from "../policy/impact.ts";
 import type { DataGuardCounts } from "../session/data-guard.ts";
 import { PolicyJudge } from "../session/policy-judge.ts";
 import type { AuditTrail, ProcessServices, SessionServices } from "../session/session-services.ts";
-import { MintSlots } from "../token/mint-slots.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import { ApprovalDesk } from "./approval-desk.ts";
 import { configHash, type OpenAudit, openAudit } from "./audit-setup.ts";
@@ -124,7 +124,7 @@ class ProxyProcess {
   readonly #startAdmin: StartAdmin | undefined;
   #admin: AdminServer | undefined;
   /** One cap on token commands for the whole process, however many listeners there are. */
-  readonly #mintSlots: MintSlots;
+  readonly #mintSlots: Slots;
   readonly #services: ProcessServices;
 
   constructor(config: Config, options: ServeOptions, audit: EventFeed, { log: auditLog, forwarders }: OpenAudit) {
@@ -136,7 +136,7 @@ class ProxyProcess {
     this.#manager = new ServiceManager(process.env, logger);
     const listenerNames = config.listeners.map(({ name }) => name);
     this.#inherited = assignSockets(takeInheritedSockets(process.env, process.pid), listenerNames);
-    this.#mintSlots = new MintSlots(config.token.childrenMax, WAITING_MINTS_MAX);
+    this.#mintSlots = new Slots(config.token.childrenMax, WAITING_MINTS_MAX);
     this.#audit = audit;
     this.#auditLog = auditLog;
     const record = recorder(audit);

@@ -1,6 +1,7 @@
 /** Turns a listener's configuration into what its sessions use: files read, TLS contexts built, token source made. */
 import { readFileSync } from "node:fs";
 import type { Logger } from "../base/log.ts";
+import type { Slots } from "../base/slots.ts";
 import { regionOfHost } from "../config/region.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import { loadUsersFile } from "../config/users-file.ts";
@@ -9,7 +10,6 @@ import type { BackendOptions, ListenerOptions } from "../session/listener-option
 import { parsePublicKey } from "../session/local-key.ts";
 import { UserDirectory } from "../session/user-directory.ts";
 import { CommandTokenSource } from "../token/command-token.ts";
-import type { MintSlots } from "../token/mint-slots.ts";
 import { RdsTokenSource } from "../token/rds-token.ts";
 import type { TokenSource } from "../token/token.ts";
 import { type MintReport, TokenManager } from "../token/token-manager.ts";
@@ -113,7 +113,7 @@ function userDirectory(config: ListenerConfig): UserDirectory | undefined {
 export function tokenManager(
   config: ListenerConfig,
   limits: Config["token"],
-  slots: MintSlots,
+  slots: Slots,
   logger: Logger,
   onMint: (report: MintReport) => void,
 ): TokenManager | undefined {

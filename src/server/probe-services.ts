@@ -1,8 +1,8 @@
 /** What a login without a client needs: the same options, tokens and TLS as a session of the listener has. */
 import { silentLogger } from "../base/log.ts";
+import { Slots } from "../base/slots.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import type { SessionServices } from "../session/session-services.ts";
-import { MintSlots } from "../token/mint-slots.ts";
 import { AllowAllJudge } from "./allow-all-judge.ts";
 import { ApprovalDesk } from "./approval-desk.ts";
 import { newProcessServices, newSessionServices } from "./listener-services.ts";
@@ -30,7 +30,7 @@ export function probeServices(listener: ListenerConfig, config: Config): Session
   });
   return newSessionServices(silent, {
     options: listenerOptions(listener),
-    tokens: tokenManager(listener, config.token, new MintSlots(1, WAITING_MINTS_MAX), silentLogger, () => undefined),
+    tokens: tokenManager(listener, config.token, new Slots(1, WAITING_MINTS_MAX), silentLogger, () => undefined),
     logger: silentLogger,
     backendConnectionId: () => undefined,
     cancelHold: () => undefined,

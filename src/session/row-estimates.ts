@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { concatBytes, encodeUtf8 } from "../base/bytes.ts";
 import { type QuerycopError, toQuerycopError } from "../base/errors.ts";
-import { MintSlots } from "../token/mint-slots.ts";
+import { Slots } from "../base/slots.ts";
 import type { CommandContext } from "./command-context.ts";
 import { malformedFrom } from "./malformed.ts";
 import { recordOwn } from "./own-statement.ts";
@@ -22,7 +22,7 @@ export type Estimate = number | "unknown";
 
 /** Shared by the sessions of one listener. */
 export class RowEstimates {
-  readonly slots = new MintSlots(LOGINS_MAX, WAITING_MAX);
+  readonly slots = new Slots(LOGINS_MAX, WAITING_MAX);
   /** Sessions whose log has a reason already. */
   readonly told = new WeakSet<CommandContext>();
   readonly #kept = new Map<string, { readonly rows: number; readonly untilMs: number }>();

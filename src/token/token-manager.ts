@@ -9,10 +9,10 @@
 import { type Clock, SYSTEM_CLOCK } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { Pace } from "../base/pace.ts";
+import { Slots } from "../base/slots.ts";
 import { abortable, pause } from "./abortable.ts";
 import { isReusable, type KeptToken, keepToken, wipeSoon } from "./kept-token.ts";
-import { LoginPace } from "./login-pace.ts";
-import { MintSlots } from "./mint-slots.ts";
 import {
   type MintedToken,
   Token,
@@ -49,7 +49,7 @@ export interface TokenManagerOptions {
   /** A token younger than this is handed out even when a fresh one is demanded. */
   readonly forceFreshAgeMs?: number;
   /** Shared by managers that together may not run more mints than this allows; else each has its own. */
-  readonly slots?: MintSlots;
+  readonly slots?: Slots;
   readonly mintsMax?: number;
   readonly waitingMintsMax?: number;
   readonly targetsMax?: number;
@@ -93,7 +93,7 @@ interface TargetState {
   isSingleUse: boolean;
 }
 
-/** RDS wants fewer new IAM connections than this in a second. */
+/** RDS wants fewer new IAM connections than this in a second, and answers more with a plain "access denied". */
 const SERVER_LOGINS_PER_SECOND = 200;
 
 type Limits = { readonly [K in keyof typeof DEFAULTS]: number };
@@ -116,10 +116,10 @@ export class TokenManager {
   readonly #options: TokenManagerOptions;
   readonly #limits: Limits;
   readonly #clock: Clock;
-  readonly #slots: MintSlots;
+  readonly #slots: Slots;
   /** In order of last use, so that the first one is the one to drop. */
   readonly #targets: Map<string, TargetState> = new Map();
-  readonly #paces: Map<string, LoginPace> = new Map();
+  readonly #paces: Map<string, Pace> = new Map();
   readonly #stop: AbortController = new AbortController();
   readonly #flights: Set<Flight> = new Set();
   #lastMintId = 0;
@@ -138,7 +138,7 @@ export class TokenManager {
     this.#options = options;
     this.#limits = limitsOf(options);
     this.#clock = options.clock ?? SYSTEM_CLOCK;
-    this.#slots = options.slots ?? new MintSlots(this.#limits.mintsMax, this.#limits.waitingMintsMax);
+    this.#slots = options.slots ?? new Slots(this.#limits.mintsMax, this.#limits.waitingMintsMax);
   }
 
   get counters(): TokenCounters {
@@ -374,13 +374,13 @@ export class TokenManager {
     await pause(waitMs, signal);
   }
 
-  #newPace(server: string): LoginPace {
+  #newPace(server: string): Pace {
     const { loginsPerSecond, loginBurst, loginWaitMsMax } = this.#limits;
     // Whoever stays below the server's limit on average stays below it in the first second as well.
     const room =
       loginsPerSecond < SERVER_LOGINS_PER_SECOND ? SERVER_LOGINS_PER_SECOND - 1 - loginsPerSecond : loginBurst;
     const burst = Math.max(1, Math.min(loginBurst, room));
-    const pace = new LoginPace({ perSecond: loginsPerSecond, burst, waitMsMax: loginWaitMsMax });
+    const pace = new Pace({ perSecond: loginsPerSecond, burst, waitMsMax: loginWaitMsMax });
     this.#paces.set(server, pace);
     return pace;
   }

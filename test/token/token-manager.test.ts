@@ -8,8 +8,8 @@ import { inspect } from "node:util";
 import type { Clock } from "../../src/base/clock.ts";
 import { QuerycopError } from "../../src/base/errors.ts";
 import { createLogger, silentLogger } from "../../src/base/log.ts";
+import { Slots } from "../../src/base/slots.ts";
 import { CommandTokenSource } from "../../src/token/command-token.ts";
-import { MintSlots } from "../../src/token/mint-slots.ts";
 import {
   type MintedToken,
   type Token,
@@ -280,7 +280,7 @@ test("no more than four mints run at once, and the queue is bounded", async () =
 });
 
 test("managers that share slots share their limit", async () => {
-  const slots = new MintSlots(2, 100);
+  const slots = new Slots(2, 100);
   const [a, b] = [setUp({ slots }), setUp({ slots })];
   const held = gate();
   a.source.gate = held.promise;

@@ -1,10 +1,11 @@
-/** At most so many mints at once; the others wait in order, and no more than so many of them. */
-export class MintSlots {
+/** At most so many at work at once; the others wait in order, and no more than so many of them. */
+export class Slots {
   readonly #slots: number;
   readonly #waitersMax: number;
   #used = 0;
   readonly #waiters: Set<() => void> = new Set();
 
+  /** `slots` at work, and `waitersMax` that wait. */
   constructor(slots: number, waitersMax: number) {
     this.#slots = slots;
     this.#waitersMax = waitersMax;

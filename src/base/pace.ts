@@ -1,21 +1,19 @@
-/**
- * Keeps the number of token logins in any one second below what the server takes: RDS asks for fewer than 200 new IAM
- * connections a second and answers more with a plain "access denied".
- */
-export interface LoginPaceOptions {
+/** So many a second and a few more at once: what comes too early waits for its place, or is turned away. */
+export interface PaceOptions {
   readonly perSecond: number;
-  /** Logins that may come at once. perSecond + burst is the most in any one second. */
+  /** Those that may come at once. perSecond + burst is the most in any one second. */
   readonly burst: number;
+  /** 0 turns away all that would have to wait. */
   readonly waitMsMax: number;
 }
 
-export class LoginPace {
-  readonly #options: LoginPaceOptions;
+export class Pace {
+  readonly #options: PaceOptions;
   readonly #gapMs: number;
-  /** When the next login would be due if all came evenly spread. */
+  /** When the next one would be due if all came evenly spread. */
   #dueMs = 0;
 
-  constructor(options: LoginPaceOptions) {
+  constructor(options: PaceOptions) {
     this.#options = options;
     this.#gapMs = 1000 / options.perSecond;
   }
