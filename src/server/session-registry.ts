@@ -1,4 +1,5 @@
 /** All live sessions: who is connected, how many from where, and which backend thread a client's connection id means. */
+import { Tally } from "../base/tally.ts";
 import type { Session } from "../session/session.ts";
 import type { SessionServices } from "../session/session-services.ts";
 
@@ -27,7 +28,7 @@ export function killTargets(
 
 export class SessionRegistry {
   readonly #sessions = new Map<number, Session>();
-  readonly #perAddress = new Map<string, number>();
+  readonly #perAddress = new Tally();
   readonly #limits: ConnectionLimits;
   readonly #endedBytes = { toClient: 0, toBackend: 0 };
   #nextId = 1;
@@ -65,7 +66,7 @@ export class SessionRegistry {
     if (this.#sessions.size >= connectionsMax) {
       return { limit: "connections", text: `${connectionsMax} connections are open, see GATEKEEPER_MAX_CONNECTIONS` };
     }
-    const fromAddress = this.#perAddress.get(address) ?? 0;
+    const fromAddress = this.#perAddress.countOf(address);
     if (fromAddress < connectionsPerAddressMax) return undefined;
     const text = `${fromAddress} connections from this address are open, see GATEKEEPER_CONNECTIONS_PER_ADDRESS`;
     return { limit: "address", text };
@@ -73,16 +74,14 @@ export class SessionRegistry {
 
   add(session: Session): void {
     this.#sessions.set(session.id, session);
-    this.#perAddress.set(session.clientAddress, (this.#perAddress.get(session.clientAddress) ?? 0) + 1);
+    this.#perAddress.add(session.clientAddress);
   }
 
   remove(session: Session): void {
     if (!this.#sessions.delete(session.id)) return;
     this.#endedBytes.toClient += session.bytesToClient;
     this.#endedBytes.toBackend += session.bytesToBackend;
-    const left = (this.#perAddress.get(session.clientAddress) ?? 1) - 1;
-    if (left > 0) this.#perAddress.set(session.clientAddress, left);
-    else this.#perAddress.delete(session.clientAddress);
+    this.#perAddress.remove(session.clientAddress);
     if (this.#sessions.size === 0) this.#idleListener?.();
   }
 

@@ -1,9 +1,10 @@
 /** How many connections each user has, over all listeners. Counts who has logged in: names that were only claimed take no place. */
 import { QuerycopError } from "../base/errors.ts";
+import { Tally } from "../base/tally.ts";
 
 export class UserSlots {
   readonly #perUserMax: number;
-  readonly #taken = new Map<string, number>();
+  readonly #taken = new Tally();
 
   /** 0 for no limit. */
   constructor(perUserMax: number) {
@@ -12,7 +13,7 @@ export class UserSlots {
 
   /** Throws QC_TOO_MANY_USER_CONNECTIONS when the user has as many as it may. */
   requireRoom(user: string): void {
-    const taken = this.#taken.get(user) ?? 0;
+    const taken = this.#taken.countOf(user);
     if (this.#perUserMax === 0 || taken < this.#perUserMax) return;
     const text = `${taken} connections of user "${user}" are open`;
     throw new QuerycopError("QC_TOO_MANY_USER_CONNECTIONS", `${text}, see GATEKEEPER_CONNECTIONS_PER_USER`, {
@@ -22,12 +23,10 @@ export class UserSlots {
 
   take(user: string): void {
     this.requireRoom(user);
-    this.#taken.set(user, (this.#taken.get(user) ?? 0) + 1);
+    this.#taken.add(user);
   }
 
   release(user: string): void {
-    const left = (this.#taken.get(user) ?? 0) - 1;
-    if (left > 0) this.#taken.set(user, left);
-    else this.#taken.delete(user);
+    this.#taken.remove(user);
   }
 }
