@@ -1,11 +1,11 @@
 /** One statement: judged, recorded, sent, its response relayed and recorded. The only place that does this. */
-import { mayHoldSecret } from "../audit/redaction.ts";
 import { type ErrorOrigin, QuerycopError } from "../base/errors.ts";
 import { COMMANDS, type CommandName, encodeQuery } from "../mysql/command.ts";
 import { encodePacket, type Packet } from "../mysql/packet.ts";
 import { type ResponseEnd, type ResponseShape, ResponseTracker } from "../mysql/response.ts";
 import { PreparedText } from "../policy/prepared-text.ts";
 import { dependsOnSession } from "../sql/readings.ts";
+import { mayHoldSecret } from "../sql/secrets.ts";
 import { type Clearance, seekApproval } from "./approval-hold.ts";
 import type { Permit } from "./backend-gate.ts";
 import type { CommandContext } from "./command-context.ts";

@@ -3,22 +3,7 @@
  * server does not take for those of a string, stands in it as a name.
  */
 import type { StatementKind } from "./facts.ts";
-
-/** Statements in which a password may stand where a name is read: written without quotes, or in other ones. */
-const PASSWORD_STATEMENT_KINDS: ReadonlySet<StatementKind> = new Set<StatementKind>([
-  "unknown",
-  "create-user",
-  "alter-user",
-  "grant",
-  "grant-role",
-  "set-password",
-  "change-replication-source",
-  "start-replica",
-  "start-group-replication",
-  "clone",
-  "create-server",
-  "alter-server",
-]);
+import { mayNameSecret } from "./secrets.ts";
 
 /** Behind these a name may be a password. */
 const BEFORE_PASSWORD: ReadonlySet<string> = new Set(["BY", "PASSWORD", "=", "AS", "USING", "REPLACE", "?"]);
@@ -28,7 +13,7 @@ const BEFORE_PASSWORD: ReadonlySet<string> = new Set(["BY", "PASSWORD", "=", "AS
  * a name in one is a string in another; then no name is kept.
  */
 export function maskDigest(digest: string, kinds: readonly StatementKind[], isUncertain: boolean): string {
-  if (!isUncertain && !kinds.some((kind) => PASSWORD_STATEMENT_KINDS.has(kind))) return digest;
+  if (!isUncertain && !mayNameSecret(kinds)) return digest;
   let masked = "";
   let before = "";
   for (let at = 0; at < digest.length; ) {
