@@ -42,7 +42,9 @@ export class PolicyJudge implements StatementJudge {
     if (sql.length > longBytes && this.#longTexts !== undefined) {
       return this.#judgeLong(request, context, this.#longTexts);
     }
-    return this.#judgementOf(request, context, outerOf(this.#judged(request, context), sql, context));
+    // A statement prepared under other settings is what it was then, not what its text would be now.
+    const readAs = request.execution?.text.inSession(context).context ?? context;
+    return this.#judgementOf(request, context, outerOf(this.#judged(request, context), sql, readAs));
   }
 
   #judgeLong(request: StatementRequest, now: SqlContext, longTexts: LongTextJudge): Judgement | Promise<Judgement> {

@@ -328,7 +328,61 @@ describe("a session that hides its sql_mode", () => {
     "in a statement prepared by text": [`PREPARE s FROM "${hide}"`, "EXECUTE s", ansi],
     "in a routine": ["CALL hide_reports()", ansi],
   };
+  /** The text is prepared and run with these values, as strings. */
+  const prepared: Readonly<Record<string, readonly [sql: string, value?: string]>> = {
+    "in a prepared statement": [ansi],
+    "as a bound value": ["SET sql_mode = ?", "ANSI_QUOTES"],
+    "as a bound value for the session": ["SET SESSION sql_mode = CONCAT(@@sql_mode, ',', ?)", "ANSI_QUOTES"],
+    "beside a bound value": ["SET @x = ?, sql_mode = 'ANSI_QUOTES'", "y"],
+  };
+  const runPrepared = async (raw: RawClient, sql: string, value?: string): Promise<WirePacket> => {
+    raw.writeCommand(COM_STMT_PREPARE, sql);
+    const { payload } = await raw.readPacket();
+    assert.equal(payload[0], 0, sql);
+    const bound = value === undefined ? [] : [Buffer.from([0, 1, 0xfd, 0, value.length]), Buffer.from(value)];
+    // The definition of the parameter.
+    if (value !== undefined) await raw.readPacket();
+    const head = Buffer.concat([payload.subarray(1, 5), Buffer.from([0, 1, 0, 0, 0])]);
+    raw.writeCommand(COM_STMT_EXECUTE, Buffer.concat([head, ...bound]));
+    return await raw.readPacket();
+  };
   for (const kind of KINDS) {
+    e2e(`is read as the server reads it when a prepared SET has run, on ${kind}`, async () => {
+      const server = serverOf(kind);
+      const policy = join(folder, `prepared-${kind}.yaml`);
+      writeFileSync(policy, "version: 1\ndeny: { columns: [name] }\n", { mode: 0o600 });
+      const querycop = await start(server, { GATEKEEPER_POLICY_FILE: policy });
+      for (const [way, [sql, value]] of Object.entries(prepared)) {
+        for (const moreCapabilities of [0, CAPABILITY.SESSION_TRACK]) {
+          const raw = await logIn(server, querycop.port, { moreCapabilities });
+          assert.equal(errorOf(await raw.query(quoted)), undefined, way);
+          assert.equal(errorOf([await runPrepared(raw, sql, value)]), undefined, way);
+          assert.equal(errorOf(await raw.query(quoted)), 1148, `${way}, tracking ${moreCapabilities}`);
+          assert.equal(errorOf(await raw.query("SELECT 'name' FROM items")), undefined, way);
+        }
+      }
+    });
+
+    // Without backslash escapes the second assignment ends at its backslash, and @v becomes what would be blocked.
+    e2e(`leaves in variables what the server read when it prepared, on ${kind}`, async () => {
+      const server = serverOf(kind);
+      const querycop = await start(server);
+      const raw = await logIn(server, querycop.port, { moreCapabilities: CAPABILITY.SESSION_TRACK });
+      const twofold = `SET @v='SELECT 1',@a='\\',@v=/*',@b="*/'DROP DATABASE otherdb' -- "`;
+      await raw.query("SET sql_mode = 'NO_BACKSLASH_ESCAPES'");
+      raw.writeCommand(COM_STMT_PREPARE, twofold);
+      const { payload } = await raw.readPacket();
+      assert.equal(payload[0], 0);
+      await raw.query("SET sql_mode = ''");
+      for (let execution = 0; execution < 3; execution++) {
+        raw.writeCommand(COM_STMT_EXECUTE, Buffer.concat([payload.subarray(1, 5), Buffer.from([0, 1, 0, 0, 0])]));
+        assert.equal(errorOf([await raw.readPacket()]), undefined);
+        assert.equal(errorOf(await raw.query("PREPARE s FROM @v")), 1148);
+      }
+      const [, , row] = await raw.query("SELECT @v");
+      assert.match(row?.payload.toString() ?? "", /DROP DATABASE/, "the server has read it so");
+    });
+
     e2e(`is read as the server reads it, on ${kind}`, async () => {
       const server = serverOf(kind);
       const body = "MODIFIES SQL DATA SET SESSION session_track_system_variables = ''";
