@@ -2,7 +2,15 @@
 import { ByteReader, decodeUtf8Lossy } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { encodeQuery } from "../mysql/command.ts";
-import { type Capabilities, CLIENT_DEPRECATE_EOF, EOF_HEADER, ERR_HEADER, OK_HEADER } from "../mysql/constants.ts";
+import {
+  type Capabilities,
+  CLIENT_DEPRECATE_EOF,
+  CLIENT_OPTIONAL_RESULTSET_METADATA,
+  EOF_HEADER,
+  ERR_HEADER,
+  MARIADB_CLIENT_CACHE_METADATA,
+  OK_HEADER,
+} from "../mysql/constants.ts";
 import { decodeErrPacket } from "../mysql/generic-response.ts";
 import { encodePacket } from "../mysql/packet.ts";
 import type { BackendGate } from "./backend-gate.ts";
@@ -26,7 +34,7 @@ export type TextValue = string | undefined;
 export type TextAnswer =
   | {
       readonly kind: "rows";
-      /** In lower case. */
+      /** In lower case; empty where the session has turned column definitions off. */
       readonly columns: readonly string[];
       readonly rows: readonly (readonly TextValue[])[];
     }
@@ -49,9 +57,9 @@ export async function queryText(gate: BackendGate, query: TextQuery): Promise<Te
   const first = await next();
   if (first[0] === OK_HEADER) return { kind: "rows", columns: [], rows: [] };
   if (first[0] === ERR_HEADER) return refusal(first);
-  const count = decodingFrom("backend", () => new ByteReader(first, "column count").lenencCount("it", COLUMNS_MAX));
+  const { count, hasDefinitions } = decodingFrom("backend", () => decodeColumnCount(first, capabilities));
   const columns: string[] = [];
-  for (let index = 0; index < count; index++) columns.push(columnName(await next()));
+  for (let index = 0; hasDefinitions && index < count; index++) columns.push(columnName(await next()));
   if ((capabilities.flags & CLIENT_DEPRECATE_EOF) === 0) await next();
   const rows: TextValue[][] = [];
   for (;;) {
@@ -68,6 +76,14 @@ export async function queryText(gate: BackendGate, query: TextQuery): Promise<Te
 function refusal(payload: Uint8Array): TextAnswer {
   const { errorNumber, message } = decodingFrom("backend", () => decodeErrPacket(payload));
   return { kind: "refused", errorNumber, message };
+}
+
+/** page_protocol_com_query_response_text_resultset: the flag stands behind the count. */
+function decodeColumnCount(payload: Uint8Array, { flags, mariadb }: Capabilities) {
+  const reader = new ByteReader(payload, "column count");
+  const count = reader.lenencCount("it", COLUMNS_MAX);
+  const hasFlag = (flags & CLIENT_OPTIONAL_RESULTSET_METADATA) !== 0 || (mariadb & MARIADB_CLIENT_CACHE_METADATA) !== 0;
+  return { count, hasDefinitions: !hasFlag || reader.uint8() !== 0 };
 }
 
 /** catalog, schema, table, org_table, name: page_protocol_com_query_response_text_resultset_column_definition. */

@@ -126,6 +126,21 @@ for (const kind of ["mysql", "mariadb"] as const) {
       });
     }
 
+    if (kind === "mysql") {
+      e2e("a session that has turned column definitions off is still asked how its server reads SQL", async () => {
+        const client = await RawClient.connect("127.0.0.1", proxy.port);
+        const moreCapabilities = CAPABILITY.OPTIONAL_RESULTSET_METADATA;
+        await client.login({ user, password, database: "appdb", moreCapabilities });
+        for (const sql of ["set resultset_metadata=none", "set sql_mode='ANSI_QUOTES'", "set @a = 'x'"]) {
+          assert.equal((await client.query(sql))[0]?.payload[0], 0, sql);
+        }
+        const lines = proxy.audit().filter(({ type }) => type === "statement-intent");
+        const session = lines.at(-1)?.["session"] as Record<string, string> | undefined;
+        assert.equal(session?.["sqlMode"], "ANSI_QUOTES");
+        client.quit();
+      });
+    }
+
     e2e(
       "regression 25: COM_CHANGE_USER goes through with each plugin, by its scramble or the whole password",
       async () => {

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { QuerycopError } from "../../src/base/errors.ts";
-import { CLIENT_DEPRECATE_EOF } from "../../src/mysql/constants.ts";
+import {
+  CLIENT_DEPRECATE_EOF,
+  CLIENT_OPTIONAL_RESULTSET_METADATA,
+  MARIADB_CLIENT_CACHE_METADATA,
+} from "../../src/mysql/constants.ts";
 import { Leg } from "../../src/net/leg.ts";
 import type { Transport } from "../../src/net/transport.ts";
 import { BackendGate } from "../../src/session/backend-gate.ts";
@@ -81,6 +85,19 @@ describe("queryText()", () => {
     const { answer, hasUnread } = await ask([...TWO_COLUMNS, eof(), textRow("1", "a"), eof()], CLASSIC);
     assert.deepEqual(answer, { kind: "rows", columns: ["id", "name"], rows: [["1", "a"]] });
     assert.equal(hasUnread, false);
+  });
+
+  it("reads rows without their definitions, where the session has turned those off", async () => {
+    for (const capabilities of [
+      { flags: CLIENT_DEPRECATE_EOF | CLIENT_OPTIONAL_RESULTSET_METADATA, mariadb: 0 },
+      { flags: CLIENT_DEPRECATE_EOF, mariadb: MARIADB_CLIENT_CACHE_METADATA },
+    ]) {
+      const { answer } = await ask([Uint8Array.of(2, 0), textRow("1", "a"), rowsEnd()], capabilities);
+      assert.deepEqual(answer, { kind: "rows", columns: [], rows: [["1", "a"]] });
+      const [, ...definitions] = TWO_COLUMNS;
+      const full = await ask([Uint8Array.of(2, 1), ...definitions, textRow("1", "a"), rowsEnd()], capabilities);
+      assert.deepEqual(full.answer, { kind: "rows", columns: ["id", "name"], rows: [["1", "a"]] });
+    }
   });
 
   it("takes an OK_Packet for an answer without columns and rows", async () => {
