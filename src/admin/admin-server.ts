@@ -44,16 +44,31 @@ export async function startAdminServer(
     hostNames: hostNamesOf(options.listen),
   });
   const listener: RequestListener = (request, response) => void dispatcher.dispatch(request, response);
-  const server =
-    options.tls === undefined
-      ? createServer(LIMITS, listener)
-      : createTlsServer({ ...LIMITS, ...options.tls, minVersion: "TLSv1.2" }, listener);
-  const sockets = boundConnections(server);
-  await listen(server, options.listen);
+  const sockets = new Set<Socket>();
+  const open = async (tls: AdminOptions["tls"], target: AdminOptions["listen"]): Promise<Server> => {
+    const opened =
+      tls === undefined
+        ? createServer(LIMITS, listener)
+        : createTlsServer({ ...LIMITS, ...tls, minVersion: "TLSv1.2" }, listener);
+    boundConnections(opened, sockets);
+    await listen(opened, target);
+    return opened;
+  };
+  let { tls } = options;
+  let server = await open(tls, options.listen);
   const address = server.address() as AddressInfo | string | null;
+  const port = typeof address === "object" && address !== null ? address.port : 0;
   return {
-    port: typeof address === "object" && address !== null ? address.port : 0,
+    port,
     replaceKeys: (adminKey, namedKeys) => credentials.replaceKeys(adminKey, namedKeys),
+    // Bun's servers keep the certificate they began with: another takes the address over, within milliseconds.
+    replaceTls: async (next) => {
+      if (options.listen.kind === "unix") throw new Error("the certificate of a unix socket is not replaced");
+      const target = { ...options.listen, port };
+      server.close();
+      server = await open(next, target).catch(() => open(tls, target));
+      tls = next;
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -70,8 +85,8 @@ function hostNamesOf(listen: AdminOptions["listen"]): ReadonlySet<string> | unde
   return isLoopback ? new Set(["localhost", host]) : undefined;
 }
 
-function boundConnections(server: Server): Set<Socket> {
-  const sockets = new Set<Socket>();
+/** `sockets` are those of all servers at the address. */
+function boundConnections(server: Server, sockets: Set<Socket>): void {
   server.on("connection", (socket: Socket) => {
     const { remoteAddress } = socket;
     const fromAddress = [...sockets].filter((other) => other.remoteAddress === remoteAddress).length;
@@ -83,7 +98,6 @@ function boundConnections(server: Server): Set<Socket> {
     socket.on("close", () => sockets.delete(socket));
   });
   server.on("clientError", (_error, socket) => socket.destroy());
-  return sockets;
 }
 
 function listen(server: Server, target: AdminOptions["listen"]): Promise<void> {

@@ -109,11 +109,11 @@ export const OPERATOR_ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/policy/reload",
-    summary: "Read policy, users file, certificates and CA bundles again, as SIGHUP does",
+    summary: "Read policy, users file, certificates, CA bundles and log.level again, as SIGHUP does",
     response: objectOf({ policy: POLICY, reloaded: RELOADS }),
     statuses: { 409: "Something was refused; what was before it stays in force" },
-    handle: ({ operations, principal }) => {
-      const reloaded = operations.reload(principal?.name ?? "admin");
+    handle: async ({ operations, principal }) => {
+      const reloaded = await operations.reload(principal?.name ?? "admin");
       const status = reloaded.some(({ outcome }) => outcome === "refused") ? 409 : 200;
       return { status, json: { policy: operations.policy(), reloaded } };
     },

@@ -16,6 +16,11 @@ export interface Logger {
   child(fields: LogFields): Logger;
 }
 
+/** The logger that others are made from by `child`: they all follow its level. */
+export interface RootLogger extends Logger {
+  setLevel(level: LogLevel): void;
+}
+
 export interface LoggerOptions {
   readonly level: LogLevel;
   readonly format: LogFormat;
@@ -149,15 +154,20 @@ function safeFields(own: LogFields, inherited: LogFields): Array<[string, string
 
 type RecordSink = (record: LogRecord) => void;
 
-class LeveledLogger implements Logger {
+interface Threshold {
+  min: number;
+}
+
+class LeveledLogger implements RootLogger {
   readonly #sink: RecordSink;
-  readonly #levelMin: number;
+  /** Shared by all loggers of one root. */
+  readonly #threshold: Threshold;
   readonly #fields: LogFields;
   readonly #now: () => Date;
 
-  constructor(sink: RecordSink, levelMin: number, fields: LogFields, now: () => Date) {
+  constructor(sink: RecordSink, threshold: Threshold, fields: LogFields, now: () => Date) {
     this.#sink = sink;
-    this.#levelMin = levelMin;
+    this.#threshold = threshold;
     this.#fields = fields;
     this.#now = now;
   }
@@ -179,11 +189,15 @@ class LeveledLogger implements Logger {
   }
 
   child(fields: LogFields): Logger {
-    return new LeveledLogger(this.#sink, this.#levelMin, { ...this.#fields, ...fields }, this.#now);
+    return new LeveledLogger(this.#sink, this.#threshold, { ...this.#fields, ...fields }, this.#now);
+  }
+
+  setLevel(level: LogLevel): void {
+    this.#threshold.min = LEVEL_ORDER[level];
   }
 
   #log(level: LogLevel, event: string, fields: LogFields): void {
-    if (LEVEL_ORDER[level] < this.#levelMin) return;
+    if (LEVEL_ORDER[level] < this.#threshold.min) return;
     this.#sink({
       time: this.#now(),
       level,
@@ -245,12 +259,12 @@ function prettyText(record: LogRecord): string {
 }
 
 /** A logger of one line per event, at most LOG_LINE_BYTES_MAX bytes each, free of control characters and secrets. */
-export function createLogger(options: LoggerOptions): Logger {
+export function createLogger(options: LoggerOptions): RootLogger {
   const write = options.write ?? createStreamWriter(process.stderr);
   const json = options.format === "json";
   const sink: RecordSink =
     options.format === "pretty" ? createPrettySink(write) : (record) => write(renderLine(record, json));
-  return new LeveledLogger(sink, LEVEL_ORDER[options.level], {}, options.now ?? (() => new Date()));
+  return new LeveledLogger(sink, { min: LEVEL_ORDER[options.level] }, {}, options.now ?? (() => new Date()));
 }
 
 /** Keeps nothing; for tests and for code that runs without an operator. */

@@ -1,8 +1,12 @@
 /** What a command may touch besides the configuration: handed in, so that commands run in tests as they do for real. */
-import type { Logger } from "../base/log.ts";
+import type { Logger, LogLevel } from "../base/log.ts";
 import type { EffectiveSetting } from "../config/effective.ts";
 import type { Config } from "../config/schema.ts";
 import type { VersionInfo } from "../version.ts";
+
+export type Reread =
+  | { readonly problems: readonly string[] }
+  | { readonly logLevel: LogLevel; readonly settings: readonly EffectiveSetting[] };
 
 export interface CommandIo {
   /** The result, and nothing else. */
@@ -24,7 +28,13 @@ export interface CommandIo {
   /** Runs the proxy until it ends; resolves with the exit code. */
   readonly serve: (
     config: Config,
-    options: { logger: Logger; version: VersionInfo; settings: readonly EffectiveSetting[] },
+    options: {
+      logger: Logger;
+      version: VersionInfo;
+      settings: readonly EffectiveSetting[];
+      /** Reads the configuration again and takes over what can change while the process runs. */
+      reread: () => Promise<Reread>;
+    },
   ) => Promise<number>;
 }
 

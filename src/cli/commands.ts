@@ -17,7 +17,7 @@ import {
 import { approvalsArguments, approvalsHelp, runApprovals } from "./approvals-commands.ts";
 import { checkArguments } from "./arguments.ts";
 import { auditArguments, auditHelp, runAudit } from "./audit-commands.ts";
-import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
+import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Reread, UsageError } from "./command-io.ts";
 import type { CommandShape } from "./command-shape.ts";
 import { completionArguments, completionHelp, printCompletion } from "./completion.ts";
 import { doctor, doctorArguments, doctorHelp } from "./doctor-command.ts";
@@ -169,7 +169,15 @@ async function serve(args: Readonly<Record<string, unknown>>, io: CommandIo): Pr
     const colon = warning.indexOf(": ");
     logger.warn("configuration warning", { setting: warning.slice(0, colon), reason: warning.slice(colon + 2) });
   }
-  return io.serve(result.config, { logger, version: io.version, settings: result.effective });
+  // As they were at the start: the process takes some of its variables away.
+  const env = { ...io.env };
+  const reread = async (): Promise<Reread> => {
+    const again = await loadFromArguments(args, { ...io, env });
+    if (!again.ok) return { problems: again.problems };
+    logger.setLevel(again.config.log.level);
+    return { logLevel: again.config.log.level, settings: again.effective };
+  };
+  return io.serve(result.config, { logger, version: io.version, settings: result.effective, reread });
 }
 
 async function showVersion(args: Readonly<Record<string, unknown>>, io: CommandIo): Promise<number> {

@@ -26,7 +26,7 @@ export interface SettingMetadata {
   /** The command-line option, with its dashes. Secrets have none: other users can read a process's arguments. */
   readonly flag?: string;
   readonly kind: ValueKind<unknown>;
-  /** A change of it can be taken over by a running process; what cannot be needs a restart. */
+  /** Taken over by a running process, or read again where it names a file; anything else needs a restart. */
   readonly reloadable: boolean;
   readonly secret: boolean;
   readonly since: string;
@@ -154,7 +154,6 @@ const backend = v.strictObject({
     env: "GATEKEEPER_BACKEND_CONNECT_TIMEOUT",
     title: "Time to connect to the database",
     description: "How long name lookup and TCP connect may take together before the client is told ERROR 2003.",
-    reloadable: true,
   }),
   loginTimeoutMs: settingWithDefault(durationKind(), "10s", {
     key: "login_timeout",
@@ -162,14 +161,12 @@ const backend = v.strictObject({
     title: "Time for the database's part of a login",
     description:
       "How long the server may take for greeting, TLS and authentication answers, without the time the client or the token needs.",
-    reloadable: true,
   }),
   writeTimeoutMs: settingWithDefault(durationKind({ off: true }), "10m", {
     key: "write_timeout",
     env: "GATEKEEPER_BACKEND_WRITE_TIMEOUT",
     title: "Time the database may refuse to take bytes",
     description: "A session ends when the server has not accepted what was sent to it for this long.",
-    reloadable: true,
   }),
   responseTimeoutMs: settingWithDefault(durationKind({ off: true }), "off", {
     key: "response_timeout",
@@ -177,7 +174,6 @@ const backend = v.strictObject({
     title: "Time a statement may take to begin its answer",
     description:
       "off leaves it to the server's own limits, such as max_execution_time. Set it to free clients of a database that hangs.",
-    reloadable: true,
   }),
   tlsMode: settingWithDefault(choiceKind(BACKEND_TLS_MODES), "prefer", {
     key: "tls_mode",
@@ -185,7 +181,6 @@ const backend = v.strictObject({
     title: "TLS towards the database",
     description:
       "disable: plaintext. prefer: TLS if the server offers it, plaintext otherwise, nothing verified. require: TLS or nothing, nothing verified. verify-ca: the certificate must chain to tls_ca_file. verify-full: and carry the server's name. Use verify-full for every real database.",
-    reloadable: true,
   }),
   tlsCaFile: setting(pathKind("path of a PEM file, or system"), {
     key: "tls_ca_file",
@@ -203,14 +198,12 @@ const backend = v.strictObject({
     description:
       "The name to send as SNI and to verify, when it is not backend.host: behind a CNAME, a tunnel or an IP address.",
     example: "mydb.cluster-abcdefghijkl.eu-central-1.rds.amazonaws.com",
-    reloadable: true,
   }),
   tlsMinVersion: settingWithDefault(choiceKind(TLS_VERSIONS), "TLSv1.2", {
     key: "tls_min_version",
     env: "GATEKEEPER_BACKEND_TLS_MIN_VERSION",
     title: "Oldest TLS version towards the database",
     description: "Lower it only for a server that cannot do TLS 1.2; the ciphers of older versions are broken.",
-    reloadable: true,
   }),
   tlsClientCert: setting(pathKind("path of a PEM file"), {
     key: "tls_client_cert",
@@ -244,7 +237,6 @@ const backend = v.strictObject({
     example: "rds-signer",
     description:
       "command runs token_cmd; rds-signer makes Amazon RDS tokens inside querycop with the standard AWS credential chain, about a thousand times cheaper than the aws program. Unset means command if token_cmd is set, else none: the client's own password then goes to the server.",
-    reloadable: true,
   }),
   tokenCmd: setting(textKind("shell command line"), {
     key: "token_cmd",
@@ -254,14 +246,12 @@ const backend = v.strictObject({
       "Run by sh -c when a login needs a token; the first line of its output is the token. It sees QUERYCOP_BACKEND_HOST, QUERYCOP_BACKEND_PORT, QUERYCOP_BACKEND_USER and QUERYCOP_BACKEND_REGION. Needs tls_mode require, verify-ca or verify-full.",
     example:
       'aws rds generate-db-auth-token --hostname "$QUERYCOP_BACKEND_HOST" --port "$QUERYCOP_BACKEND_PORT" --region "$QUERYCOP_BACKEND_REGION" --username "$QUERYCOP_BACKEND_USER"',
-    reloadable: true,
   }),
   tokenTimeoutMs: settingWithDefault(durationKind(), "10s", {
     key: "token_timeout",
     env: "GATEKEEPER_BACKEND_TOKEN_TIMEOUT",
     title: "Time to make a token",
     description: "A token command that runs longer is killed with all its children, and the login fails.",
-    reloadable: true,
   }),
   region: setting(textKind("AWS region"), {
     key: "region",
@@ -270,7 +260,6 @@ const backend = v.strictObject({
     description:
       "Read from an RDS host name (backend.host or tls_server_name) when unset. Set it when neither names the region.",
     example: "eu-central-1",
-    reloadable: true,
   }),
   role: setting(textKind(), {
     key: "role",
@@ -279,7 +268,6 @@ const backend = v.strictObject({
     description:
       "Advisory: logged, audited and shown in metrics, with no effect on the wire. For example writer or reader.",
     example: "writer",
-    reloadable: true,
   }),
   pooler: setting(textKind(), {
     key: "pooler",
@@ -287,7 +275,6 @@ const backend = v.strictObject({
     title: "Pooler in front of this backend",
     description: "Advisory: logged, audited and shown in metrics, with no effect on the wire. For example vitess.",
     example: "vitess",
-    reloadable: true,
   }),
 });
 
@@ -299,7 +286,6 @@ const proxy = v.strictObject({
     example: "require",
     description:
       "off: plaintext only. allow: TLS for clients that ask for it. require: clients without TLS are refused with ERROR 3159. Unset means require if tls_client_ca is set, allow if only tls_cert is, else off.",
-    reloadable: true,
   }),
   tlsCert: setting(pathKind("path of a PEM file"), {
     key: "tls_cert",
@@ -346,7 +332,6 @@ export const listenerEntries = {
     example: "password",
     description:
       "Matters when a token source is set, because the client's password then proves nothing to the server. trust: whoever reaches the port may use any user of iam_users. password: querycop checks it against users_file. certificate: the client's TLS certificate names the user. Must be chosen when the listener is reachable from other machines. Unset without a token source: the server checks the client's own password.",
-    reloadable: true,
   }),
   usersFile: setting(pathKind(), {
     key: "users_file",
@@ -377,7 +362,6 @@ export const listenerEntries = {
             title: "",
             description: "",
             example: "{ billing.internal.example.com: billing }",
-            reloadable: true,
           },
         ),
       ),
@@ -389,21 +373,18 @@ export const listenerEntries = {
     title: "Users tokens may be made for",
     description: "Names, or patterns with *. A login as any other user is refused before a token is made.",
     example: "app_*,reporting",
-    reloadable: true,
   }),
   handshakeTimeoutMs: settingWithDefault(durationKind(), "10s", {
     key: "handshake_timeout",
     env: "GATEKEEPER_HANDSHAKE_TIMEOUT",
     title: "Time for the client's part of a login",
     description: "All packets of the client together, TLS included, without the time the server or the token needs.",
-    reloadable: true,
   }),
   clientIdleTimeoutMs: settingWithDefault(durationKind({ off: true }), "off", {
     key: "client_idle_timeout",
     env: "GATEKEEPER_CLIENT_IDLE_TIMEOUT",
     title: "Time a client may stay silent",
     description: "off leaves it to the server's wait_timeout. Set it to close forgotten connections earlier.",
-    reloadable: true,
   }),
   clientWriteTimeoutMs: settingWithDefault(durationKind({ off: true }), "10m", {
     key: "client_write_timeout",
@@ -411,7 +392,6 @@ export const listenerEntries = {
     title: "Time a client may refuse to take bytes",
     description:
       "A session ends when its client has not accepted what was sent to it for this long, and when it has closed its side of the connection and the database has sent nothing for it for so long.",
-    reloadable: true,
   }),
   packetBytesMax: settingWithDefault(sizeKind({ min: 16 * 1024, max: 1024 ** 3 }), "64MiB", {
     key: "packet_size_max",
@@ -419,7 +399,6 @@ export const listenerEntries = {
     title: "Largest packet a client may send",
     description:
       "A statement must fit in it, and is held in memory while it is judged. Larger ones are refused with ERROR 1153. The server's max_allowed_packet applies as well.",
-    reloadable: true,
   }),
   preparedStatementsMax: settingWithDefault(integerKind({ min: 1, max: 65_536 }), "4096", {
     key: "prepared_statements_max",
@@ -427,7 +406,6 @@ export const listenerEntries = {
     title: "Most prepared statements of one connection",
     description:
       "Those a client holds open at one time. One more is refused with ERROR 1461. The server's max_prepared_stmt_count, 16382 for all clients together, applies as well.",
-    reloadable: true,
   }),
   responseBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "100", {
     key: "max_response_mb",
@@ -435,7 +413,6 @@ export const listenerEntries = {
     title: "Most data one statement may return",
     description:
       "In units of 1,000,000 bytes. A larger response is cut off with an error; off switches the limit off. See data-guard.md.",
-    reloadable: true,
   }),
   windowBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "500", {
     key: "max_window_mb",
@@ -443,28 +420,24 @@ export const listenerEntries = {
     title: "Most data one connection may get in 60 seconds",
     description:
       "In units of 1,000,000 bytes, over a window that moves along; off switches the limit off. See data-guard.md.",
-    reloadable: true,
   }),
   responseRowsMax: settingWithDefault(integerKind({ min: 1, max: 1_000_000_000, off: true }), "off", {
     key: "max_response_rows",
     env: "GATEKEEPER_MAX_RESPONSE_ROWS",
     title: "Most rows one statement may return",
     description: "A larger response is cut off behind this many rows with an error. See data-guard.md.",
-    reloadable: true,
   }),
   userWindowBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "off", {
     key: "max_user_window_mb",
     env: "GATEKEEPER_MAX_USER_WINDOW_MB",
     title: "Most data one user may get in 60 seconds",
     description: "As GATEKEEPER_MAX_WINDOW_MB, but over all connections of the user.",
-    reloadable: true,
   }),
   userWindowRowsMax: settingWithDefault(integerKind({ min: 1, max: 1_000_000_000, off: true }), "off", {
     key: "max_user_window_rows",
     env: "GATEKEEPER_MAX_USER_WINDOW_ROWS",
     title: "Most rows one user may get in 60 seconds",
     description: "Over all connections of the user.",
-    reloadable: true,
   }),
   limitAction: settingWithDefault(choiceKind(["warn", "cut", "terminate"]), "cut", {
     key: "data_guard_action",
@@ -472,7 +445,6 @@ export const listenerEntries = {
     title: "What happens at a limit on data",
     description:
       "warn only logs and records it, to find limits that fit. cut ends the response with an error and leaves the connection usable. terminate ends the connection as well.",
-    reloadable: true,
   }),
   localInfile: settingWithDefault(switchKind, "off", {
     key: "local_infile",
@@ -480,7 +452,6 @@ export const listenerEntries = {
     title: "LOAD DATA LOCAL INFILE",
     description:
       "off hides the capability from both sides: a server cannot ask a client for its files. Switch it on for clients that load local files.",
-    reloadable: true,
   }),
   localInfileBytesMax: settingWithDefault(megabyteKind({ min: 1, max: 1_000_000 }), "1000", {
     key: "local_infile_max_mb",
@@ -488,7 +459,6 @@ export const listenerEntries = {
     title: "Largest file of a LOAD DATA LOCAL INFILE",
     description:
       "In units of 1,000,000 bytes. A larger file is refused with an error, nothing of it is loaded, and the connection ends; off switches the limit off.",
-    reloadable: true,
   }),
 };
 
@@ -517,6 +487,7 @@ const api = v.strictObject({
   tlsCert: setting(pathKind("path of a PEM file"), {
     key: "tls_cert",
     env: "GATEKEEPER_API_TLS_CERT",
+    reloadable: true,
     title: "Certificate of the admin API",
     description: "PEM certificate chain, leaf first. With it the admin API speaks HTTPS only. Goes with api.tls_key.",
     example: "/etc/querycop/api.crt",
@@ -524,6 +495,7 @@ const api = v.strictObject({
   tlsKey: setting(pathKind("path of a PEM file"), {
     key: "tls_key",
     env: "GATEKEEPER_API_TLS_KEY",
+    reloadable: true,
     title: "Private key for api.tls_cert",
     description: "PEM private key without passphrase.",
     example: "/etc/querycop/api.key",
@@ -549,6 +521,7 @@ const log = v.strictObject({
   level: settingWithDefault(choiceKind(["debug", "info", "warn", "error"]), "info", {
     key: "level",
     env: "GATEKEEPER_LOG_LEVEL",
+    reloadable: true,
     title: "Least important log line",
     description: "Lines below this level are not written.",
   }),
@@ -771,14 +744,12 @@ export const processEntries = {
     env: "GATEKEEPER_MAX_CONNECTIONS",
     title: "Client connections at a time",
     description: "Further clients are refused with ERROR 1040. Each connection needs two file descriptors.",
-    reloadable: true,
   }),
   connectionsPerAddressMax: settingWithDefault(integerKind({ min: 1, max: 1_000_000, off: true }), "off", {
     key: "connections_per_address",
     env: "GATEKEEPER_CONNECTIONS_PER_ADDRESS",
     title: "Connections from one address at a time",
     description: "Further clients from the same IP address are refused with ERROR 1040.",
-    reloadable: true,
   }),
   connectionsPerUserMax: settingWithDefault(integerKind({ min: 1, max: 1_000_000, off: true }), "off", {
     key: "connections_per_user",
@@ -791,7 +762,6 @@ export const processEntries = {
     env: "GATEKEEPER_DRAIN_TIMEOUT",
     title: "Time to finish on SIGTERM",
     description: "Sessions may finish their statement and transaction for this long; then they are closed.",
-    reloadable: true,
   }),
 };
 

@@ -19,8 +19,9 @@ import { configHash, type OpenAudit, openAudit } from "./audit-setup.ts";
 import { EventFeed } from "./event-feed.ts";
 import { newProcessServices, newSessionServices } from "./listener-services.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
-import { type LiveFiles, liveFilesOf, liveKeysOf } from "./live-files.ts";
+import { type LiveFiles, liveAdminTlsOf, liveFilesOf, liveKeysOf } from "./live-files.ts";
 import { LivePolicy } from "./live-policy.ts";
+import { LiveSettings, type RereadSettings } from "./live-settings.ts";
 import { newProxyMetrics } from "./metric-labels.ts";
 import { connectionsAllowedByDescriptors } from "./open-files.ts";
 import type { AdminServer, SettingView, StartAdmin } from "./operations.ts";
@@ -38,6 +39,8 @@ export interface ServeOptions {
   readonly version: { readonly version: string; readonly commit: string };
   /** What `querycop config` would show. */
   readonly settings?: readonly SettingView[];
+  /** Reads the configuration again and takes over what can change while the process runs. */
+  readonly reread?: RereadSettings;
   /** Opens the admin API; without it there is none. */
   readonly startAdmin?: StartAdmin;
   /** Every route the admin API has, for its metrics. */
@@ -187,12 +190,13 @@ class ProxyProcess {
       auditForwarders: forwarders,
     });
     const { metrics, policy, registry } = { metrics: this.#metrics, policy: this.#policy, registry: this.#registry };
-    this.#reloader = new Reloader({ config, policy, files: this.#liveFiles, metrics, logger, record });
+    const settings = new LiveSettings(config.file, options.settings ?? [], options.reread, logger);
+    this.#reloader = new Reloader({ config, policy, files: this.#liveFiles, settings, metrics, logger, record });
     this.#operations = new ProcessOperations({
       version,
       logger,
       metrics,
-      settings: options.settings ?? [],
+      settings,
       auditFile: config.audit.file,
       audit: auditLog,
       events: audit,
@@ -240,6 +244,8 @@ class ProxyProcess {
     }
     const keys = liveKeysOf(this.#config, this.#admin);
     if (keys !== undefined) this.#liveFiles.push(keys);
+    const certificate = liveAdminTlsOf(this.#config, this.#admin, this.#logger);
+    if (certificate !== undefined) this.#liveFiles.push(certificate);
     const address = listen.kind === "unix" ? listen.path : `${listen.host}:${this.#admin.port}`;
     this.#logger.info("admin API listening", {
       address,
@@ -365,8 +371,7 @@ class ProxyProcess {
       process.on("SIGHUP", () => {
         this.#manager.reloading();
         this.#auditLog?.reopen();
-        this.#reloader.reload("signal");
-        this.#tellReady();
+        void this.#reloader.reload("signal").then(() => this.#tellReady());
       });
       // A peer that closes its end of a pipe or socket is an error on that stream, not the end of the process.
       process.on("SIGPIPE", () => {});

@@ -1,12 +1,14 @@
 /** The files of a listener that are read again while it runs: certificates, CA bundles, users. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import type { Logger } from "../base/log.ts";
 import { readAdminKey } from "../config/api-rules.ts";
 import { loadApproversFile } from "../config/approvers-file.ts";
-import { checkCertificatePair, notAfterSeconds, problemOfCaFile } from "../config/pem-files.ts";
+import { checkCertificatePair, notAfterSeconds, problemOfCaFile, problemOfPublicKeyFile } from "../config/pem-files.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import { loadUsersFile } from "../config/users-file.ts";
 import type { ListenerOptions } from "../session/listener-options.ts";
+import { parsePublicKey } from "../session/local-key.ts";
 import { backendTlsOptions, clientTlsOptions } from "./listener-setup.ts";
 import type { AdminServer, ReloadOutcome } from "./operations.ts";
 
@@ -73,6 +75,21 @@ export function liveKeysOf(config: Config, admin: AdminServer): LiveFiles | unde
   });
 }
 
+/** The certificate of the admin API; undefined where it speaks no HTTPS or only to this machine's unix socket. */
+export function liveAdminTlsOf({ api }: Config, admin: AdminServer, logger: Logger): LiveFiles | undefined {
+  const { tlsCert, tlsKey } = api;
+  if (tlsCert === undefined || tlsKey === undefined || api.socket !== undefined) return undefined;
+  return new LiveFiles("certificate of the admin API", [tlsCert, tlsKey], () => {
+    const problems = pairProblems(tlsCert, tlsKey);
+    if (problems.length > 0) return problems;
+    const tls = { cert: readFileSync(tlsCert, "latin1"), key: readFileSync(tlsKey, "latin1") };
+    admin.replaceTls(tls).catch((thrown: unknown) => {
+      logger.error("the admin API is gone", { error: thrown instanceof Error ? thrown.message : String(thrown) });
+    });
+    return [];
+  });
+}
+
 /** What of a listener can be replaced: new sessions use the new files, running ones keep what they began with. */
 export function liveFilesOf(config: ListenerConfig, options: ListenerOptions): readonly LiveFiles[] {
   const { backend, proxy, name } = config;
@@ -86,6 +103,16 @@ export function liveFilesOf(config: ListenerConfig, options: ListenerOptions): r
   if (backendPaths.some((path) => path !== undefined)) {
     const replace = (): readonly string[] => replaceBackendTls(config, options.backend.tls);
     live.push(new LiveFiles(`backend certificates of ${name}`, backendPaths, replace));
+  }
+  const { publicKeyFile } = backend;
+  if (publicKeyFile !== undefined) {
+    const replace = (): readonly string[] => {
+      const problem = problemOfPublicKeyFile(publicKeyFile);
+      if (problem !== undefined) return [problem];
+      options.backend.publicKey = parsePublicKey(readFileSync(publicKeyFile, "latin1"));
+      return [];
+    };
+    live.push(new LiveFiles(`public key of the backend of ${name}`, [publicKeyFile], replace));
   }
   const { usersFile } = config;
   if (users !== undefined && usersFile !== undefined) {

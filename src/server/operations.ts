@@ -51,8 +51,8 @@ export interface Operations {
   /** False when there is no such session. */
   killSession(id: string): boolean;
   policy(): PolicyView;
-  /** Reads policy, users and certificates again. `by` is who asked, for the record. */
-  reload(by: string): readonly ReloadOutcome[];
+  /** Reads policy, users, certificates and settings again. `by` is who asked, for the record. */
+  reload(by: string): Promise<readonly ReloadOutcome[]>;
   record(event: AuditEvent): void;
 }
 
@@ -81,6 +81,11 @@ export interface AdminServer {
   readonly port: number;
   /** From now on only these keys count. */
   replaceKeys(adminKey: string | undefined, namedKeys: readonly NamedKey[]): void;
+  /**
+   * New connections get this certificate; those that are open go on with theirs. Rejects when the address cannot be had
+   * again. Not for unix sockets.
+   */
+  replaceTls(tls: { readonly cert: string; readonly key: string }): Promise<void>;
   /** Ends all connections. */
   close(): Promise<void>;
 }

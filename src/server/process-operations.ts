@@ -7,6 +7,7 @@ import type { Config } from "../config/schema.ts";
 import type { SessionView } from "../session/session.ts";
 import type { EventFeed } from "./event-feed.ts";
 import type { LivePolicy } from "./live-policy.ts";
+import type { LiveSettings } from "./live-settings.ts";
 import type {
   AdminOptions,
   ApprovalOperations,
@@ -23,7 +24,7 @@ export interface ProcessParts {
   readonly version: { readonly version: string; readonly commit: string };
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly settings: readonly SettingView[];
+  readonly settings: LiveSettings;
   readonly auditFile: string | undefined;
   readonly audit: AuditLog | undefined;
   readonly events: EventFeed;
@@ -39,7 +40,6 @@ export class ProcessOperations implements Operations {
   readonly version: Operations["version"];
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly settings: readonly SettingView[];
   readonly auditFile: string | undefined;
   readonly events: EventFeed;
   readonly approvals: ApprovalOperations;
@@ -52,10 +52,13 @@ export class ProcessOperations implements Operations {
     this.version = { version: parts.version.version, commit: parts.version.commit };
     this.logger = parts.logger;
     this.metrics = parts.metrics;
-    this.settings = parts.settings;
     this.auditFile = parts.auditFile;
     this.events = parts.events;
     this.approvals = parts.approvals;
+  }
+
+  get settings(): readonly SettingView[] {
+    return this.#parts.settings.current;
   }
 
   async readiness(): Promise<Readiness> {
@@ -92,7 +95,7 @@ export class ProcessOperations implements Operations {
     return this.#parts.policy.view;
   }
 
-  reload(by: string): readonly ReloadOutcome[] {
+  reload(by: string): Promise<readonly ReloadOutcome[]> {
     return this.#parts.reloader.reload(by);
   }
 

@@ -1,4 +1,4 @@
-/** Reads policy, users and certificates again: on SIGHUP, when a file changes, or when an operator asks. */
+/** Reads policy, users, certificates and the settings that can change again: on SIGHUP, when a file changes, or when an operator asks. */
 import { unwatchFile, watchFile } from "node:fs";
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { Logger } from "../base/log.ts";
@@ -6,6 +6,7 @@ import type { Metrics } from "../base/metrics.ts";
 import type { Config } from "../config/schema.ts";
 import { certificateEnds, type LiveFiles } from "./live-files.ts";
 import type { LivePolicy } from "./live-policy.ts";
+import type { LiveSettings } from "./live-settings.ts";
 import type { ReloadOutcome } from "./operations.ts";
 
 /** Looking at times works on every file system, also through a Kubernetes config map. */
@@ -18,6 +19,7 @@ export interface ReloaderOptions {
   readonly policy: LivePolicy;
   /** May grow until `watch`. */
   readonly files: readonly LiveFiles[];
+  readonly settings: LiveSettings;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly record: (event: AuditEvent) => void;
@@ -35,8 +37,8 @@ export class Reloader {
   /** Everything was read at the start without a problem. */
   begin(): void {
     this.#measure([]);
-    const { config, files } = this.#options;
-    const paths = [config.policy.file, ...files.flatMap((live) => live.paths)];
+    const { config, files, settings } = this.#options;
+    const paths = [config.policy.file, settings.file, ...files.flatMap((live) => live.paths)];
     this.#watched = [...new Set(paths.filter((path) => path !== undefined))];
     for (const path of this.#watched) {
       watchFile(path, { interval: WATCH_INTERVAL_MS, persistent: false }, (now, before) => {
@@ -50,15 +52,20 @@ export class Reloader {
     for (const path of this.#watched) unwatchFile(path);
   }
 
-  /** What is wrong is refused and what was before it stays in force. `by`: signal, file, or who asked. */
-  reload(by: string): readonly ReloadOutcome[] {
-    const { policy, files } = this.#options;
+  /** What is wrong is refused and what was before it stays in force. `by`: signal, file, or who asked. Never rejects. */
+  async reload(by: string): Promise<readonly ReloadOutcome[]> {
+    const { policy, files, settings } = this.#options;
     const ofPolicy = policy.reload(by);
     const outcomes = ofPolicy === undefined ? [] : [ofPolicy];
     for (const live of files) {
       const outcome = live.reload();
       outcomes.push(outcome);
-      this.#tell(live, outcome, by);
+      this.#tell(live.paths, outcome, by);
+    }
+    const ofSettings = await settings.reload();
+    if (ofSettings !== undefined) {
+      outcomes.push(ofSettings);
+      this.#tell([settings.file ?? ""], ofSettings, by);
     }
     this.#measure(outcomes);
     return outcomes;
@@ -66,16 +73,16 @@ export class Reloader {
 
   #settle(): void {
     clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => this.reload("file"), SETTLE_MS);
+    this.#settling = setTimeout(() => void this.reload("file"), SETTLE_MS);
     this.#settling.unref();
   }
 
-  #tell({ what, paths }: LiveFiles, { outcome, problems }: ReloadOutcome, by: string): void {
+  #tell(paths: readonly string[], { what, outcome, problems }: ReloadOutcome, by: string): void {
     if (outcome === "unchanged") return;
     const { logger, record } = this.#options;
     const isRefused = outcome === "refused";
     if (isRefused) logger.error("change refused, what was before stays in force", { what, problems, by });
-    else logger.info("change in force for new sessions", { what, by });
+    else logger.info("change in force", { what, by });
     record({
       type: "config-load",
       file: paths.join(", "),

@@ -25,8 +25,11 @@ export interface BackendOptions {
   readonly pooler: string | undefined;
   /** Aurora adds SQL functions that reach outside the database. */
   readonly isAurora: boolean;
-  /** The backend's RSA public key, pinned by the operator; without it no password is ever encrypted for the backend. */
-  readonly publicKey: KeyObject | undefined;
+  /**
+   * The backend's RSA public key, pinned by the operator; without it no password is ever encrypted for the backend.
+   * Replaced when its file changes, for logins from then on.
+   */
+  publicKey: KeyObject | undefined;
 }
 
 /**

@@ -169,7 +169,7 @@ function operationsOf(events: EventFeed, recorded: AuditEvent[], done: string[])
       return id === "run-1";
     },
     policy: () => ({ version: "7", file: "/p.yaml", isFileRefused: false }),
-    reload: (by) => {
+    reload: async (by) => {
       done.push(`reload ${by}`);
       return [{ what: "policy", outcome: "replaced" }];
     },

@@ -48,6 +48,20 @@ test("createLogger() drops lines below its level", () => {
   assert.equal(lines.length, 2);
 });
 
+test("setLevel() holds for the loggers made from it, too", () => {
+  const lines: string[] = [];
+  const logger = createLogger({ level: "warn", format: "text", write: (line) => lines.push(line) });
+  const child = logger.child({ listener: "a" });
+  child.info("before");
+  logger.setLevel("info");
+  child.info("after");
+  child.debug("never");
+  assert.deepEqual(
+    lines.map((line) => line.replace(/^time=\S+ /, "")),
+    ["level=info event=after listener=a\n"],
+  );
+});
+
 test("child() adds its fields to every line and own fields win", () => {
   const lines = logLines("text", (logger) => {
     const child = logger.child({ session: 7, leg: "client" }).child({ leg: "backend" });

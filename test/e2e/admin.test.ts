@@ -8,6 +8,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
+import { connect as connectTls } from "node:tls";
 import { awsEnvironment, iamSettings } from "../support/aws-token.ts";
 import { type CertificateSet, CLUSTER_HOST, type LeafName, makeCertificates } from "../support/certificates.ts";
 import { e2e } from "../support/e2e-test.ts";
@@ -399,6 +400,58 @@ async function isShownFor(querycop: Querycop, servername: string): Promise<boole
 }
 
 describe("files that change", () => {
+  e2e("of the admin API itself and of its settings are read again by SIGHUP", async () => {
+    const cert = join(folder, "admin.crt");
+    const key = join(folder, "admin.key");
+    const config = join(folder, "settings.yaml");
+    const use = (leaf: LeafName): void => {
+      copyFileSync(leafOf(leaf).certFile, cert);
+      copyFileSync(leafOf(leaf).keyFile, key);
+    };
+    use("goodEc");
+    writeFileSync(config, "log: { level: info }\n", { mode: 0o600 });
+    const { querycop } = await startAdmin(server, {
+      GATEKEEPER_CONFIG: config,
+      GATEKEEPER_LOG_LEVEL: undefined,
+      GATEKEEPER_API_TLS_CERT: cert,
+      GATEKEEPER_API_TLS_KEY: key,
+    });
+    const listening = querycop.logs().find(({ event }) => event === "admin API listening");
+    const port = Number(String(listening?.["address"]).split(":").at(-1));
+    const nameShown = (): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false }, () => {
+          resolve(String(socket.getPeerCertificate().subjectaltname));
+          socket.destroy();
+        });
+        socket.on("error", reject);
+      });
+    const debugLines = (): number => querycop.logs().filter(({ level }) => level === "debug").length;
+    assert.match(await nameShown(), /DNS:localhost/);
+    const old = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false });
+    await new Promise((resolve) => old.once("secureConnect", resolve));
+    use("wrongHost");
+    writeFileSync(config, "log: { level: debug }\nmax_connections: 7\n");
+    assert.equal(debugLines(), 0);
+    querycop.signal("SIGHUP");
+    await eventually("the new certificate is shown", async () => (await nameShown()).includes("elsewhere.example.com"));
+    const answer = new Promise((resolve) => old.once("data", (bytes: Buffer) => resolve(String(bytes).slice(0, 15))));
+    old.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert.equal(await answer, "HTTP/1.1 200 OK", "who was connected goes on");
+    old.destroy();
+    (await logIn(querycop)).quit();
+    await eventually("debug lines are written", () => debugLines() > 0);
+    const waiting = querycop.logs().find(({ event }) => event === "settings changed that need a restart");
+    assert.equal(waiting?.["settings"], "max_connections");
+
+    writeFileSync(config, "log: { level: loud }\n");
+    querycop.signal("SIGHUP");
+    const refused = await eventually("a wrong file is refused", () =>
+      querycop.logs().find(({ event }) => event === "change refused, what was before stays in force"),
+    );
+    assert.match(String(refused["problems"]), /log\.level/);
+  });
+
   e2e("are in force for new sessions when they are good, and kept out with an alarm when they are not", async () => {
     const cert = join(folder, "client.crt");
     const key = join(folder, "client.key");

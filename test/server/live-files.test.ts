@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -99,6 +99,25 @@ test("what is wrong is refused with its problems until it is right again, and no
   file("client.key", a.key);
   file("users", `app:${HASHES.one}\n`);
   assert.deepEqual(outcomes(live), ["unchanged", "refused", "unchanged"]);
+});
+
+test("the public key of a backend is replaced by another RSA key, and by nothing else", () => {
+  const keyOf = (type: "rsa" | "ed25519"): string => {
+    const pair = type === "rsa" ? generateKeyPairSync(type, { modulusLength: 2048 }) : generateKeyPairSync(type);
+    return pair.publicKey.export({ type: "spki", format: "pem" }).toString();
+  };
+  const [first, second] = [keyOf("rsa"), keyOf("rsa")];
+  const publicKeyFile = file("backend.pem", first);
+  const config = { name: "writer", proxy: {}, backend: { publicKeyFile } } as unknown as ListenerConfig;
+  const options = { backend: { publicKey: createPublicKey(first) } } as unknown as ListenerOptions;
+  const live = liveFilesOf(config, options);
+  const inForce = (): unknown => options.backend.publicKey?.export({ type: "spki", format: "pem" });
+  file("backend.pem", keyOf("ed25519"));
+  assert.match(live[0]?.reload().problems ?? "", /holds a key of type ed25519: expected RSA/);
+  assert.equal(inForce(), first);
+  file("backend.pem", second);
+  assert.deepEqual(outcomes(live), ["replaced"]);
+  assert.equal(inForce(), second);
 });
 
 test("keys of the admin API are replaced together", () => {
