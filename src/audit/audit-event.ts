@@ -56,7 +56,7 @@ const statementFields = {
   part: may("integer", "Position inside a text of several statements, counted from 0"),
   command: must("text", "Name of the client's command, such as COM_QUERY"),
   statementId: may("integer", "Id of the prepared statement that runs"),
-  text: may("text", "The statement in the form named by textForm, cut to the configured length"),
+  text: may("text", "The statement in the form named by textForm; [cut] ends one too long for a record"),
   textForm: oneOf(TEXT_FORMS, "Which form `text` has"),
   sealedText: may(
     "text",
@@ -64,9 +64,7 @@ const statementFields = {
   ),
   textBytes: may("integer", "Length of the statement as the client sent it, in bytes"),
   textHash: may("text", "HMAC-SHA256 of the whole statement as sent, hexadecimal"),
-  digestHash: may("text", "Hash of the normalised statement: equal for statements that differ in literals only"),
   statementKind: may("text", "What the statement does, as the analysis names it"),
-  parameters: may("texts", "Bound values in the form named by textForm"),
   decision: oneOf(DECISION_ACTIONS, "What the policy said"),
   decisionId: may("text", "Id of the decision, also shown to the client"),
   score: may("number", "Risk score, 0 to 100"),

@@ -21,7 +21,8 @@ export const RECORD_BYTES_MAX = 1 << 20;
 
 const HASH_KEY = ',"hash":"';
 const TAIL_CHARS = HASH_KEY.length + 64 + 2;
-const CUT_MARK = "[cut]";
+/** Ends a text that was cut. */
+export const CUT_MARK = "[cut]";
 
 export interface RecordHead {
   readonly seq: number;

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DEFAULT_COLUMNS, renderCsvHeader, renderCsvRow, renderNdjson } from "../../src/audit/audit-export.ts";
+import { explain } from "../../src/policy/explain.ts";
+import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
 
 /** Reads one CSV row as RFC 4180 has it. */
 function parseRow(row: string): string[] {
@@ -63,4 +65,18 @@ test("renderNdjson() is one line of ASCII without the chain", () => {
   const line = renderNdjson({ seq: 1, text: "a\u202e\u2028\nb\u{1f600}", prev: "p", hash: "h" });
   assert.match(line, /^[ -~]+\n$/);
   assert.deepEqual(JSON.parse(line), { seq: 1, text: "a\u202e\u2028\nb\u{1f600}" });
+});
+
+test("exports hold the hash of a digest: equal for statements that differ in literals only, none for a cut one", () => {
+  const hashOf = (record: Record<string, unknown>): unknown[] => [
+    (JSON.parse(renderNdjson(record)) as Record<string, unknown>)["digestHash"] ?? "",
+    parseRow(renderCsvRow(record, ["digestHash"]))[0],
+  ];
+  const text = "SELECT `a` FROM `t` WHERE `b` = ?";
+  const sql = "select a from t where b = 7";
+  const { digestHash: hash } = explain({ sql, session: {}, policy: DEFAULT_POLICY, wallMs: 0 });
+  assert.deepEqual(hashOf({ type: "statement-intent", text, textForm: "digest" }), [hash, hash]);
+  assert.deepEqual(hashOf({ type: "statement-intent", text: `${text}[cut]`, textForm: "digest" }), ["", ""]);
+  assert.deepEqual(hashOf({ type: "statement-intent", text, textForm: "none" }), ["", ""]);
+  assert.deepEqual(hashOf({ type: "connect" }), ["", ""]);
 });

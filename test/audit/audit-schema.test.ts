@@ -68,7 +68,6 @@ const EVENTS: { [T in keyof typeof AUDIT_EVENTS]: Extract<AuditEvent, { type: T 
     ...(intent(1) as Extract<AuditEvent, { type: "statement-intent" }>),
     score: 1.5,
     rules: ["r"],
-    parameters: ["?"],
   },
   "statement-blocked": {
     ...(intent(1) as Extract<AuditEvent, { type: "statement-intent" }>),
