@@ -12,7 +12,7 @@ import { type Advisor, type OpinionReport, Opinions } from "./opinions.ts";
 import type { Policy, Settings, Subject } from "./policy.ts";
 import type { PreparedText } from "./prepared-text.ts";
 import { type SessionEffect, sessionEffectOf } from "./session-effect.ts";
-import { resolveSettings } from "./settings.ts";
+import { keyPart, resolveSettings } from "./settings.ts";
 import { VerdictCache, type VerdictCacheCounts } from "./verdict-cache.ts";
 
 /** What the audit wants to know about the text, without its facts. */
@@ -144,9 +144,7 @@ export class Judge {
       return this.#judge({ sql, context, textKey, bound: undefined }, subject);
     }
     const bound = bindValues(sql, places, values, context, isEvery);
-    const boundKey = textKey === undefined ? undefined : lexForCache(bound, context).key;
-    const wholeKey = boundKey === undefined ? undefined : `${BOUND_MARK}${textKey}\n${boundKey}`;
-    return this.#judge({ sql, context, textKey: wholeKey, bound }, subject);
+    return this.#judge({ sql, context, textKey: boundKey(textKey, bound, context), bound }, subject);
   }
 
   #judge({ sql, context, textKey, bound }: JudgedText, subject: Subject): Judgement {
@@ -203,13 +201,13 @@ export class Judge {
       (subject.backendPooler === "vitess" ? 16 : 0);
     // SAFETY: one text and one digest mean different things under another sql_mode, charset, version or dialect.
     const rules = primarySerial(context);
-    return `${serial}\n${flags}\n${rules}\n${subject.schema ?? ""}\n${this.#exceptionKey(subject)}\n${textKey}`;
+    return `${serial}\n${flags}\n${rules}\n${keyPart(subject.schema ?? "")}${this.#exceptionKey(subject)}\n${textKey}`;
   }
 
   /** Exceptions name users and addresses; without exceptions verdicts are shared by all users of a profile. */
   #exceptionKey(subject: Subject): string {
     return this.#hasExceptions()
-      ? `${subject.user}\n${subject.clientAddress}`
+      ? `${keyPart(subject.user)}${subject.clientAddress}`
       : subject.isTls
         ? ""
         : subject.clientAddress;
@@ -243,10 +241,15 @@ interface JudgedText {
 /** No other key begins so: those of whole texts begin with \u0001. */
 const BOUND_MARK = "\u0002";
 
+function boundKey(textKey: string | undefined, bound: Uint8Array, context: SqlContext): string | undefined {
+  const key = textKey === undefined ? undefined : lexForCache(bound, context).key;
+  return textKey === undefined || key === undefined ? undefined : `${BOUND_MARK}${keyPart(textKey)}${key}`;
+}
+
 /** The subject's schema is in every key; that of the text counts where another was chosen since it was prepared. */
 function keyInSchema({ key, context }: PreparedText, subject: Subject): string | undefined {
   if (key === undefined || context.schema === subject.schema) return key;
-  return `${SCHEMA_MARK}${context.schema ?? ""}\n${key}`;
+  return `${SCHEMA_MARK}${keyPart(context.schema ?? "")}${key}`;
 }
 
 const SCHEMA_MARK = "\u0003";

@@ -74,10 +74,19 @@ export function resolveSettings(policy: Policy, subject: Subject, wallMs: number
   return resolved;
 }
 
-/** Everything a profile can match on. The parts are joined by a character that no name may hold. */
+/**
+ * A part of a key that others follow. SAFETY: names and texts are the client's and may hold whatever separates them, so a
+ * part says where it ends.
+ */
+export function keyPart(text: string): string {
+  return `${text.length}:${text}\n`;
+}
+
+/** Everything a profile can match on. */
 function subjectKey(policy: Policy, subject: Subject, wallMs: number): string {
+  const { user, role = "", schema = "", clientAddress, listener, isTls } = subject;
   const minute = policy.dependsOnTime ? Math.floor(wallMs / 60_000) : 0;
-  return `${subject.user}\n${subject.role ?? ""}\n${subject.schema ?? ""}\n${subject.clientAddress}\n${subject.listener}\n${subject.isTls}\n${minute}`;
+  return `${keyPart(user)}${keyPart(role)}${keyPart(schema)}${clientAddress}\n${listener}\n${isTls}\n${minute}`;
 }
 
 /** Looks up overrides and rule-set modes for every rule. */

@@ -54,6 +54,17 @@ for (const [name, first, second] of [
   });
 }
 
+test("Judge does not take a schema's name for a part of a remembered text", () => {
+  const { run } = judgeWith("deny: { statements: [drop-table] }");
+  // Alone a comment, behind the rest the end of a quoted name.
+  const harmless = "SHOW TABLES /* ` */";
+  const rest = "DROP TABLE book, `";
+  const denied = `${rest}\n\n\u0001${harmless}`;
+  const schema = `shop\n\n\u0001${rest}`;
+  for (const _ of [0, 1, 2]) assert.equal(run(harmless, { schema, isTls: true }).decision.action, "allow");
+  assert.equal(run(denied, { schema: "shop", isTls: true }).decision.action, "block");
+});
+
 test("Judge does not share verdicts between schemas, profiles or transaction states", () => {
   const { run } = judgeWith("profiles: [{ name: a, match: { users: [ro] }, read_only: true }]");
   const sql = "CREATE TABLE other.book (id INT)";
