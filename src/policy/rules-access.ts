@@ -47,8 +47,8 @@ const ACCESS: readonly Rule[] = [
   {
     id: "acc.secret",
     category: "access",
-    points: "12",
-    title: "A column that holds credentials is read inside UNION or a subquery",
+    points: "12-25",
+    title: "A column that holds credentials is read inside UNION or a subquery, or piece by piece",
     rewrite: "Compare credentials in the application; never select them into another result",
     example: { sql: "SELECT title FROM book WHERE id = 1 UNION SELECT password FROM member" },
     test: findCredentialColumn,

@@ -11,6 +11,13 @@ function comparisonPoints(finding: Finding, { reading }: RuleInput): number {
   return statement !== undefined && statement.tablesRead.length + statement.tablesWritten.length === 0 ? 5 : 25;
 }
 
+/** Tools ask old and new servers for one more variable: SELECT 1 /*!50038 , @@hostname … . Without a table there is nothing to take. */
+function executableCommentPoints(finding: Finding, { reading }: RuleInput): number {
+  const statement = finding.statement === undefined ? undefined : reading.statements[finding.statement];
+  const isAboutServer = statement?.kind === "select" && statement.tablesRead.length === 0;
+  return isAboutServer ? 10 : 35;
+}
+
 const INJECTION: readonly Rule[] = [
   {
     id: "inj.tautology",
@@ -41,6 +48,7 @@ const INJECTION: readonly Rule[] = [
       "having-constant": 35,
       "case-constant": 25,
       "constant-comparison": comparisonPoints,
+      "signed-term": 30,
       "session-condition": 30,
     },
   },
@@ -69,7 +77,13 @@ const INJECTION: readonly Rule[] = [
     title: "A UNION branch that looks added: constants, padding, or directly after a literal",
     rewrite: BIND,
     example: { sql: "SELECT title FROM book WHERE id = 1 UNION SELECT NULL" },
-    findings: { "union-constants": 40, "union-null-padding": 40, "union-after-literal": 20, "union-branch": 10 },
+    findings: {
+      "union-constants": 40,
+      "union-null-padding": 40,
+      "union-numbered": 40,
+      "union-after-literal": 20,
+      "union-branch": 10,
+    },
     sumMax: 55,
   },
   {
@@ -130,6 +144,8 @@ const INJECTION: readonly Rule[] = [
     example: { sql: "SELECT title FROM book WHERE id = 1 AND ORD(MID((SELECT name FROM author LIMIT 1),1,1)) > 64" },
     findings: {
       "blind-substring": 35,
+      "blind-code": 25,
+      "row-picked": 25,
       "blind-if": 30,
       "regexp-subquery": 35,
       "and-subquery": 25,
@@ -148,6 +164,7 @@ const INJECTION: readonly Rule[] = [
     findings: {
       "order-by-subquery": 30,
       "order-by-constant": 25,
+      "order-by-beyond": 25,
       "order-by-number": (finding: Finding) => (finding.count > 20 ? 15 : 0),
     },
   },
@@ -170,7 +187,11 @@ const OBFUSCATION: readonly Rule[] = [
     title: "Code inside an executable comment",
     rewrite: "Write the code without /*! */",
     example: { sql: "SELECT id FROM member WHERE id = 1 /*!50000 AND balance > 0 */" },
-    findings: { "executable-comment": 35, "executable-comment-whole": 3, "executable-comment-option": 3 },
+    findings: {
+      "executable-comment": executableCommentPoints,
+      "executable-comment-whole": 3,
+      "executable-comment-option": 3,
+    },
   },
   {
     id: "obf.comment",
@@ -214,11 +235,11 @@ const OBFUSCATION: readonly Rule[] = [
   {
     id: "obf.hex",
     category: "obfuscation",
-    points: "5-15",
-    title: "A long hex literal, or one that spells code",
+    points: "5-25",
+    title: "A long hex literal, or one that spells code or a pattern",
     rewrite: "Write text as a quoted literal; send binary data as a parameter",
     example: { sql: "SELECT id FROM member WHERE token = 0x00112233445566778899aabbccddeeff0011" },
-    findings: { "hex-literal-long": 5, "hex-literal-text": 15 },
+    findings: { "hex-literal-long": 5, "hex-literal-text": 15, "hex-pattern": 25 },
   },
   {
     id: "obf.odbc",
@@ -283,6 +304,26 @@ function nestedCatalogPoints(finding: Finding, { reading }: RuleInput): number {
   return isCatalogOnly ? 8 : 30;
 }
 
+/** What statements about time, replication and names ask for in earnest. */
+const ORDINARY_VARIABLES: ReadonlySet<string> = new Set([
+  "time_zone",
+  "system_time_zone",
+  "server_id",
+  "server_uuid",
+  "sql_mode",
+  "lower_case_table_names",
+  "auto_increment_increment",
+  "auto_increment_offset",
+  "collation_connection",
+  "character_set_connection",
+  "character_set_database",
+  "collation_database",
+]);
+
+function variablePoints({ detail }: Finding): number {
+  return detail !== undefined && ORDINARY_VARIABLES.has(detail) ? 5 : 25;
+}
+
 const RECON: readonly Rule[] = [
   {
     id: "recon.schema",
@@ -305,11 +346,11 @@ const RECON: readonly Rule[] = [
   {
     id: "recon.var",
     category: "recon",
-    points: "0-20",
+    points: "0-25",
     title: "A system variable inside a condition, UNION or subquery",
     rewrite: "Read system variables with a statement of their own",
     example: { sql: "SELECT id FROM member WHERE id = 1 AND @@version LIKE '8%'" },
-    findings: { "system-variable-nested": 20 },
+    findings: { "system-variable-nested": variablePoints },
   },
   {
     id: "recon.fn",

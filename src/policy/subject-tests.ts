@@ -1,6 +1,6 @@
 /** Rules that depend on who asks and on what stands behind the proxy. */
 
-import type { StatementFacts } from "../sql/facts.ts";
+import type { ColumnReference, QueryBlock, StatementFacts } from "../sql/facts.ts";
 import { effectOf, isChange, isExecuted } from "./effects.ts";
 import { mayMatchTable } from "./policy.ts";
 import { findColumn, tablesOf, tableText } from "./policy-tests.ts";
@@ -81,14 +81,55 @@ const CREDENTIAL_NAMES: ReadonlySet<string> = new Set([
 
 const INNER_ROLES: ReadonlySet<string> = new Set(["union-branch", "subquery"]);
 
+/** Functions that cut a text up or look into it. Of a password, applications know the whole or its hash. */
+const PIECE_FUNCTIONS: ReadonlySet<string> = new Set(
+  "ASCII ORD SUBSTR SUBSTRING MID LEFT RIGHT HEX LOCATE INSTR POSITION REGEXP_INSTR REGEXP_LIKE REGEXP_SUBSTR FIELD ELT STRCMP LPAD RPAD SUBSTRING_INDEX".split(
+    " ",
+  ),
+);
+/** Functions that glue several values into one, which then fits where one value is shown. */
+const GLUE_FUNCTIONS: ReadonlySet<string> = new Set(
+  "CONCAT CONCAT_WS GROUP_CONCAT JSON_ARRAYAGG JSON_OBJECTAGG JSON_OBJECT JSON_ARRAY".split(" "),
+);
+const PIECE_OPERATORS: ReadonlySet<string> = new Set(["like", "not-like", "regexp", "between"]);
+
 export function findCredentialColumn(statement: StatementFacts): Evidence | undefined {
-  if (statement.blocks.length < 2) return undefined;
+  let worst: Evidence | undefined;
   for (const column of statement.columns) {
-    const role = statement.blocks[column.block]?.role;
-    if (column.clause !== "select" || role === undefined || !INNER_ROLES.has(role)) continue;
-    if (CREDENTIAL_NAMES.has(column.name.toLowerCase())) return { points: 12, start: column.start, end: column.end };
+    if (!CREDENTIAL_NAMES.has(column.name.toLowerCase())) continue;
+    const points = credentialPoints(statement, column);
+    if (points > (worst?.points ?? 0)) worst = { points, start: column.start, end: column.end };
   }
-  return undefined;
+  return worst;
+}
+
+/** A UNION branch selects a credential, and the query before it does not. */
+function isAddedCredential({ blocks, columns }: StatementFacts, role: QueryBlock["role"] | undefined): boolean {
+  if (role !== "union-branch") return false;
+  return !columns.some(
+    ({ name, clause, block }) =>
+      clause === "select" && blocks[block]?.role === "main" && CREDENTIAL_NAMES.has(name.toLowerCase()),
+  );
+}
+
+/** Reading a credential in another query than the main one, or piece by piece. */
+function credentialPoints(statement: StatementFacts, column: ColumnReference): number {
+  const role = statement.blocks[column.block]?.role;
+  const isInner = role !== undefined && INNER_ROLES.has(role);
+  const isSelected = column.clause === "select";
+  if (isSelected && !isInner) return 0;
+  const isWithin = (names: ReadonlySet<string>): boolean =>
+    statement.functions.some(
+      ({ name, start, end, block }) =>
+        names.has(name) && start <= column.start && end >= column.end && block === column.block,
+    );
+  if (isWithin(PIECE_FUNCTIONS)) return 25;
+  if (isSelected) return isWithin(GLUE_FUNCTIONS) || isAddedCredential(statement, role) ? 25 : 12;
+  const isPieced = statement.predicates.some(
+    ({ operator, start, end }) => PIECE_OPERATORS.has(operator) && start <= column.start && end >= column.end,
+  );
+  if (!isPieced) return 0;
+  return isInner ? 25 : 15;
 }
 
 export function findReaderWrite(statement: StatementFacts, { subject }: RuleInput): Evidence | undefined {

@@ -27,6 +27,8 @@ export class Frame {
   constantItems = 0;
   /** Items that are NULL or a bare number, without a name. */
   paddingItems = 0;
+  /** Items that are a bare number, without a name. */
+  numberedItems = 0;
   hexItems = 0;
   literalItems = 0;
   /** Attributes of all items together, and of the first one. */
@@ -44,11 +46,19 @@ export class Frame {
   hasWhere = false;
   tables = 0;
   catalogTables = 0;
+  /** Derived tables of one literal that has no name: (SELECT 1) a. */
+  literalTables = 0;
   commas = 0;
   hasCount = false;
   firstHasTable = false;
+  /** The first branch only numbers the columns: SELECT 1, 2, 3. */
+  firstIsNumbered = false;
   branchToken = 0;
   isAfterLiteral = false;
+  /** A column is compared with a column: what ties a subquery to the row around it. */
+  hasColumnPair = false;
+  /** `*` or `t.*` in the select list. */
+  hasWildcard = false;
   /** A parenthesised branch of the UNION in the frame around it. */
   isBranchOperand = false;
 
@@ -63,7 +73,9 @@ export class Frame {
     this.isInterval = false;
     this.branch = 0;
     this.firstHasTable = false;
+    this.firstIsNumbered = false;
     this.isBranchOperand = false;
+    this.hasColumnPair = false;
     this.startItems();
     this.startBranch(token);
   }
@@ -72,6 +84,7 @@ export class Frame {
     this.items = 0;
     this.constantItems = 0;
     this.paddingItems = 0;
+    this.numberedItems = 0;
     this.hexItems = 0;
     this.literalItems = 0;
     this.itemAttributes = 0;
@@ -86,8 +99,10 @@ export class Frame {
     this.hasWhere = false;
     this.tables = 0;
     this.catalogTables = 0;
+    this.literalTables = 0;
     this.commas = 0;
     this.hasCount = false;
+    this.hasWildcard = false;
     this.branchToken = token;
     this.isAfterLiteral = false;
   }
@@ -100,5 +115,7 @@ export class Frame {
     this.hasFrom = inner.hasFrom;
     this.hasWhere = inner.hasWhere;
     this.tables = inner.tables;
+    this.literalTables = inner.literalTables;
+    this.hasWildcard = inner.hasWildcard;
   }
 }

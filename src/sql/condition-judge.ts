@@ -36,6 +36,7 @@ export function judgeItem(scan: ConditionScan, frame: Frame, at: number): void {
   if ((value & V.IS_CONSTANT) !== 0) frame.constantItems++;
   if ((value & V.IS_LITERAL) !== 0) frame.literalItems++;
   if ((value & (V.IS_HEX | V.IS_CHAR_CALL)) !== 0) frame.hexItems++;
+  if ((value & IS_BARE_NUMBER) === IS_BARE_NUMBER && last === at - 1) frame.numberedItems++;
   const isPadding = (value & V.IS_NULL) !== 0 || (value & IS_BARE_NUMBER) === IS_BARE_NUMBER;
   // A name for the column stands between the value and the comma: then somebody reads it.
   if (isPadding && last === at - 1) frame.paddingItems++;
@@ -49,11 +50,24 @@ function judgeByClause(scan: ConditionScan, frame: Frame, value: number, first: 
   const clause = scan.tokens.clauses[first];
   const isConstantCondition = (value & V.IS_CONSTANT) !== 0 && (value & V.IS_CONDITION) !== 0;
   if (frame.kind === FRAME_CALL || frame.kind === FRAME_CASE) {
-    if (isConstantCondition) judgeConstantArgument(scan, frame, first, last);
+    if (isConstantCondition || (value & V.IS_SELF) !== 0) judgeConstantArgument(scan, frame, first, last);
+    else if (frame.kind === FRAME_CASE) judgeQuestion(scan, value, first, last);
   } else if (clause === CLAUSE_WHERE || clause === CLAUSE_ON) return;
   else if (clause === CLAUSE_HAVING && isBlock(frame)) judgeHaving(scan, value, first, last);
-  else if ((clause === CLAUSE_ORDER || clause === CLAUSE_GROUP) && isBlock(frame)) judgeOrder(scan, value, first, last);
+  else if ((clause === CLAUSE_ORDER || clause === CLAUSE_GROUP) && isBlock(frame))
+    judgeOrder(scan, frame, value, first, last);
   else if (isConstantCondition) scan.emit("constant-comparison", first, last, 1, undefined);
+  else if (clause !== CLAUSE_SELECT) judgeQuestion(scan, value, first, last);
+}
+
+/**
+ * A condition over what no row has, where a value is wanted: CASE WHEN (SELECT …) > 64 THEN 1 ELSE 0 END.
+ * Whether rows EXISTS at all is asked by applications too.
+ */
+export function judgeQuestion(scan: ConditionScan, value: number, first: number, last: number): void {
+  if (!V.isQuestion(value) || scan.isPlainSelect(first)) return;
+  const before = scan.kindAt(first) === K.NOT ? first + 1 : first;
+  if (scan.kindAt(before) !== K.EXISTS) scan.emit("blind-if", first, last, 1, undefined);
 }
 
 /** IF(1=1, …) and CASE WHEN 1=1 choose nothing. */
@@ -67,14 +81,23 @@ function judgeHaving(scan: ConditionScan, value: number, first: number, last: nu
   else if ((value & V.IS_SUBQUERY) !== 0) scan.emit("and-subquery", first, last, 1, undefined);
 }
 
-function judgeOrder(scan: ConditionScan, value: number, first: number, last: number): void {
+function judgeOrder(scan: ConditionScan, frame: Frame, value: number, first: number, last: number): void {
   if ((value & IS_BARE_NUMBER) === IS_BARE_NUMBER && first === last) {
-    scan.emit("order-by-number", first, last, numberAt(scan, first), undefined);
+    const number = numberAt(scan, first);
+    const isBeyond = number > frame.items && !frame.hasWildcard && frame.items > 0;
+    scan.emit(isBeyond ? "order-by-beyond" : "order-by-number", first, last, number, undefined);
   } else if ((value & (V.IS_SUBQUERY | V.HAS_SUBQUERY)) !== 0) {
     scan.emit("order-by-subquery", first, last, 1, undefined);
-  } else if ((value & V.IS_CONSTANT) !== 0 && (value & V.IS_LITERAL) === 0) {
+  } else if ((value & V.IS_LITERAL) === 0 && isSameForAllRows(value)) {
     scan.emit("order-by-constant", first, last, 1, undefined);
   }
+}
+
+/** RAND() alone sorts at random. */
+function isSameForAllRows(value: number): boolean {
+  if ((value & V.IS_CONSTANT) !== 0) return true;
+  const isCondition = (value & V.IS_CONDITION) !== 0;
+  return isCondition && (value & V.DEPENDS) === 0 && (value & (V.HAS_SESSION | V.HAS_MOMENT)) !== 0;
 }
 
 /** The number at a token, at most 2^31. */
@@ -101,7 +124,8 @@ export function judgeCall(scan: ConditionScan, frame: Frame, at: number): void {
   let value = (frame.itemAttributes & V.INHERITED) | V.IS_FUNCTION | (isConstant ? V.IS_CONSTANT : 0);
   if ((classes & F.FN_RAND) !== 0 && frame.items > 0) value |= V.HAS_SEEDED_RAND;
   if ((classes & F.FN_CHAR) !== 0) value |= V.IS_CHAR_CALL;
-  if (!isConstant && (value & V.INHERITED) === 0) value |= V.HAS_OPEN;
+  if ((classes & F.FN_CUT) !== 0 && (value & V.HAS_COLUMN) !== 0) value |= V.HAS_CUT;
+  if (!isConstant && (value & V.INHERITED) === 0) value |= (classes & F.FN_MOMENT) === 0 ? V.HAS_OPEN : V.HAS_MOMENT;
   if (classes !== 0) judgeClasses(scan, frame, classes, name, at);
   scan.pushValue(value, name, at);
 }
@@ -123,17 +147,33 @@ function judgeClasses(scan: ConditionScan, frame: Frame, classes: number, name: 
     scan.emit(isCarrying ? "error-function" : "error-function-plain", name, at, 1, undefined);
   }
   if ((classes & F.FN_ERROR_NESTED) !== 0 && (has & NESTED) !== 0) scan.emit("error-function", name, at, 1, undefined);
-  if ((classes & F.FN_OVERFLOW) !== 0 && (has & V.HAS_INVERSION) !== 0) {
+  if ((classes & F.FN_OVERFLOW) !== 0 && ((has & V.HAS_INVERSION) !== 0 || isOverflow(scan, frame, at))) {
     scan.emit("exp-overflow", name, at, 1, undefined);
   }
   if ((classes & F.FN_FLOOR) !== 0 && (has & V.HAS_SEEDED_RAND) !== 0) scan.emit("floor-rand", name, at, 1, undefined);
   if ((classes & F.FN_CHAR) !== 0 && frame.items >= 3) scan.emit("char-call", name, at, frame.items, undefined);
   if ((classes & F.FN_CONCAT) !== 0) judgeConcat(scan, frame, name, at);
   if ((classes & F.FN_PIECE) !== 0) judgePiece(scan, frame, name, at);
+  if ((classes & F.FN_TEXT) !== 0) judgeText(scan, frame, name, at);
   if ((classes & F.FN_CHOICE) !== 0) judgeChoice(scan, frame, name, at);
   if ((classes & F.FN_RAND) !== 0 && frame.items === 0 && scan.tokens.clauses[name] === CLAUSE_ORDER) {
     scan.emit("order-by-rand", name, at, 1, undefined);
   }
+}
+
+/** The largest x for which EXP(x) is a number, and the digits of the largest number. */
+const EXP_MAX = 709;
+const DIGITS_MAX = 308;
+
+/** Whether the literals of EXP or POW are too large by themselves: the call is there to fail. */
+function isOverflow(
+  scan: ConditionScan,
+  { firstItem, firstItemToken, items, literalItems }: Frame,
+  at: number,
+): boolean {
+  if (literalItems !== items || (firstItem & IS_BARE_NUMBER) !== IS_BARE_NUMBER) return false;
+  const first = numberAt(scan, firstItemToken);
+  return items === 1 ? first > EXP_MAX : numberAt(scan, at - 1) * Math.log10(first) > DIGITS_MAX;
 }
 
 function judgeDelays(scan: ConditionScan, frame: Frame, classes: number, name: number, at: number): void {
@@ -174,25 +214,44 @@ function judgeConcat(scan: ConditionScan, frame: Frame, name: number, at: number
 function judgePiece(scan: ConditionScan, frame: Frame, name: number, at: number): void {
   const isAsked = scan.tokens.clauses[name] !== CLAUSE_SELECT || scan.subqueries > 0;
   if ((frame.itemAttributes & V.HAS_SUBQUERY) !== 0) scan.emit("blind-substring", name, at, 1, undefined);
-  else if ((frame.itemAttributes & V.HAS_SESSION) !== 0 && isAsked) {
-    scan.emit("blind-substring", name, at, 1, undefined);
+  else if (!isAsked) return;
+  else if ((frame.itemAttributes & V.HAS_SESSION) !== 0) scan.emit("blind-substring", name, at, 1, undefined);
+  else if ((frame.functionClasses & F.FN_CODE) !== 0 && (frame.itemAttributes & V.HAS_CUT) !== 0) {
+    scan.emit("blind-code", name, at, 1, undefined);
   }
+}
+
+/** Other text made of a subquery's, to be compared where rows are chosen or stored. */
+function judgeText(scan: ConditionScan, frame: Frame, name: number, at: number): void {
+  if ((frame.itemAttributes & V.HAS_FOREIGN) === 0 || scan.tokens.clauses[name] === CLAUSE_SELECT) return;
+  scan.emit("blind-substring", name, at, 1, undefined);
 }
 
 function judgeChoice(scan: ConditionScan, frame: Frame, name: number, at: number): void {
   const clause = scan.tokens.clauses[name];
   if (clause === CLAUSE_SELECT) return;
   const condition = frame.firstItem;
-  const isOdd = (condition & (V.HAS_SUBQUERY | V.HAS_SESSION)) !== 0 && (condition & V.IS_CONDITION) !== 0;
-  if (isOdd) scan.emit("blind-if", name, at, 1, undefined);
+  const isIndex = (frame.functionClasses & F.FN_INDEX) !== 0 && (condition & V.IS_CONDITION) !== 0;
+  if (V.isQuestion(condition) || isIndex) scan.emit("blind-if", name, at, 1, undefined);
+  // What is chosen by a literal was never a choice. A condition over constants has been judged as an argument.
+  const isFixed = (condition & V.IS_CONSTANT) !== 0 && (condition & V.IS_CONDITION) === 0;
+  const isOrder = clause === CLAUSE_ORDER || clause === CLAUSE_GROUP;
+  if (isFixed && (isOrder || (frame.functionClasses & F.FN_IF) !== 0)) {
+    scan.emit("case-constant", name, at, 1, undefined);
+  }
 }
 
 /** A subquery that reads no table, or only burns time: counting the product of several tables. */
 export function judgeSubquery(scan: ConditionScan, frame: Frame, at: number): void {
   const clause = scan.tokens.clauses[frame.token];
-  const isValue = scan.kindAt(frame.token - 1) !== K.EXISTS && clause !== CLAUSE_SELECT && clause !== CLAUSE_FROM;
-  if (isValue && frame.branch === 0 && !frame.hasFrom && frame.items === 1) {
-    scan.emit("subquery-without-table", frame.token, at, 1, undefined);
+  const isValue = clause !== CLAUSE_SELECT && clause !== CLAUSE_FROM;
+  if (frame.branch === 0 && !frame.hasFrom && frame.items === 1) {
+    if (isValue) scan.emit("subquery-without-table", frame.token, at, 1, undefined);
+    // With a name for the column, somebody reads it.
+    else if (clause === CLAUSE_FROM && scan.lasts[frame.valueBase] === at - 1) scan.block().literalTables++;
+  }
+  if (frame.branch === 0 && frame.tables === 1 && !frame.hasWhere && isAskedToExist(scan, frame.token)) {
+    scan.emit("and-subquery", frame.token, at, 1, undefined);
   }
   if (frame.commas >= 2 && frame.hasCount && frame.tables >= 3) {
     const isCatalogProduct = frame.catalogTables >= 3;
@@ -200,16 +259,28 @@ export function judgeSubquery(scan: ConditionScan, frame: Frame, at: number): vo
   }
 }
 
+/** EXISTS over a whole table asks whether there is one. Alone in WHERE it is how rows are added to empty tables. */
+function isAskedToExist(scan: ConditionScan, token: number): boolean {
+  if (scan.kindAt(token - 1) !== K.EXISTS || scan.tokens.clauses[token] === CLAUSE_SELECT) return false;
+  let before = scan.beforeParentheses(token - 1);
+  if (scan.kindAt(before) === K.NOT) before = scan.beforeParentheses(before);
+  return scan.kindAt(before) !== K.WHERE && scan.kindAt(before) !== K.IF;
+}
+
 /** Judges the UNION branch that ends at `last`; `around` knows the first branch. */
 export function judgeBranch(scan: ConditionScan, branch: Frame, around: Frame, last: number): void {
   const isAdded = around.branch > 0 && (branch !== around || branch.branch > 0);
+  if (isAdded && around.firstIsNumbered && branch.hasWildcard) {
+    scan.emit("union-numbered", around.token, last, 1, undefined);
+  }
   if (!isAdded || !around.firstHasTable || branch.items === 0) return;
   const first = branch === around ? branch.branchToken : branch.token;
-  if (branch.constantItems === branch.items) {
+  const isDerived = branch.hasFrom && branch.tables === 0;
+  if (branch.constantItems === branch.items || (isDerived && branch.literalTables > 0)) {
     scan.emit("union-constants", first, last, branch.items, undefined);
   } else if (branch.paddingItems > 0) {
     scan.emit("union-null-padding", first, last, branch.paddingItems, undefined);
-  } else if (!branch.hasWhere && around.isAfterLiteral) {
+  } else if (!branch.hasWhere && !isDerived && around.isAfterLiteral) {
     scan.emit("union-branch", first, last, 1, undefined);
   } else return;
   if (around.isAfterLiteral) scan.emit("union-after-literal", first, last, 1, undefined);

@@ -1,5 +1,7 @@
 /** Operators of the condition scan: what two values make, and what is odd about it. */
 
+import { FRAME_PARENTHESIS } from "./condition-frames.ts";
+import { judgeQuestion } from "./condition-judge.ts";
 import type { ConditionScan } from "./condition-scan.ts";
 import * as V from "./condition-values.ts";
 import * as K from "./keywords.ts";
@@ -15,11 +17,19 @@ export function applyPrefix(scan: ConditionScan, operator: number, token: number
     scan.emit("string-operator", token, scan.lasts[top] as number, 1, undefined);
   }
   scan.firsts[top] = token;
+  const isNumber = operator === V.OP_SIGN || operator === V.OP_INVERT;
+  if (isNumber && isForeignQuery(value) && !scan.isPlainSelect(token)) {
+    scan.emit("comparison-subquery", token, scan.lasts[top] as number, 1, undefined);
+  }
   if (operator === V.OP_SIGN || operator === V.OP_PREFIX) return;
   const base = value & (V.INHERITED | V.IS_CONSTANT);
   if (operator === V.OP_EXISTS) scan.attributes[top] = base | V.IS_PREDICATE;
   else if (operator === V.OP_INVERT) scan.attributes[top] = base | V.IS_ARITHMETIC | V.HAS_INVERSION;
-  else scan.attributes[top] = base | V.IS_PREDICATE | (value & V.IS_SUBQUERY);
+  else scan.attributes[top] = base | V.IS_PREDICATE | (value & (V.IS_SUBQUERY | V.IS_SELF));
+}
+
+function isForeignQuery(value: number): boolean {
+  return (value & V.IS_SUBQUERY) !== 0 && (value & V.HAS_FOREIGN) !== 0;
 }
 
 /** Replaces the two values on top by what the operator makes of them. */
@@ -44,8 +54,9 @@ function joinConditions(scan: ConditionScan, operator: number, token: number, le
   const isText = scan.kindAt(token) === T.OR_OR && scan.tokens.clauses[token] === CLAUSE_SELECT;
   if (isText || scan.isPlainSelect(token)) return V.combined(leftValue, rightValue) | (isAnd ? V.IS_AND : V.IS_OR);
   const isFirstTerm = (leftValue & (V.IS_AND | V.IS_OR)) === 0 || (leftValue & V.IS_PARENTHESISED) !== 0;
-  if (isFirstTerm) judgeFirstTerm(scan, isAnd, token, left);
-  if (!isEmptyListIdiom(scan, isAnd, left, right)) judgeTerm(scan, isAnd, token, right);
+  if (isFirstTerm) judgeFirstTerm(scan, isAnd, token, left, right);
+  const isIdiom = isEmptyListIdiom(scan, isAnd, left, right) || isOptionalFilter(scan, isAnd, left, right);
+  if (!isIdiom) judgeTerm(scan, isAnd, token, right);
   return V.combined(leftValue, rightValue) | (isAnd ? V.IS_AND : V.IS_OR);
 }
 
@@ -64,6 +75,19 @@ function isEmptyListIdiom(scan: ConditionScan, isAnd: boolean, left: number, rig
   return isAnd || scan.kindAt(before - 4) === K.NOT;
 }
 
+/**
+ * `x = 7 OR 7 IS NULL`, the filter that a client may leave out. SAFETY: a literal that is not NULL makes the term false,
+ * and NULL must stand on both sides of the OR.
+ */
+function isOptionalFilter(scan: ConditionScan, isAnd: boolean, left: number, right: number): boolean {
+  const first = scan.firsts[right] as number;
+  if (isAnd || (scan.lasts[right] as number) - first !== 2) return false;
+  if (scan.kindAt(first + 1) !== K.IS || scan.kindAt(first + 2) !== K.NULL) return false;
+  const kind = scan.kindAt(first);
+  const isLiteral = kind >= T.INTEGER_NUMBER && kind <= T.NATIONAL_STRING;
+  return isLiteral || (kind === K.NULL && scan.kindAt(scan.lasts[left] as number) === K.NULL);
+}
+
 function judgeTerm(scan: ConditionScan, isAnd: boolean, token: number, index: number): void {
   const value = scan.attributes[index] as number;
   const last = scan.lasts[index] as number;
@@ -73,6 +97,15 @@ function judgeTerm(scan: ConditionScan, isAnd: boolean, token: number, index: nu
   else if ((value & V.IS_CONSTANT) !== 0) judgeConstantTerm(scan, isAnd, token, last, value);
   else if ((value & V.IS_SUBQUERY) !== 0) emit("and-subquery");
   else if ((value & (V.HAS_SESSION | V.HAS_COLUMN | V.HAS_SUBQUERY)) === V.HAS_SESSION) emit("session-condition");
+  else if ((value & V.IS_CONDITION) === 0 && isSigned(scan, index)) emit("signed-term");
+  // AND with the time is how applications begin and end a season.
+  else if (!isAnd && (value & V.DEPENDS) === 0 && (value & V.HAS_MOMENT) !== 0) emit("session-condition");
+}
+
+/** -x and ~x are numbers; as the term of a condition they only save the blank behind AND. */
+function isSigned(scan: ConditionScan, index: number): boolean {
+  const kind = scan.kindAt(scan.firsts[index] as number);
+  return kind === T.MINUS || kind === T.PLUS || kind === T.TILDE;
 }
 
 function judgeConstantTerm(scan: ConditionScan, isAnd: boolean, token: number, last: number, value: number): void {
@@ -84,7 +117,7 @@ function judgeConstantTerm(scan: ConditionScan, isAnd: boolean, token: number, l
 }
 
 /** Query builders start conditions with a constant; values that are joined into something else do not start one. */
-function judgeFirstTerm(scan: ConditionScan, isAnd: boolean, token: number, index: number): void {
+function judgeFirstTerm(scan: ConditionScan, isAnd: boolean, token: number, index: number, right: number): void {
   const value = scan.attributes[index] as number;
   const first = scan.firsts[index] as number;
   if ((value & V.IS_SELF) !== 0) {
@@ -96,10 +129,24 @@ function judgeFirstTerm(scan: ConditionScan, isAnd: boolean, token: number, inde
     return;
   }
   if ((value & V.IS_CONSTANT) === 0) return;
-  if (!startsCondition(scan, first)) judgeConstantTerm(scan, isAnd && !isBehindOr(scan, first), first, token, value);
+  if (isOptionalGroup(scan, first, right)) scan.emit("where-first-constant", first, token, 1, undefined);
+  else if (!startsCondition(scan, first))
+    judgeConstantTerm(scan, isAnd && !isBehindOr(scan, first), first, token, value);
   else if (!isAnd && (value & V.IS_TRUE_COMPARISON) !== 0) {
     scan.emit("or-constant-comparison", first, token, 1, undefined);
   } else scan.emit("where-first-constant", first, token, 1, undefined);
+}
+
+/**
+ * `(7 = 0 AND x IS NULL)` and `('' = '' OR x = '')`: parentheses that begin with a constant and go on with the row.
+ * What is added behind a value does not stand first in its parentheses, unless it opened them itself.
+ */
+function isOptionalGroup(scan: ConditionScan, first: number, right: number): boolean {
+  const { kind, token } = scan.frame;
+  const next = scan.attributes[right] as number;
+  if (kind !== FRAME_PARENTHESIS || token !== first - 1) return false;
+  if (!startsCondition(scan, first) && !isBehindOr(scan, first)) return false;
+  return (next & V.HAS_COLUMN) !== 0 && (next & (V.IS_SELF | V.IS_ANYTHING | V.HAS_SUBQUERY | V.HAS_SESSION)) === 0;
 }
 
 /** Whether the token is the first one of a condition: behind WHERE and the like, or the parenthesis of an AND term. */
@@ -128,8 +175,14 @@ function compare(scan: ConditionScan, operator: number, token: number, left: num
   if (isChain && (rightValue & V.IS_LITERAL) !== 0) scan.emit("string-operator", token, last, 1, undefined);
   if ((both & V.IS_CONSTANT) !== 0) {
     if (isSameText(scan, left, right)) result |= V.IS_TRUE_COMPARISON;
-  } else if ((leftValue & rightValue & V.HAS_COLUMN) !== 0 && isSameText(scan, left, right)) result |= V.IS_SELF;
-  if ((leftValue & V.IS_LITERAL) !== 0 && (rightValue & V.IS_SUBQUERY) !== 0) {
+  } else if ((both & V.DEPENDS) === 0 && (both & V.HAS_MOMENT) !== 0 && isSameText(scan, left, right)) {
+    result |= V.IS_CONSTANT | V.IS_TRUE_COMPARISON;
+  } else if ((leftValue & rightValue & V.HAS_COLUMN) !== 0) {
+    if (isSameText(scan, left, right)) result |= V.IS_SELF;
+    else scan.block().hasColumnPair = true;
+  }
+  const isAsked = isForeignQuery(leftValue) && (rightValue & V.IS_LITERAL) !== 0 && !scan.isPlainSelect(token);
+  if (isAsked || ((leftValue & V.IS_CONSTANT) !== 0 && (rightValue & V.IS_SUBQUERY) !== 0)) {
     scan.emit("comparison-subquery", scan.firsts[left] as number, last, 1, undefined);
   }
   if (isRowClause(scan, token)) judgeColumnOperand(scan, leftValue, rightValue, token, last);
@@ -137,13 +190,14 @@ function compare(scan: ConditionScan, operator: number, token: number, left: num
 }
 
 const IS_CALCULATED = V.IS_CONSTANT | V.IS_ARITHMETIC;
-const DEPENDS = V.HAS_COLUMN | V.HAS_SUBQUERY | V.HAS_OPEN;
 
 /** Applications compare columns with values, not with conditions or sums of literals. */
 function judgeColumnOperand(scan: ConditionScan, left: number, right: number, token: number, last: number): void {
   if ((left & V.HAS_COLUMN) === 0) return;
-  if ((right & V.IS_CONDITION) !== 0 && (right & DEPENDS) === 0) {
+  if ((right & V.IS_CONDITION) !== 0 && (right & V.DEPENDS) === 0) {
     scan.emit("constant-comparison", token, last, 1, undefined);
+  } else if (V.isQuestion(right)) {
+    scan.emit("comparison-subquery", token, last, 1, undefined);
   } else if ((left & V.IS_COLUMN) !== 0 && (right & IS_CALCULATED) === IS_CALCULATED) {
     scan.emit("constant-arithmetic", token, last, 1, undefined);
   }
@@ -160,10 +214,21 @@ function predicate(scan: ConditionScan, operator: number, left: number, right: n
   const first = scan.firsts[left] as number;
   const last = scan.lasts[right] as number;
   let result = V.combined(leftValue, rightValue) | V.IS_PREDICATE;
+  if ((leftValue & rightValue & V.HAS_COLUMN) !== 0) {
+    if (operator === V.OP_LIKE && isSameText(scan, left, right)) result |= V.IS_SELF;
+    else scan.block().hasColumnPair = true;
+  }
   if (operator === V.OP_REGEXP && (rightValue & V.HAS_SUBQUERY) !== 0) {
     scan.emit("regexp-subquery", first, last, 1, undefined);
   }
+  // x IN (SELECT …) is how applications choose rows by those of another table.
+  if (operator === V.OP_IN && (leftValue & V.HAS_COLUMN) !== 0 && (rightValue & V.IS_SUBQUERY) !== 0) {
+    result &= ~V.HAS_FOREIGN | (leftValue & V.HAS_FOREIGN);
+  }
   if (operator === V.OP_IN) judgeColumnOperand(scan, leftValue, rightValue, first, last);
+  if ((operator === V.OP_LIKE || operator === V.OP_REGEXP) && (rightValue & V.IS_HEX) !== 0) {
+    scan.emit("hex-pattern", first, last, 1, undefined);
+  }
   if (operator !== V.OP_LIKE) return result;
   const pattern = scan.lasts[right] as number;
   if ((rightValue & V.IS_STRING) === 0 || (leftValue & V.HAS_COLUMN) === 0) return result;
@@ -194,7 +259,7 @@ function calculate(scan: ConditionScan, token: number, left: number, right: numb
   const both = V.combined(leftValue, rightValue);
   const isTime = ((leftValue | rightValue) & V.IS_INTERVAL) !== 0;
   const isBehindText = (leftValue & V.IS_STRING) !== 0;
-  const isTextBehind = (rightValue & V.IS_STRING) !== 0 && (both & (V.HAS_COLUMN | V.HAS_OPEN)) === 0;
+  const isTextBehind = (rightValue & V.IS_STRING) !== 0 && (both & (V.HAS_COLUMN | V.HAS_OPEN | V.HAS_MOMENT)) === 0;
   if (!isTime && (isBehindText || isTextBehind)) {
     scan.emit("string-operator", scan.firsts[left] as number, scan.lasts[right] as number, 1, undefined);
   }
@@ -202,7 +267,27 @@ function calculate(scan: ConditionScan, token: number, left: number, right: numb
   if ((isCondition(leftValue) || isCondition(rightValue)) && !scan.isPlainSelect(token)) {
     scan.emit("constant-comparison", scan.firsts[left] as number, scan.lasts[right] as number, 1, undefined);
   }
-  return both | V.IS_ARITHMETIC;
+  judgeQuestion(scan, leftValue, scan.firsts[left] as number, scan.lasts[left] as number);
+  judgeQuestion(scan, rightValue, scan.firsts[right] as number, scan.lasts[right] as number);
+  judgeForeignSum(scan, token, left, right);
+  // x - x has the column in it but not the row.
+  if ((leftValue & rightValue & V.IS_COLUMN) !== 0 && scan.kindAt(token) !== T.PLUS && isSameText(scan, left, right)) {
+    return V.IS_CONSTANT | V.IS_ARITHMETIC;
+  }
+  return both | V.IS_ARITHMETIC | (((leftValue | rightValue) & V.IS_CONDITION) === 0 ? 0 : V.HAS_INVERSION);
+}
+
+/** 1-(SELECT …) and (SELECT …)+0: literals that only lead up to a subquery. MAX(id)+1 is how some applications count. */
+function judgeForeignSum(scan: ConditionScan, token: number, left: number, right: number): void {
+  const leftValue = scan.attributes[left] as number;
+  const rightValue = scan.attributes[right] as number;
+  const operator = scan.kindAt(token);
+  const isLed =
+    isForeignQuery(rightValue) && (leftValue & V.IS_LITERAL) !== 0 && operator !== T.PLUS && operator !== T.STAR;
+  const isZero = isForeignQuery(leftValue) && scan.isZero(scan.firsts[right] as number, scan.lasts[right] as number);
+  if ((isLed || isZero) && !scan.isPlainSelect(token)) {
+    scan.emit("comparison-subquery", scan.firsts[left] as number, scan.lasts[right] as number, 1, undefined);
+  }
 }
 
 const SAME_TEXT_TOKENS_MAX = 16;

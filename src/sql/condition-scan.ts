@@ -36,6 +36,7 @@ import {
   ROLE_COLUMN,
   ROLE_DEFINITION,
   ROLE_FUNCTION,
+  ROLE_LIST_PAREN,
   ROLE_NAME,
   ROLE_OTHER_PAREN,
   ROLE_QUALIFIER,
@@ -61,6 +62,7 @@ const FROM_WORDS: ReadonlySet<number> = new Set([K.FROM, K.JOIN, K.ON, K.USING, 
 const PARENTHESES_MAX = 200;
 const FRAMES_KEPT_MAX = 256;
 const VALUES_KEPT_MAX = 8192;
+const NAME_BYTES_MAX = 64;
 
 /** One statement being scanned. The arrays grow and are kept for the next statement. */
 export class ConditionScan {
@@ -174,6 +176,7 @@ export class ConditionScan {
       return;
     }
     if (kind === T.STAR && !frame.hasOperand) {
+      frame.hasWildcard = true;
       this.pushValue(V.HAS_COLUMN, at, at);
       return;
     }
@@ -213,7 +216,7 @@ export class ConditionScan {
   }
 
   #table(at: number): void {
-    const frame = this.#block();
+    const frame = this.block();
     if (!frame.isInFrom) return;
     frame.tables++;
     if (this.kindAt(at - 1) === T.DOT && isCatalog(this.tokens, at - 2)) frame.catalogTables++;
@@ -258,15 +261,32 @@ export class ConditionScan {
   session(first: number, last: number, isFunction: boolean): void {
     this.pushValue(V.HAS_SESSION, first, last);
     const isPlain =
-      (this.tokens.clauses[first] as number) <= CLAUSE_SELECT && this.subqueries === 0 && this.#block().branch === 0;
+      (this.tokens.clauses[first] as number) <= CLAUSE_SELECT && this.subqueries === 0 && this.block().branch === 0;
     if (isPlain || this.tokens.clauses[first] === CLAUSE_SET) return;
-    this.emit(isFunction ? "session-function-nested" : "system-variable-nested", first, last, 1, undefined);
+    if (isFunction) this.emit("session-function-nested", first, last, 1, undefined);
+    else this.emit("system-variable-nested", first, last, 1, this.#nameAt(last));
+  }
+
+  /** Whether the tokens are the number 0. */
+  isZero(first: number, last: number): boolean {
+    const { sql, starts, ends, kinds } = this.tokens;
+    if (first !== last || kinds[first] !== T.INTEGER_NUMBER) return false;
+    return (ends[first] as number) - (starts[first] as number) === 1 && sql[starts[first] as number] === 0x30;
+  }
+
+  #nameAt(token: number): string {
+    const { sql, starts, ends } = this.tokens;
+    const bytes = sql.subarray(
+      starts[token],
+      Math.min(ends[token] as number, (starts[token] as number) + NAME_BYTES_MAX),
+    );
+    return String.fromCharCode(...bytes).toLowerCase();
   }
 
   /** Whether the token stands in the select list of the first branch of a top-level statement. */
   isPlainSelect(token: number): boolean {
     return (
-      (this.tokens.clauses[token] as number) <= CLAUSE_SELECT && this.subqueries === 0 && this.#block().branch === 0
+      (this.tokens.clauses[token] as number) <= CLAUSE_SELECT && this.subqueries === 0 && this.block().branch === 0
     );
   }
 
@@ -381,7 +401,7 @@ export class ConditionScan {
   #comma(at: number): void {
     this.#endItem(at);
     // Not those between arguments and items of parentheses.
-    if (this.frame === this.#block() && this.frame.isInFrom) this.frame.commas++;
+    if (this.frame === this.block() && this.frame.isInFrom) this.frame.commas++;
   }
 
   #boundary(at: number, kind: number): void {
@@ -395,7 +415,7 @@ export class ConditionScan {
       frame.isSelecting = false;
       frame.hasFrom = this.kindAt(at + 1) !== K.DUAL;
       frame.isInFrom = true;
-    } else if (kind === K.WHERE) frame.hasWhere = true;
+    } else if (kind === K.WHERE || kind === K.ON || kind === K.USING) frame.hasWhere = true;
     else if (kind === K.UNION || kind === K.EXCEPT || kind === K.INTERSECT) this.#union(at);
     else if (kind === T.SEMICOLON) this.#endStatement(at);
     if (kind !== K.SELECT && kind !== K.BY && kind !== K.VALUES) frame.isSelecting = false;
@@ -424,6 +444,8 @@ export class ConditionScan {
     const frame = this.frame;
     judgeBranch(this, frame, frame, at - 1);
     if (frame.branch === 0) frame.firstHasTable = frame.firstHasTable || (frame.hasFrom && frame.tables > 0);
+    if (frame.branch === 0)
+      frame.firstIsNumbered = frame.items > 0 && frame.numberedItems === frame.items && !frame.hasFrom;
     frame.branch++;
     frame.startItems();
     frame.startBranch(at);
@@ -436,6 +458,7 @@ export class ConditionScan {
     judgeBranch(this, frame, frame, at - 1);
     frame.branch = 0;
     frame.firstHasTable = false;
+    frame.firstIsNumbered = false;
     frame.startItems();
     frame.startBranch(at);
   }
@@ -453,7 +476,8 @@ export class ConditionScan {
   #open(at: number): void {
     const { roles, sql, starts, ends } = this.tokens;
     const role = roles[at] as number;
-    if (role === ROLE_SUBQUERY_PAREN) {
+    const next = this.kindAt(at + 1);
+    if (role === ROLE_SUBQUERY_PAREN || (role === ROLE_LIST_PAREN && (next === K.SELECT || next === K.WITH))) {
       this.#push(FRAME_SUBQUERY, at, 0);
       this.frame.isBranchOperand = this.#isUnionOperand(at);
     } else if (roles[at - 1] === ROLE_FUNCTION && at > 0) {
@@ -476,7 +500,9 @@ export class ConditionScan {
     const parent = this.frame;
     if (frame.kind === FRAME_SUBQUERY) {
       this.subqueries--;
-      const block = this.#block();
+      const block = this.block();
+      // Whatever ties an inner subquery may be a row around both.
+      if (frame.hasColumnPair) block.hasColumnPair = true;
       if (frame.isBranchOperand && block.isBranchOperand && block.items === 0) block.takeBranch(frame);
       else if (frame.isBranchOperand) judgeBranch(this, frame, block, at);
       else judgeBranch(this, frame, frame, at);
@@ -492,12 +518,14 @@ export class ConditionScan {
     const first = frame.kind === FRAME_CALL ? frame.token - 1 : frame.token;
     const inherited = frame.itemAttributes & V.INHERITED;
     const isConstant = frame.items > 0 && frame.constantItems === frame.items ? V.IS_CONSTANT : 0;
-    if (frame.kind === FRAME_SUBQUERY) this.pushValue(V.HAS_SUBQUERY | V.IS_SUBQUERY, first, at);
-    else if (frame.kind === FRAME_CALL) judgeCall(this, frame, at);
+    if (frame.kind === FRAME_SUBQUERY) {
+      const foreign = frame.hasColumnPair ? 0 : V.HAS_FOREIGN;
+      this.pushValue(V.HAS_SUBQUERY | V.IS_SUBQUERY | foreign, first, at);
+    } else if (frame.kind === FRAME_CALL) judgeCall(this, frame, at);
     else if (frame.kind === FRAME_CASE) this.#closedCase(frame, inherited | isConstant | V.IS_FUNCTION, at);
     else if (frame.items === 1) this.pushValue(frame.firstItem | V.IS_PARENTHESISED, first, at);
     else if (frame.items > 1) this.pushValue(inherited | isConstant | V.IS_LIST, first, at);
-    if (frame.kind === FRAME_CALL && (frame.functionClasses & FN_COUNT) !== 0) this.#block().hasCount = true;
+    if (frame.kind === FRAME_CALL && (frame.functionClasses & FN_COUNT) !== 0) this.block().hasCount = true;
   }
 
   #closedCase(frame: Frame, attributes: number, at: number): void {
@@ -508,7 +536,7 @@ export class ConditionScan {
   }
 
   /** The statement or subquery that the current token belongs to. */
-  #block(): Frame {
+  block(): Frame {
     return this.frames[this.frame.blockDepth] as Frame;
   }
 }

@@ -29,7 +29,7 @@ export const HAS_HEX = 0x80000;
 export const HAS_OPEN = 0x100000;
 /** TRUE, FALSE. */
 export const IS_TRUTH = 0x200000;
-/** RAND() with a seed, or a bit inversion: parts of error tricks. */
+/** RAND() with a seed, a bit inversion or a condition that is calculated with: parts of error tricks. */
 export const HAS_SEEDED_RAND = 0x400000;
 export const HAS_INVERSION = 0x800000;
 /** Two equal literals compared: 1=1. */
@@ -40,11 +40,35 @@ export const IS_HEX = 0x4000000;
 export const IS_LIST = 0x8000000;
 /** CHAR(…) as a marker in CONCAT. */
 export const IS_CHAR_CALL = 0x10000000;
+/** A subquery that compares none of its columns with another column: nothing ties it to the row around it. */
+export const HAS_FOREIGN = 0x20000000;
+/** The time, a random number, the connection: another value at every call, but no row's. */
+export const HAS_MOMENT = 0x40000000;
+/** Text cut out of a column. The sign bit of the 32: compare with 0, never with >. */
+export const HAS_CUT = 0x80000000 | 0;
 
 /** What a whole inherits from its parts. */
-export const INHERITED = HAS_COLUMN | HAS_SUBQUERY | HAS_SESSION | HAS_HEX | HAS_OPEN | HAS_SEEDED_RAND | HAS_INVERSION;
+export const INHERITED =
+  HAS_COLUMN |
+  HAS_SUBQUERY |
+  HAS_FOREIGN |
+  HAS_SESSION |
+  HAS_MOMENT |
+  HAS_CUT |
+  HAS_HEX |
+  HAS_OPEN |
+  HAS_SEEDED_RAND |
+  HAS_INVERSION;
+
+/** What may differ from row to row, or from statement to statement. */
+export const DEPENDS = HAS_COLUMN | HAS_SUBQUERY | HAS_OPEN;
 
 export const IS_CONDITION = IS_COMPARISON | IS_PREDICATE | IS_AND | IS_OR;
+
+/** A condition over a subquery that nothing ties to the row, or over the session. */
+export function isQuestion(value: number): boolean {
+  return (value & IS_CONDITION) !== 0 && (value & (HAS_FOREIGN | HAS_SESSION)) !== 0;
+}
 
 /** Both parts of an operator: what they have, and constant only if both are. */
 export function combined(left: number, right: number): number {

@@ -15,6 +15,9 @@ const ACCOUNT_TABLES: ReadonlySet<string> = new Set(
   ),
 );
 
+/** Tables of the schema mysql that hold the same on every server: zones of time, pages of help. */
+const PUBLIC_TABLES = /^(?:time_zone|help_)/i;
+
 /** Ends a statement of rows: resolves its names and adds the findings that depend on the whole. */
 export function finishQuery(w: Walker): void {
   const { statement } = w;
@@ -97,9 +100,24 @@ function countLooseJoins(statement: StatementBuilder) {
     const isLink = qualifier !== predicate.qualifier || qualifier === undefined;
     if (isLink) links[predicate.block] = (links[predicate.block] ?? 0) + 1;
   }
+  addLinksThroughExpressions(statement, links);
   statement.blocks.forEach((block, index) => {
     block.joinsWithoutCondition = Math.max(0, block.joins - (links[index] ?? 0));
   });
+}
+
+/** `a.x = CONCAT('p', b.y)`: the next column behind the comparison is another table's. Both lists are in text order. */
+function addLinksThroughExpressions({ predicates, columns }: StatementBuilder, links: number[]) {
+  let at = 0;
+  for (const { clause, operator, operand, qualifier, block, start } of predicates) {
+    const isCompared = clause === "where" && operator === "=" && operand.type === "expression";
+    if (!isCompared || qualifier === undefined) continue;
+    while (at < columns.length && (columns[at]?.start ?? 0) <= start) at++;
+    const next = columns[at];
+    if (next?.block !== block || next.qualifier === undefined || next.qualifier === qualifier) continue;
+    const isBefore = !predicates.some((other) => other.start > start && other.start <= next.start);
+    if (isBefore) links[block] = (links[block] ?? 0) + 1;
+  }
 }
 
 function findWrites(w: Walker, statement: StatementBuilder) {
@@ -136,12 +154,12 @@ function findCatalog(w: Walker, statement: StatementBuilder, table: TableDraft):
   const schema = table.schema?.toLowerCase();
   if (schema === undefined) return false;
   const detail = `${schema}.${table.table.toLowerCase()}`;
-  if (schema === "mysql") {
+  if (schema === "mysql" && !PUBLIC_TABLES.test(table.table)) {
     const isAccount = ACCOUNT_TABLES.has(table.table.toLowerCase());
     w.findBytes(isAccount ? "mysql-account-read" : "mysql-schema-read", table.start, table.end, 1, detail);
     return false;
   }
-  if (!CATALOGS.has(schema)) return false;
+  if (schema !== "mysql" && !CATALOGS.has(schema)) return false;
   const isPlain =
     (statement.kind === "select" || statement.kind === "show" || statement.kind === "table") &&
     statement.unionBranches === 0 &&
@@ -159,6 +177,7 @@ function findInBlock(w: Walker, statement: StatementBuilder, block: BlockBuilder
   }
   if (block.locking !== "none" && block.where === "absent" && block.hasFrom)
     w.findBytes("lock-without-where", start, end);
+  if (block.isRowPicked && block.role !== "main" && block.hasFrom) w.findBytes("row-picked", start, end);
   if (statement.kind !== "select") return;
   if (block.hasWildcard && block.hasFrom && block.role === "main") w.findBytes("select-wildcard", start, end);
   const isUnbounded =

@@ -365,6 +365,7 @@ function byClause(w: Walker, kind: number) {
   expressionClause(w, kind === K.GROUP ? CLAUSE_GROUP : CLAUSE_ORDER);
   const block = w.block();
   if (kind === K.GROUP && block !== undefined) block.hasGroupBy = true;
+  if (kind === K.ORDER && block !== undefined) block.isOrdered = true;
   if (w.kind(w.at) === K.BY) w.at++;
 }
 
@@ -388,7 +389,10 @@ function limitClause(w: Walker, token: number) {
     offset = w.text.integer(token + 3);
     last = token + 3;
   }
-  if (block !== undefined) block.limit = { rows, offset, start: w.start(token), end: w.endBefore(last + 1) };
+  if (block !== undefined) {
+    block.limit = { rows, offset, start: w.start(token), end: w.endBefore(last + 1) };
+    block.isRowPicked = rows === 1 && last > token + 1 && !block.isOrdered;
+  }
   expressionClause(w, CLAUSE_LIMIT);
 }
 

@@ -52,6 +52,9 @@ export class BlockBuilder implements QueryBlock {
   /** ON, USING, NATURAL and lateral joins. */
   linkedJoins = 0;
   hasAggregate = false;
+  isOrdered = false;
+  /** LIMIT asks for one row at a place, of rows in no order. */
+  isRowPicked = false;
   firstPredicate = 0;
   firstColumn = 0;
 
