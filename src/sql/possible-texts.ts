@@ -124,7 +124,7 @@ export class ExpressionTexts {
     const token = this.#at++;
     switch (this.#kind(token)) {
       case T.STRING:
-        return this.#literal(token);
+        return single(this.#text.stringBytes(token).slice());
       case T.INTEGER_NUMBER:
         return this.#integer(token);
       case T.AT:
@@ -136,12 +136,6 @@ export class ExpressionTexts {
       default:
         return this.#kind(this.#at) === T.LEFT_PAREN && isBareName(this.#kind(token)) ? this.#call(token) : undefined;
     }
-  }
-
-  #literal(token: number): Possible {
-    // Servers keep the backslash of these two.
-    if (/\\[%_]/.test(this.#text.raw(token))) return undefined;
-    return single(this.#text.stringBytes(token).slice());
   }
 
   #integer(token: number): Possible {

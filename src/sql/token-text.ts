@@ -7,7 +7,10 @@ const BACKSLASH = 92;
 const SINGLE_QUOTE = 39;
 const DOLLAR = 36;
 
-/** Escapes that stand for another byte; any other escaped byte stands for itself. */
+const PERCENT = 37;
+const UNDERSCORE = 95;
+
+/** Escapes that stand for another byte; any other escaped byte stands for itself, two excepted. */
 const ESCAPES: ReadonlyMap<number, number> = new Map([
   [0x30, 0],
   [0x62, 8],
@@ -82,6 +85,8 @@ export class TokenText {
       } else if (c === BACKSLASH && this.#backslashEscapes && p + 1 < to) {
         p++;
         const escaped = sql[p] as number;
+        // \% and \_ keep their backslash, for LIKE to see (manual 11.1.1, table 11.1).
+        if (escaped === PERCENT || escaped === UNDERSCORE) bytes[length++] = BACKSLASH;
         bytes[length++] = ESCAPES.get(escaped) ?? escaped;
       } else {
         bytes[length++] = c;

@@ -45,6 +45,8 @@ const IDIOMS: readonly (readonly string[])[] = [
   ["SET @s = 'SELECT 5'", "SELECT 'SELECT 6' FROM INFORMATION_SCHEMA.TABLES WHERE 1 = 0 INTO @s"],
   ["SELECT IF(COUNT(*) = 0, 'SELECT 7', 'SELECT 8') INTO @s FROM INFORMATION_SCHEMA.TABLES WHERE table_name = 'items'"],
   ["SET @s = CONCAT('SELECT ''it\\'\\'s'', \"', 'a\\tb', '\" -- \\\\')"],
+  ["SET @s = CONCAT('SELECT \"', 'a\\%b\\_c\\\\%\\d', '\"')"],
+  ["SET @s = 'SELECT \"a\\%b\\_c\\\\%\\d\"'"],
   ["SET @n = 42, @m = 'x'", "SET @s = CONCAT('SELECT ', @n, ', \"', @m, '\"')"],
   ["SET sql_select_limit = 0", "SET @s = (SELECT 'SELECT 1')", "SET sql_select_limit = DEFAULT"],
   ["SET @s = IF(0, CONCAT('SELECT ', 1), (SELECT CASE 'a' WHEN 'A' THEN 'SELECT 3' ELSE 'SELECT 4' END))"],

@@ -141,3 +141,12 @@ for (const [sql, action] of [
     assert.equal(decision.isCacheable, false);
   });
 }
+
+test("the tenant rule knows that \\_ in a string is two characters", () => {
+  const policy = "tenants: [{ tables: [invoice], column: tenant_id, value: a_b }]";
+  const actionOf = (value: string): string =>
+    decideText(`SELECT id FROM invoice WHERE tenant_id = ${value}`, { policy, subject: { schema: "shop" } })
+      .enforcedAction;
+  assert.equal(actionOf("'a_b'"), "allow");
+  assert.equal(actionOf("'a\\_b'"), "block");
+});
