@@ -5,8 +5,10 @@
  *
  * SAFETY: everything is refused that no line here lets through: a route without `access: "public"` demands a credential.
  */
+
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
+import { plainAddress } from "../base/address.ts";
 import { QuerycopError } from "../base/errors.ts";
 import type { Operations } from "../server/operations.ts";
 import type { AddressLimits } from "./address-limits.ts";
@@ -241,8 +243,7 @@ function replyOf({ status, code, message }: Refusal): Reply {
 
 function addressOf(request: IncomingMessage): string {
   const { remoteAddress } = request.socket;
-  if (remoteAddress === undefined) return "unix";
-  return remoteAddress.startsWith("::ffff:") ? remoteAddress.slice(7) : remoteAddress;
+  return remoteAddress === undefined ? "unix" : plainAddress(remoteAddress);
 }
 
 /** `[::1]:8080` → `::1` */

@@ -2,8 +2,10 @@
  * Rules that concern more than one setting of a listener, or the files it names: what start-up refuses, and what it warns
  * about. Every text names the setting to change.
  */
+
 import { isIP } from "node:net";
 import { dirname } from "node:path";
+import { isLoopbackAddress } from "../base/address.ts";
 import { fileExists, isDirectory } from "./file-access.ts";
 import { checkCertificatePair, problemOfCaFile, problemOfPublicKeyFile, systemCaFile } from "./pem-files.ts";
 import { regionOfHost } from "./region.ts";
@@ -49,9 +51,8 @@ export function checkListener(check: ListenerCheck): DerivedSettings {
 /** True for addresses only this machine can reach. */
 export function isLoopbackHost(host: string): boolean {
   const name = host.toLowerCase();
-  if (name === "localhost" || name === "::1") return true;
-  const address = name.startsWith("::ffff:") ? name.slice(7) : name;
-  return isIP(address) === 4 && address.startsWith("127.");
+  if (name === "localhost") return true;
+  return isIP(name) !== 0 && isLoopbackAddress(name);
 }
 
 function isLocalListener(settings: ListenerSettings): boolean {

@@ -1,5 +1,6 @@
 /** Whether clients reach the backend without querycop: what can be known from here. */
 import { BlockList, isIP } from "node:net";
+import { plainAddress } from "../base/address.ts";
 import { fail, type ListenerCheck, ok, remedy, skip, warn } from "./check.ts";
 import type { QueryResult, ServerQueries } from "./server-queries.ts";
 
@@ -20,7 +21,7 @@ PRIVATE.addSubnet("fe80::", 10, "ipv6");
 PRIVATE.addAddress("::1", "ipv6");
 
 export function isPublicAddress(address: string): boolean {
-  const plain = address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
+  const plain = plainAddress(address);
   return isIP(plain) !== 0 && !PRIVATE.check(plain, isIP(plain) === 6 ? "ipv6" : "ipv4");
 }
 

@@ -1,4 +1,5 @@
 /** Transports on node:net and node:tls: for every runtime. */
+
 import { connect, createServer, isIP, type Socket } from "node:net";
 import {
   checkServerIdentity,
@@ -8,6 +9,7 @@ import {
   TLSSocket,
   type TlsOptions,
 } from "node:tls";
+import { plainAddress } from "../base/address.ts";
 import { handshakeTimedOut, peerClosed, tlsError } from "./tls-errors.ts";
 import {
   ACCEPT_QUEUE_LENGTH,
@@ -37,7 +39,7 @@ class NodeTransport implements Transport {
   constructor(socket: Socket) {
     this.#socket = socket;
     this.#tcpSocket = socket;
-    this.remoteAddress = socket.remoteAddress;
+    this.remoteAddress = socket.remoteAddress === undefined ? undefined : plainAddress(socket.remoteAddress);
     // An error without a listener would end the process.
     socket.on("error", (error: Error) => {
       this.#error ??= error;

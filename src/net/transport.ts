@@ -17,7 +17,7 @@ export interface TransportListener {
 }
 
 export interface Transport {
-  /** The peer's IP address; undefined for a unix socket. */
+  /** The peer's IP address, never an IPv4 one mapped into IPv6; undefined for a unix socket. */
   readonly remoteAddress: string | undefined;
   /** True between a `write` that returned false and the drain that follows. */
   readonly needsDrain: boolean;

@@ -1,5 +1,6 @@
 /** Rules that depend on who asks and on what stands behind the proxy. */
 
+import { isLoopbackAddress } from "../base/address.ts";
 import type { ColumnReference, QueryBlock, StatementFacts } from "../sql/facts.ts";
 import { effectOf, isChange, isExecuted } from "./effects.ts";
 import { mayMatchTable } from "./policy.ts";
@@ -156,12 +157,10 @@ const SECRET_KINDS: ReadonlySet<string> = new Set([
 ]);
 
 export function findPlaintextSecret(statement: StatementFacts, { subject }: RuleInput): Evidence | undefined {
-  if (subject.isTls || !SECRET_KINDS.has(statement.kind) || isLocal(subject.clientAddress)) return undefined;
+  const { isTls, clientAddress } = subject;
+  if (isTls || !SECRET_KINDS.has(statement.kind)) return undefined;
+  if (clientAddress === "unix" || isLoopbackAddress(clientAddress)) return undefined;
   return { points: 15, start: statement.start, end: statement.end };
-}
-
-function isLocal(address: string): boolean {
-  return address === "unix" || address === "::1" || address.startsWith("127.") || address.startsWith("::ffff:127.");
 }
 
 /** What vtgate and PlanetScale refuse whatever the privileges. */

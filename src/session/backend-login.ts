@@ -1,4 +1,5 @@
 /** querycop as a client: dials the backend, upgrades the leg to TLS and logs a user in. */
+import { isLoopbackAddress } from "../base/address.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
 import {
@@ -202,7 +203,7 @@ async function logIn(
     backend: gate,
     backendTimeoutMs: backend.loginTimeoutMs,
     backendIsSecure: isTls,
-    backendIsLocal: isLoopback(gate.remoteAddress),
+    backendIsLocal: isLoopbackAddress(gate.remoteAddress),
     pinnedKey: backend.publicKey,
     tokens,
     clientCanAnswer: context.clientCanAnswer,
@@ -347,8 +348,4 @@ export function connectAttributes(
   attributes.set("_querycop_session", context.sessionLabel);
   attributes.set("_querycop_client", context.clientAddress);
   return attributes;
-}
-
-export function isLoopback(address: string): boolean {
-  return address === "::1" || address.startsWith("127.") || address.startsWith("::ffff:127.");
 }

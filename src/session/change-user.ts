@@ -1,9 +1,10 @@
 /** COM_CHANGE_USER: a whole new login on a connection that stays. New identity, new token, no prepared statements. */
+import { isLoopbackAddress } from "../base/address.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { isClientCharacterSet } from "../mysql/character-set.ts";
 import { type ChangeUser, encodeChangeUser } from "../mysql/command.ts";
 import { type AuthenticationContext, authenticate } from "./authentication.ts";
-import { connectAttributes, firstAuthResponse, isLoopback } from "./backend-login.ts";
+import { connectAttributes, firstAuthResponse } from "./backend-login.ts";
 import { verifyAnswer } from "./client-authentication.ts";
 import type { CommandContext } from "./command-context.ts";
 import { tokensFor } from "./login-tokens.ts";
@@ -28,7 +29,7 @@ export async function changeUser(context: CommandContext, change: ChangeUser): P
     backend,
     backendTimeoutMs: options.backend.loginTimeoutMs,
     backendIsSecure: context.backendIsSecure,
-    backendIsLocal: isLoopback(backend.remoteAddress),
+    backendIsLocal: isLoopbackAddress(backend.remoteAddress),
     pinnedKey: options.backend.publicKey,
     tokens: tokensFor(services, change.user, context.signal),
     clientCanAnswer: !verifiesClient,

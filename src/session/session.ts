@@ -60,10 +60,9 @@ export class Session {
   constructor(id: number, transport: Transport, services: SessionServices) {
     this.id = id;
     this.#services = services;
-    const remote = transport.remoteAddress;
-    this.clientAddress = remote === undefined ? "unix" : plainAddress(remote);
+    this.clientAddress = transport.remoteAddress ?? "unix";
     const leg = new Leg("client", transport, LOGIN_PACKET_BYTES_MAX);
-    this.#client = new ClientPeer(leg, remote === undefined, services.options.handshakeTimeoutMs);
+    this.#client = new ClientPeer(leg, transport.remoteAddress === undefined, services.options.handshakeTimeoutMs);
     leg.onDead(() => this.#clientDied());
     leg.onEnd(() => this.#clientEnded());
   }
@@ -427,9 +426,4 @@ export class Session {
     };
     return this.#cachedAuditSession;
   }
-}
-
-/** On a listener of both families an IPv4 peer shows as ::ffff:a.b.c.d; policies and limits want a.b.c.d. */
-function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }

@@ -39,6 +39,20 @@ testOverEach("an accepted transport carries bytes both ways and knows its peer",
   });
 });
 
+testOverEach(
+  "an accepted transport knows an IPv4 peer by its own address, also on a socket of both families",
+  async (network) => {
+    const addresses: (string | undefined)[] = [];
+    const listener = await network.listen({ kind: "tcp", host: "::", port: 0 }, (transport) => {
+      addresses.push(transport.remoteAddress);
+      transport.destroy();
+    });
+    await readAll(await peerSocket(listener.port));
+    assert.deepEqual(addresses, ["127.0.0.1"]);
+    listener.close();
+  },
+);
+
 testOverEach("a dialled transport carries bytes both ways and knows its peer", async (network) => {
   await withPeer(
     (socket) => socket.on("data", (chunk) => socket.write(`${chunk}!`)),
