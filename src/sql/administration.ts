@@ -17,7 +17,7 @@ import {
   wordsAhead,
 } from "./reading-on.ts";
 import * as T from "./token-kinds.ts";
-import { CLAUSE_OTHER, CLAUSE_SET, CLAUSE_WHERE, ROLE_DEFINITION } from "./tokens.ts";
+import { CLAUSE_OTHER, CLAUSE_SET, CLAUSE_WHERE, ROLE_DEFINITION, ROLE_NAME } from "./tokens.ts";
 import { MODE_COLUMNS, MODE_EXPRESSION, type Walker } from "./walker.ts";
 
 const DETAIL_WORDS_MAX = 4;
@@ -32,8 +32,7 @@ export function loadStatement(w: Walker) {
     statement.kind = "load-index";
     w.accept(K.INTO);
     w.accept(K.CACHE);
-    readTable(w, "read");
-    return skipRest(w);
+    return indexTables(w);
   }
   const isXml = w.kind(w.at) === K.XML;
   statement.kind = isXml ? "load-xml" : "load-data";
@@ -161,10 +160,26 @@ export function tableMaintenance(w: Walker, kind: StatementKind) {
   w.statement.kind = kind;
   w.at++;
   if (w.accept(K.NO_WRITE_TO_BINLOG) || w.accept(K.LOCAL)) w.statement.modify("local");
-  if (w.accept(K.TABLE) || w.accept(K.TABLES))
-    readTables(w, kind === "repair-table" || kind === "optimize-table" ? "write" : "read");
-  else if (!w.accept(K.VIEW)) w.fail("unexpected-token", w.at);
+  if (w.accept(K.TABLE) || w.accept(K.TABLES) || w.accept(K.VIEW))
+    maintainedTables(w, kind === "repair-table" || kind === "optimize-table" ? "write" : "read");
+  else w.fail("unexpected-token", w.at);
   skipRest(w);
+}
+
+/** MariaDB's ANALYZE TABLE has words after each table: PERSISTENT FOR COLUMNS (a) INDEXES (i), u. */
+function maintainedTables(w: Walker, access: "read" | "write") {
+  readTables(w, access);
+  if (!w.text.isWord(w.at, "PERSISTENT")) return;
+  let parens = 0;
+  for (; w.at < w.count && w.kind(w.at) !== T.SEMICOLON; w.at++) {
+    if (w.kind(w.at) === T.LEFT_PAREN) parens++;
+    else if (w.kind(w.at) === T.RIGHT_PAREN) parens--;
+    else if (w.kind(w.at) === T.COMMA && parens === 0) {
+      w.at++;
+      readTable(w, access);
+      w.at--;
+    }
+  }
 }
 
 /** CACHE INDEX t INDEX (…) IN cache. */
@@ -172,8 +187,24 @@ export function cacheIndex(w: Walker) {
   w.statement.kind = "cache-index";
   w.at++;
   w.accept(K.INDEX);
+  indexTables(w);
+}
+
+/** `t PARTITION (p) INDEX (i, j) IGNORE LEAVES, u IN cache`. */
+function indexTables(w: Walker) {
+  let parens = 0;
   readTable(w, "read");
-  skipRest(w);
+  for (; w.at < w.count && w.kind(w.at) !== T.SEMICOLON; w.at++) {
+    const kind = w.kind(w.at);
+    if (kind === T.LEFT_PAREN) parens++;
+    else if (kind === T.RIGHT_PAREN) parens--;
+    else if (kind === T.COMMA && parens === 0) {
+      w.at++;
+      readTable(w, "read");
+      w.at--;
+    } else if (w.isName(w.at)) w.role(w.at, ROLE_NAME);
+  }
+  if (parens !== 0) w.fail("unbalanced-parentheses", w.at);
 }
 
 /** SHOW: its words in `detail`, the table or schema it asks about, and its condition. */

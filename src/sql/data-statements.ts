@@ -4,6 +4,7 @@ import { finishQuery } from "./finish.ts";
 import * as K from "./keywords.ts";
 import { walkQuery } from "./query.ts";
 import { leadsToQuery } from "./reading-on.ts";
+import { isHistory } from "./system-time.ts";
 import { addTable } from "./tables.ts";
 import * as T from "./token-kinds.ts";
 import { CLAUSE_FROM, CLAUSE_INSERT_COLUMNS, ROLE_NAME, ROLE_TABLE } from "./tokens.ts";
@@ -150,6 +151,7 @@ function deleteStatement(w: Walker) {
   block.hasFrom = true;
   w.frame().hasQuery = true;
   w.frame().firstBlock = w.blockIndex;
+  if (isHistory(w, w.at)) w.at++;
   if (w.kind(w.at) === K.FROM) deleteFrom(w);
   else deleteList(w);
   w.clause = CLAUSE_FROM;

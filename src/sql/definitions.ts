@@ -1,6 +1,7 @@
 /** CREATE, ALTER, DROP and RENAME of everything but accounts. */
 import type { ObjectReference, StatementKind } from "./facts.ts";
 import { finishQuery } from "./finish.ts";
+import { kindSet } from "./keyword-table.ts";
 import * as K from "./keywords.ts";
 import {
   addObject,
@@ -14,6 +15,7 @@ import {
   walkParenthesis,
   walkSelect,
 } from "./reading-on.ts";
+import { addSequence, sequenceCall } from "./system-time.ts";
 import * as T from "./token-kinds.ts";
 import { CLAUSE_DEFINITION, ROLE_COLUMN, ROLE_DEFINITION, ROLE_NAME } from "./tokens.ts";
 import type { Walker } from "./walker.ts";
@@ -139,6 +141,11 @@ function definitionWord(w: Walker, kind: number) {
     case K.ENGINE:
       noteEngine(w);
       return;
+    case K.NEXT:
+      // MariaDB: DEFAULT NEXT VALUE FOR sequence
+      if (w.kind(w.at) === K.VALUE && w.kind(w.at + 1) === K.FOR && w.isName(w.at + 2))
+        addSequence(w, w.at + 2, "write");
+      return;
     case K.CONNECTION:
       noteConnection(w);
       return;
@@ -146,7 +153,9 @@ function definitionWord(w: Walker, kind: number) {
       if (w.isName(w.at) && w.kind(w.at + 1) !== T.EQUAL && w.kind(w.at + 1) !== T.LEFT_PAREN) columnName(w);
       return;
     default:
-      if (w.names[kind] === 1) w.role(w.at - 1, ROLE_NAME);
+      if (w.names[kind] !== 1) return;
+      w.role(w.at - 1, ROLE_NAME);
+      if (w.kind(w.at) === T.LEFT_PAREN) sequenceCall(w, w.text.name(w.at - 1).toUpperCase(), w.at);
   }
 }
 
@@ -225,8 +234,8 @@ function noteAlteration(w: Walker, kind: number, at: number) {
     w.statement.modify("drops-partition");
   } else if (kind === K.RENAME && next !== K.COLUMN && next !== K.INDEX && next !== K.KEY) {
     renamedTable(w, next === K.TO || next === K.AS || next === T.EQUAL ? at + 2 : at + 1);
-  } else if (kind === K.EXCHANGE) {
-    // EXCHANGE PARTITION p WITH TABLE t
+  } else if (kind === K.EXCHANGE || kind === K.CONVERT) {
+    // EXCHANGE PARTITION p WITH TABLE t; MariaDB's CONVERT PARTITION p TO TABLE t, CONVERT TABLE t TO PARTITION p
     for (let i = at; i < at + 8; i++) if (w.kind(i) === K.TABLE) renamedTable(w, i + 1);
   }
 }
@@ -326,11 +335,18 @@ function hostOption(w: Walker): string | undefined {
   return undefined;
 }
 
+const SCHEMA_OPTIONS = kindSet([], "DEFAULT CHARACTER CHARSET CHAR COLLATE ENCRYPTION READ COMMENT UPGRADE");
+
 /** CREATE, ALTER or DROP SCHEMA, after that word. */
 export function schemaStatement(w: Walker, kind: StatementKind) {
   w.statement.kind = kind;
   readIfExists(w);
+  const first = w.at;
   const read = readName(w);
   if (read !== undefined) addObject(w, "schema", read);
+  // Without a name it is the current schema; CHARSET and the like may be a name or the first option.
+  if (kind === "alter-schema" && SCHEMA_OPTIONS[w.kind(first)] === 1 && w.schema !== undefined) {
+    addObject(w, "schema", { schema: undefined, name: w.schema, first, last: first });
+  }
   skipRest(w);
 }

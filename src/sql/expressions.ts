@@ -6,6 +6,7 @@ import * as K from "./keywords.ts";
 import { readOperand } from "./operands.ts";
 import { notePredicate } from "./predicates.ts";
 import { noteRowItem } from "./rows.ts";
+import { addSequence, aliasOfTimed } from "./system-time.ts";
 import * as T from "./token-kinds.ts";
 import {
   CLAUSE_NAMES,
@@ -127,7 +128,7 @@ function nameToken(w: Walker, token: number, kind: number) {
     wordAfterOperand(w, token, kind);
     return;
   }
-  if (kind === K.NEXT && w.kind(token + 1) === K.VALUE && w.kind(token + 2) === K.FOR) {
+  if (isSequenceWord(w, token, kind) && w.kind(token + 1) === K.VALUE && w.kind(token + 2) === K.FOR) {
     nextValue(w, token);
     return;
   }
@@ -146,6 +147,11 @@ function nameToken(w: Walker, token: number, kind: number) {
     return;
   }
   column(w, token, last);
+}
+
+/** NEXT or PREVIOUS, before VALUE FOR. */
+function isSequenceWord(w: Walker, token: number, kind: number): boolean {
+  return kind === K.NEXT || (w.rules.dialect === "mariadb" && w.text.isWord(token, "PREVIOUS"));
 }
 
 /** Words that are names elsewhere but syntax in this place. Decides what may follow them. */
@@ -207,6 +213,7 @@ function wordAfterOperand(w: Walker, token: number, kind: number) {
     return;
   }
   w.role(token, w.clause === CLAUSE_SELECT ? ROLE_DEFINITION : ROLE_NAME);
+  aliasOfTimed(w, token);
 }
 
 /** AS: an alias in a select list; a type in CAST; the definition of a window or a CTE. */
@@ -221,6 +228,7 @@ function aliasAfter(w: Walker, token: number) {
   if (w.isName(token + 1) || w.kind(token + 1) === T.STRING) {
     w.role(token + 1, ROLE_DEFINITION);
     w.at = token + 2;
+    aliasOfTimed(w, token + 1);
   }
   // INSERT … VALUES (…) AS new(a, b)
   if (w.clause === CLAUSE_VALUES) w.mode = MODE_NAMES;
@@ -360,15 +368,17 @@ function bareFunction(w: Walker, token: number) {
   });
 }
 
-/** MariaDB's NEXT VALUE FOR sequence, which is NEXTVAL(sequence) and moves the sequence on. */
+/** MariaDB's NEXT or PREVIOUS VALUE FOR sequence, which is NEXTVAL(sequence) or LASTVAL(sequence). */
 function nextValue(w: Walker, token: number) {
   const first = token + 3;
   const last = w.chainEnd(first);
   for (let i = token; i <= last; i++) w.role(i, ROLE_NAME);
   w.isOperandExpected = false;
   w.at = last + 1;
+  const isNext = w.kind(token) === K.NEXT;
+  addSequence(w, first, isNext ? "write" : "read");
   w.statement.functions.push({
-    name: "NEXTVAL",
+    name: isNext ? "NEXTVAL" : "LASTVAL",
     schema: undefined,
     clause: CLAUSE_NAMES[w.clause] ?? "other",
     block: w.blockIndex,

@@ -4,6 +4,8 @@ import { addTable } from "./tables.ts";
 import type { Walker } from "./walker.ts";
 
 const JOINS_MAX = 8;
+/** Tables of more than so many are not all compared with every name. */
+const TABLES_COMPARED_MAX = 64;
 const IN_LIST_MAX = 1000;
 const OFFSET_MAX = 10_000;
 const CATALOG_JOINS = 3;
@@ -64,23 +66,32 @@ function updatedTables(w: Walker, statement: StatementBuilder, main: BlockBuilde
   for (const { qualifier } of statement.assignments) {
     const table = qualifier === undefined ? undefined : w.resolve(qualifier, statement.blocks.indexOf(main));
     // Whose column it is nobody knows from the text alone: any of them may be written.
-    if (table === undefined) return main.tables;
+    if (table === undefined || qualifier === undefined) return main.tables;
+    if (main.tables.length <= TABLES_COMPARED_MAX) for (const other of sameName(main, qualifier)) written.add(other);
     written.add(table);
   }
   return [...written];
+}
+
+/** SAFETY: tables of several schemas may share a name, and which of them is meant the last part of a name does not tell. */
+function sameName(main: BlockBuilder, name: string): readonly TableDraft[] {
+  const lower = name.toLowerCase();
+  return main.tables.filter((table) => (table.alias ?? table.table).toLowerCase() === lower);
 }
 
 function noteDeleted(w: Walker, statement: StatementBuilder, main: BlockBuilder) {
   const deleted: TableDraft[] = [];
   for (const { first, last } of w.deleteTargets) {
     const { schema, name } = w.qualified(first, last);
-    const table = main.tableOf(name) ?? (main.tables.length <= 64 ? byName(main, name) : undefined);
+    const isFew = main.tables.length <= TABLES_COMPARED_MAX;
+    const table = main.tableOf(name) ?? (isFew ? byName(main, name) : undefined);
     if (table !== undefined && (schema === undefined || schema === table.schema || !table.isQualified)) {
       deleted.push(table);
     } else {
       w.blockIndex = statement.blocks.indexOf(main);
       addTable(w, first, last, "write");
     }
+    if (isFew) deleted.push(...sameName(main, name));
   }
   moveToWritten(statement, deleted);
 }

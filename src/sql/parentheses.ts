@@ -4,6 +4,7 @@ import { closeCteQuery, openCteQuery } from "./ctes.ts";
 import * as K from "./keywords.ts";
 import { endListPredicate } from "./predicates.ts";
 import { endRow } from "./rows.ts";
+import { sequenceCall } from "./system-time.ts";
 import * as T from "./token-kinds.ts";
 import {
   CLAUSE_FROM,
@@ -132,6 +133,7 @@ function beginCall(w: Walker, frame: Frame, token: number) {
   };
   frame.function = draft;
   w.statement.functions.push(draft);
+  if (!isQualified) sequenceCall(w, draft.name, token);
 }
 
 function literalText(w: Walker, token: number): string | undefined {

@@ -5,6 +5,7 @@ import { expressionToken } from "./expressions.ts";
 import * as K from "./keywords.ts";
 import { closeLevel, openLevel } from "./parentheses.ts";
 import type { BlockBuilder } from "./statement-builder.ts";
+import { timeOfTable } from "./system-time.ts";
 import { addTable, backToTables, joinWord, tablesAfter, tablesToken } from "./tables.ts";
 import * as T from "./token-kinds.ts";
 import {
@@ -417,11 +418,7 @@ function forClause(w: Walker, token: number) {
     w.mode = MODE_NAMES;
     return;
   }
-  // FOR SYSTEM_TIME and FOR PORTION OF belong to the table before them.
-  if (w.mode === MODE_TABLES) {
-    w.mode = MODE_EXPRESSION;
-    w.clause = CLAUSE_OTHER;
-  }
+  if (w.mode === MODE_TABLES) timeOfTable(w, token);
 }
 
 function lockClause(w: Walker) {

@@ -123,6 +123,7 @@ export function eventHead(w: Walker, kind: "create-event" | "alter-event"): bool
     const word = w.kind(w.at);
     w.at++;
     if (word === K.DO) return true;
+    if (word === K.RENAME && w.accept(K.TO)) readObject(w, "event");
     if (word === K.SCHEDULE || word === K.STARTS || word === K.ENDS) walkExpression(w, SCHEDULE_ENDS);
   }
   return false;

@@ -218,6 +218,7 @@ function createModifiers(w: Walker) {
       case K.AGGREGATE:
       case K.UNDO:
       case K.EXTERNAL:
+      case K.IGNORE:
       case K.JSON_WORD:
       case K.RELATIONAL:
       case K.DUALITY:
@@ -417,7 +418,7 @@ function doStatement(w: Walker) {
 function useStatement(w: Walker) {
   w.statement.kind = "use";
   w.at++;
-  readObject(w, "schema");
+  w.nextSchema = readObject(w, "schema")?.name;
   skipRest(w);
 }
 
@@ -444,8 +445,10 @@ function explainOption(w: Walker): boolean {
     w.at++;
   } else if (kind === K.FORMAT && next === T.EQUAL) w.at += 3;
   else if (kind === K.INTO && next === T.AT) w.at += 3;
-  else if (kind === K.FOR && (next === K.SCHEMA || next === K.DATABASE)) w.at += 3;
-  else if (kind === K.EXTENDED || (kind === K.PARTITIONS && isExplained(next))) w.at++;
+  else if (kind === K.FOR && (next === K.SCHEMA || next === K.DATABASE)) {
+    w.at += 2;
+    w.schema = readObject(w, "schema")?.name;
+  } else if (kind === K.EXTENDED || (kind === K.PARTITIONS && isExplained(next))) w.at++;
   else return false;
   return w.at < w.count;
 }

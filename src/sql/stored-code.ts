@@ -58,7 +58,7 @@ function endRoutines(levels: Level[]) {
 function nextStatement(w: Walker, levels: Level[], outer: Level): Level | undefined {
   const isBody = levels.length > 0;
   if ((isBody || w.rules.dialect === "mariadb") && flowWord(w, levels, outer)) return undefined;
-  if (isBody && isLabel(w)) {
+  if ((isBody || w.rules.dialect === "mariadb") && isLabel(w)) {
     w.role(w.at, ROLE_DEFINITION);
     w.at += 2;
     return undefined;

@@ -3,6 +3,7 @@ import { endCondition } from "./conditions.ts";
 import { conditionAfter } from "./expressions.ts";
 import * as K from "./keywords.ts";
 import type { TableDraft } from "./statement-builder.ts";
+import { beforeTime, timeOfTable } from "./system-time.ts";
 import * as T from "./token-kinds.ts";
 import { CLAUSE_FROM, CLAUSE_ON, ROLE_DEFINITION, ROLE_FUNCTION, ROLE_NAME, ROLE_TABLE } from "./tokens.ts";
 import { MODE_COLUMNS, MODE_EXPRESSION, MODE_NAMES, MODE_TABLES, type Walker } from "./walker.ts";
@@ -146,6 +147,12 @@ function afterTable(w: Walker, kind: number) {
       return;
     case T.RIGHT_BRACE:
       return;
+    case K.FOR:
+      timeOfTable(w, token);
+      return;
+    case K.BEFORE:
+      if (beforeTime(w, token)) return;
+      break;
     case K.WITH:
       // A view's WITH CHECK OPTION.
       w.mode = MODE_NAMES;
@@ -207,6 +214,7 @@ function noteJoin(w: Walker, kind: Walker["joinKind"]) {
 
 /** Returns from ON to the table list: at a comma, a JOIN word or the end of USING. */
 export function backToTables(w: Walker, token: number): void {
+  if (w.depth <= w.timedDepth) w.timedTable = undefined;
   endCondition(w, token);
   w.clause = CLAUSE_FROM;
   w.mode = MODE_TABLES;

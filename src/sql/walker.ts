@@ -114,7 +114,10 @@ export class Walker {
   readonly kinds: Uint16Array;
   readonly count: number;
   readonly names: Uint8Array;
-  readonly schema: string | undefined;
+  /** The schema of names without one: the session's, until USE, or the one that EXPLAIN FOR SCHEMA names. */
+  schema: string | undefined;
+  /** What `schema` is again at the next statement of the packet. */
+  nextSchema: string | undefined;
   readonly statements: StatementBuilder[] = [];
   readonly findings: Finding[] = [];
   notUnderstood: NotUnderstood | undefined = undefined;
@@ -145,6 +148,9 @@ export class Walker {
   /** Tables joined before the latest JOIN word, and whether that join can fill its sides with NULL. */
   joinFirstTable = 0;
   joinKind: "inner" | "left" | "right" = "inner";
+  /** The table behind which FOR SYSTEM_TIME stands, until its alias comes. */
+  timedTable: TableDraft | undefined = undefined;
+  timedDepth = 0;
   /** The table that an alias would belong to. */
   lastTable: TableDraft | undefined = undefined;
   /** The statement is an INSERT or REPLACE whose rows or query are still to come. */
@@ -185,6 +191,7 @@ export class Walker {
     this.tokens = tokens;
     this.rules = rules;
     this.schema = schema;
+    this.nextSchema = schema;
     this.text = new TokenText(tokens, rules.backslashEscapes);
     this.kinds = tokens.kinds;
     this.count = tokens.count;
@@ -311,6 +318,7 @@ export class Walker {
   beginStatement(token: number, within: StatementOrigin, parent: number | undefined): StatementBuilder {
     this.statement = new StatementBuilder(this.start(token), within, parent, this.packetIndex);
     this.statements.push(this.statement);
+    if (parent === undefined) this.schema = this.nextSchema;
     this.resetEngine();
     return this.statement;
   }
@@ -333,6 +341,7 @@ export class Walker {
     this.insertColumns = [];
     this.rowSamples = [];
     this.lastTable = undefined;
+    this.timedTable = undefined;
     this.queryDepth = 0;
     this.valuesDepth = -1;
     this.isInsert = false;
