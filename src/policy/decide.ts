@@ -216,8 +216,14 @@ function judgeReading(input: ReadingInput, resolved: ResolvedSettings, wallMs: n
         statements,
       )
     : scored;
-  let action = actionOfScore(deciding.score, input.settings);
-  let decidedBy = action === "allow" ? undefined : deciding.hits[0];
+  const voting = deciding.hits.some(saysLessThanBlock)
+    ? addUp(
+        deciding.hits.filter((hit) => !saysLessThanBlock(hit)),
+        statements,
+      )
+    : deciding;
+  let action = actionOfScore(voting.score, input.settings);
+  let decidedBy = action === "allow" ? undefined : voting.hits[0];
   for (const hit of deciding.hits) {
     if (hit.action === undefined || hit.action === action) continue;
     if (strictestAction(hit.action, action) !== hit.action) continue;
@@ -228,6 +234,14 @@ function judgeReading(input: ReadingInput, resolved: ResolvedSettings, wallMs: n
     decidedBy = deciding.hits.find((hit) => hit.action === action) ?? decidedBy;
   }
   return { action, score: scored.score, hits: scored.hits, decidedBy, exceptions };
+}
+
+/**
+ * A rule of the policy's own that asks for an approval or a warning: its points are in the score, but they do not carry
+ * the statement over a threshold. Who writes require-approval means that, unless other rules alone come to block.
+ */
+function saysLessThanBlock({ category, action }: RuleHit): boolean {
+  return category === "policy" && (action === "require-approval" || action === "warn");
 }
 
 function actionOfScore(score: number, { thresholds }: Settings): DecisionAction {

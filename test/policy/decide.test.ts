@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, it, test } from "node:test";
 import { REASON_BYTES_MAX } from "../../src/policy/decide.ts";
 import { contextFor } from "../../src/policy/tool-context.ts";
 import { analyze } from "../../src/sql/analyze.ts";
@@ -417,4 +417,32 @@ test("decide() lets MariaDB's dumps begin as they do, and blocks a charset that 
   for (const value of ["CONCAT('g', 'bk')", "@@character_set_results", "@a || ''", "gbk"]) {
     assert.equal(decideText(`SET character_set_client = ${value}`).enforcedAction, "block", value);
   }
+});
+
+describe("a deny entry that asks for an approval or warns", () => {
+  const policyOf = (action: string): string => `deny: { tables: [{ match: payroll, action: ${action} }] }`;
+  const decided = (sql: string, policy: string) => decideText(sql, { policy, subject: { schema: "shop" } });
+  // 60 points of other rules, which only warn.
+  const risky = "UPDATE payroll SET pay = 1";
+
+  for (const action of ["require-approval", "warn"] as const) {
+    it(`${action}: does so beside rules that do not block by themselves`, () => {
+      assert.equal(decided(risky, "").enforcedAction, "warn");
+      const decision = decided(risky, policyOf(action));
+      assert.equal(decision.enforcedAction, action);
+      assert.ok(decision.score >= 80, "the score tells all of it");
+    });
+
+    it(`${action}: takes nothing back from a rule that blocks`, () => {
+      assert.equal(decided("DROP DATABASE payroll", policyOf(action)).enforcedAction, "block");
+      const both = `${policyOf(action)}\nthresholds: { block: 60 }`;
+      const decision = decided(risky, both);
+      assert.equal(decision.enforcedAction, "block");
+      assert.equal(decision.ruleId, "dml.nowhere");
+    });
+  }
+
+  it("require-approval: names itself as what decided", () => {
+    assert.equal(decided(risky, policyOf("require-approval")).ruleId, "pol.deny.table");
+  });
 });
