@@ -1,5 +1,7 @@
 /** `querycop doctor`: gives the checks what a running proxy would have, prints what they found, and says it by the exit code. */
+
 import { readFileSync, statfsSync } from "node:fs";
+import { matchesWildcards } from "../base/wildcards.ts";
 import type { LoadResult } from "../config/load.ts";
 import { BackendProbe } from "../doctor/backend-probe.ts";
 import type { DoctorHost, ListenerContext, PolicyLint, ProcessContext } from "../doctor/check.ts";
@@ -8,7 +10,7 @@ import { configProblems } from "../doctor/configuration-checks.ts";
 import { systemResolver } from "../doctor/name-resolver.ts";
 import { renderJson, renderText } from "../doctor/render.ts";
 import type { CheckResult, Report } from "../doctor/report.ts";
-import { matchesPattern, runChecks } from "../doctor/run-checks.ts";
+import { runChecks } from "../doctor/run-checks.ts";
 import { connectionSnippets } from "../doctor/snippets.ts";
 import { asksForEstimates } from "../policy/impact.ts";
 import { parsePolicy } from "../policy/policy-file.ts";
@@ -23,7 +25,7 @@ type Arguments = Readonly<Record<string, unknown>>;
 export async function runDoctor(args: Arguments, io: CommandIo): Promise<number> {
   const isJson = args["json"] === true;
   const only = textOf(args["only"]);
-  if (only !== undefined && !CHECKS.some(({ id }) => matchesPattern(only, id))) {
+  if (only !== undefined && !CHECKS.some(({ id }) => matchesWildcards(only, id))) {
     throw new UsageError(`--only: no check fits ${JSON.stringify(only)}, see querycop doctor --list`);
   }
   if (args["list"] === true) return listChecks(isJson, io);

@@ -3,7 +3,9 @@
  *
  *   needs failed ──► skip      threw ──► fail, a bug in doctor      took too long ──► fail
  */
+
 import { redactSecrets } from "../base/redact.ts";
+import { matchesWildcards } from "../base/wildcards.ts";
 import { type Check, docsOf, type Finding, fail, type ListenerContext, type ProcessContext, skip } from "./check.ts";
 import type { CheckResult } from "./report.ts";
 
@@ -37,21 +39,6 @@ export async function runChecks(options: RunOptions): Promise<CheckResult[]> {
   } finally {
     for (const { probe } of options.listeners) probe.close();
   }
-}
-
-/** Whether `pattern`, in which each * stands for any text, is the whole id. */
-export function matchesPattern(pattern: string, id: string): boolean {
-  const [head = "", ...parts] = pattern.split("*");
-  if (!id.startsWith(head)) return false;
-  if (parts.length === 0) return id === head;
-  const tail = parts.pop() ?? "";
-  let rest = id.slice(head.length);
-  for (const part of parts) {
-    const index = rest.indexOf(part);
-    if (index === -1) return false;
-    rest = rest.slice(index + part.length);
-  }
-  return rest.endsWith(tail);
 }
 
 /** The checks of the process, or of one listener. */
@@ -101,7 +88,7 @@ class CheckGroup {
 
   #isChosen({ id }: Check): boolean {
     const { only } = this.#options;
-    return only === undefined || matchesPattern(only, id);
+    return only === undefined || matchesWildcards(only, id);
   }
 
   #owns(check: Check): boolean {

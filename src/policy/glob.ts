@@ -1,4 +1,5 @@
 /** Names and globs: `*` (any run) and `?` (one character). No regular expressions, so no pattern can stall the proxy. */
+import { matchesWildcards } from "../base/wildcards.ts";
 
 /** Longest pattern accepted; a match costs at most pattern length times name length steps. */
 export const GLOB_LENGTH_MAX = 256;
@@ -32,35 +33,7 @@ export function compileGlob(pattern: string, options: GlobOptions = {}): NameMat
   if (!folded.includes("*") && !folded.includes("?")) {
     return { pattern, matches: (name) => name === folded || fold(name) === folded };
   }
-  return { pattern, matches: (name) => globMatches(folded, fold(name)) };
-}
-
-/**
- * The classic two-pointer match: on a mismatch only the last `*` is widened, so the cost is bounded by
- * pattern length times name length, whatever the pattern.
- */
-export function globMatches(glob: string, name: string): boolean {
-  let globIndex = 0;
-  let nameIndex = 0;
-  let starIndex = -1;
-  let resumeIndex = 0;
-  while (nameIndex < name.length) {
-    const wanted = glob[globIndex];
-    if (wanted === "*") {
-      starIndex = globIndex++;
-      resumeIndex = nameIndex;
-    } else if (wanted !== undefined && (wanted === "?" || wanted === name[nameIndex])) {
-      globIndex++;
-      nameIndex++;
-    } else if (starIndex >= 0) {
-      globIndex = starIndex + 1;
-      nameIndex = ++resumeIndex;
-    } else {
-      return false;
-    }
-  }
-  while (glob[globIndex] === "*") globIndex++;
-  return globIndex === glob.length;
+  return { pattern, matches: (name) => matchesWildcards(folded, fold(name), "?") };
 }
 
 /** True when any of the matchers matches. An empty list matches nothing. */

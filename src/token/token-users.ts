@@ -1,5 +1,6 @@
 /** Which users a token may be minted for. Asked before anything is started on a client's word. */
 import { QuerycopError } from "../base/errors.ts";
+import { matchesWildcards } from "../base/wildcards.ts";
 
 const USER_CHARS_MAX = 80;
 const SHOWN_CHARS_MAX = 80;
@@ -19,7 +20,7 @@ export function checkTokenUser(user: string, allowed: readonly string[] | undefi
       "only letters, digits and _ . @ + - are allowed, at most 80, beginning with a letter, digit or _",
     );
   }
-  if (allowed !== undefined && !allowed.some((pattern) => matches(pattern, user))) {
+  if (allowed !== undefined && !allowed.some((pattern) => matchesWildcards(pattern, user))) {
     throw refusal(user, "the name is not in the list of users that tokens may be minted for");
   }
 }
@@ -44,28 +45,4 @@ function isWordUnit(unit: number): boolean {
   return (
     (unit >= 0x30 && unit <= 0x39) || (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x61 && unit <= 0x7a) || unit === 0x5f
   );
-}
-
-/** Only the last star is ever widened again, so the cost is at most the product of both lengths. */
-function matches(pattern: string, name: string): boolean {
-  let patternIndex = 0;
-  let nameIndex = 0;
-  let star = -1;
-  let resume = 0;
-  while (nameIndex < name.length) {
-    if (pattern[patternIndex] === "*") {
-      star = patternIndex++;
-      resume = nameIndex;
-    } else if (pattern[patternIndex] === name[nameIndex]) {
-      patternIndex++;
-      nameIndex++;
-    } else if (star >= 0) {
-      patternIndex = star + 1;
-      nameIndex = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (pattern[patternIndex] === "*") patternIndex++;
-  return patternIndex === pattern.length;
 }

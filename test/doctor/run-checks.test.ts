@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { type Finding, ok, type ProcessCheck, type ProcessContext } from "../../src/doctor/check.ts";
-import { matchesPattern, runChecks } from "../../src/doctor/run-checks.ts";
+import { runChecks } from "../../src/doctor/run-checks.ts";
 
 const PROCESS = {} as ProcessContext;
 
@@ -92,20 +92,4 @@ it("runChecks() with a pattern shows what fits, and what it needs only when that
 it("runChecks() lets nothing in a detail steer the terminal", async () => {
   const [result] = await runAll([check("a", [], async () => ok("\u001b[31mred\u202e\r\nnext\u009b"))]);
   assert.equal(result?.detail, "?[31mred??\nnext?");
-});
-
-it("matchesPattern() takes * for any text and everything else as it is", () => {
-  for (const [pattern, id, expected] of [
-    ["backend.*", "backend.tls", true],
-    ["*.tls", "backend.tls", true],
-    ["*", "backend.tls", true],
-    ["b*d.t*s", "backend.tls", true],
-    ["backend.tls", "backend.tls", true],
-    ["backend", "backend.tls", false],
-    ["backend?tls", "backend.tls", false],
-    ["tls*", "backend.tls", false],
-    ["backend.tls*ls", "backend.tls", false],
-  ] as const) {
-    assert.equal(matchesPattern(pattern, id), expected, `${pattern} ${id}`);
-  }
 });
