@@ -1,8 +1,9 @@
 /**
  * Audit records to a syslog server: RFC 5424 messages, counted in octets, over TLS (RFC 5425) or TCP (RFC 6587).
  *
- * Syslog confirms nothing. What was handed over last before a connection broke is sent again, so that records come twice
- * rather than not at all; still, only a webhook or OTLP answers for each of them.
+ * Syslog confirms nothing. The batch that was handed over last before a connection broke is sent again, so that it comes
+ * twice rather than not at all; what lay in the sockets' buffers before it is lost. Only a webhook or OTLP answers for each
+ * record. docs/audit.md says so.
  */
 import { readFileSync } from "node:fs";
 import { connect as connectTcp, isIP, type Socket } from "node:net";

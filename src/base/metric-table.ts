@@ -200,7 +200,7 @@ export const METRICS = {
   auditForwardLag: {
     name: "querycop_audit_forward_lag_seconds",
     type: "gauge",
-    help: "Age of the oldest audit record that a configured receiver has not taken; 0 when it has all or none is configured",
+    help: "Age of the oldest audit record that a configured receiver has not taken, which for syslog means not handed to the network; 0 when it has all or none is configured",
     labels: { to: ["webhook", "otlp", "syslog"] },
   },
   certificateNotAfter: {
