@@ -2,7 +2,7 @@
  * Queries per second through querycop beside no proxy, HAProxy in TCP mode and MySQL Router, in one run.
  *
  *   bun bench/proxy.ts [--rounds 5] [--seconds 5] [--threads 8,16] [--tls] [--audit [--durability durable]]
- *                      [--workload oltp_point_select]
+ *                      [--workload oltp_point_select] [--beside <another querycop executable>]
  *
  * Targets are measured in turn, in another order each round; quoted is the median over the rounds of the ratio to the
  * direct connection of the same round. Absolute figures say more about the machine than about the programs.
@@ -32,6 +32,7 @@ const { values } = parseArgs({
     audit: { type: "boolean", default: false },
     durability: { type: "string", default: "kernel" },
     policy: { type: "string", default: "" },
+    beside: { type: "string", default: "" },
   },
 });
 
@@ -132,8 +133,8 @@ async function router(backendPort: number): Promise<Target> {
   return untilOpen(values.tls ? "mysql router (TLS terminated)" : "mysql router", port);
 }
 
-async function querycop(backendPort: number, isAudited: boolean): Promise<Target> {
-  const proxy = await startQuerycop({
+async function querycop(backendPort: number, isAudited: boolean, executable?: string): Promise<Target> {
+  const settings = {
     GATEKEEPER_BACKEND_HOST: "127.0.0.1",
     GATEKEEPER_BACKEND_PORT: String(backendPort),
     GATEKEEPER_LOG_LEVEL: "info",
@@ -148,9 +149,10 @@ async function querycop(backendPort: number, isAudited: boolean): Promise<Target
           GATEKEEPER_PROXY_TLS_MODE: "require",
         }
       : {}),
-  });
+  };
+  const proxy = await startQuerycop(settings, executable === undefined ? {} : { executable });
   stops.push(() => proxy.stop());
-  const name = isAudited ? `querycop, audit ${values.durability}` : "querycop";
+  const name = `${executable === undefined ? "querycop" : "the other querycop"}${isAudited ? `, audit ${values.durability}` : ""}`;
   return { name: values.tls ? `${name} (TLS terminated, both legs)` : name, port: proxy.port, pid: proxy.pid() };
 }
 
@@ -201,6 +203,7 @@ try {
   const direct: Target = { name: "direct", port: server.port };
   const others = [await haproxy(server.port), await querycop(server.port, false)];
   if (values.audit) others.push(await querycop(server.port, true));
+  if (values.beside !== "") others.push(await querycop(server.port, false, values.beside));
   try {
     const candidate = await router(server.port);
     await sysbench(candidate.port, 1, 1, "run");
@@ -239,6 +242,10 @@ try {
     const ours = [...ratios].find(([name]) => name.startsWith("querycop"))?.[1] ?? [];
     const perRound = ours.map((ratio, index) => ratio / (reference[index] ?? Number.NaN));
     console.log(`  querycop ÷ haproxy, median of rounds: ${median(perRound).toFixed(2)}`);
+    const other = [...ratios].find(([name]) => name.startsWith("the other"))?.[1] ?? [];
+    const besideOther = ours.map((ratio, index) => ratio / (other[index] ?? Number.NaN));
+    if (values.beside !== "")
+      console.log(`  querycop ÷ the other, median of rounds: ${median(besideOther).toFixed(3)}`);
     const audited = [...ratios].find(([name]) => name.startsWith("querycop, audit"))?.[1] ?? [];
     const withAudit = audited.map((ratio, index) => ratio / (ours[index] ?? Number.NaN));
     if (values.audit) console.log(`  with audit ÷ without, median of rounds: ${median(withAudit).toFixed(3)}`);

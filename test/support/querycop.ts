@@ -108,6 +108,8 @@ export interface QuerycopOptions {
   readonly configYaml?: string;
   /** A program that is to start querycop, whose command line is added to this one's. */
   readonly launcher?: readonly string[];
+  /** Another executable than the one of these sources. */
+  readonly executable?: string;
 }
 
 /**
@@ -115,7 +117,7 @@ export interface QuerycopOptions {
  * all listeners are open. `settings` are environment variables, added to and overriding these.
  */
 export async function startQuerycop(settings: Settings, options: QuerycopOptions = {}): Promise<Querycop> {
-  const program = await querycopBinary();
+  const program = options.executable ?? (await querycopBinary());
   const folder = mkdtempSync(join(tmpdir(), "querycop-proxy-"));
   const auditFile = join(folder, "audit.ndjson");
   const pidFile = join(folder, "pid");
