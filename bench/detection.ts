@@ -40,7 +40,7 @@ const encoder = new TextEncoder();
 
 function judge(sample: AttackSample): Judged {
   const analysis = analyze(encoder.encode(sample.sql), context);
-  const decision = decide(analysis, subject, DEFAULT_POLICY, { wallMs: 0, decisionId: "bench" });
+  const decision = decide(analysis, subject, DEFAULT_POLICY, { wallMs: 0 });
   return {
     ...sample,
     score: decision.score,
@@ -108,7 +108,7 @@ function printLearned(attacks: readonly Judged[], neutralised: readonly Judged[]
     base: { ...DEFAULT_POLICY.base, knownDigests: digests, newDigest: "block" as const },
   };
   const blocked = ({ sql }: Sample): boolean => {
-    const options = { wallMs: 0, decisionId: "bench" };
+    const options = { wallMs: 0 };
     return decide(analyze(encoder.encode(sql), context), subject, policy, options).enforcedAction === "block";
   };
   const caught = attacks.filter(blocked).length;

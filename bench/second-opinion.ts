@@ -48,7 +48,7 @@ async function main(folder: string | undefined): Promise<void> {
   for (const { src, sql } of readSamples(folder, "benign", "tables")) {
     const analysis = analyze(encoder.encode(sql), context);
     const advice = await advisor.secondOpinion(analysis);
-    const options = { wallMs: 0, decisionId: "bench" };
+    const options = { wallMs: 0 };
     const own = decide(analysis, subject, DEFAULT_POLICY, options).score;
     const advised = decideWithAdvice(analysis, advice, subject, DEFAULT_POLICY, options).score;
     const row = rows.get(src) ?? new Row();

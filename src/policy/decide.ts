@@ -36,10 +36,8 @@ export interface Decision {
   readonly rules: readonly RuleHit[];
   /** The rule that decided, when the action is not allow. */
   readonly ruleId: string | undefined;
-  /** For the client: product, rule, score, reason, what to do instead, decision id. At most REASON_BYTES_MAX bytes. */
+  /** Product, rule, score, reason, what to do instead: tellDecision() makes of it what a client is told. */
   readonly reason: string;
-  /** Quotable: the same id in the client's error, the log and the audit. */
-  readonly decisionId: string;
   readonly policyVersion: string;
   readonly profiles: readonly string[];
   /** Ids of the exceptions that took a rule away. */
@@ -68,7 +66,6 @@ const SQLSTATE_SYNTAX_OR_ACCESS = "42000";
 export interface DecideOptions {
   /** Milliseconds since 1970. */
   readonly wallMs: number;
-  readonly decisionId: string;
   /**
    * When a prepared statement runs: the analysis of its text with the values as literals, or "unplaced" where it is
    * not certain which value goes where.
@@ -100,8 +97,7 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
     level: levelOf(verdict.score),
     rules: verdict.hits,
     ruleId,
-    reason: renderReason(verdict, options.decisionId),
-    decisionId: options.decisionId,
+    reason: renderReason(verdict),
     policyVersion: policy.version,
     profiles: resolved.profiles,
     exceptions: verdict.exceptions,
@@ -371,12 +367,19 @@ const ACTION_WORDS: Readonly<Record<DecisionAction, string>> = {
 };
 
 /** "querycop: blocked by rule dml.nowhere (risk 60): UPDATE without WHERE. Add a WHERE … [decision 3f9a-12]" */
-function renderReason({ action, score, decidedBy }: ReadingVerdict, decisionId: string): string {
-  const tail = ` [decision ${decisionId}]`;
-  if (decidedBy === undefined) return `querycop: ${ACTION_WORDS[action]} (risk ${score})${tail}`;
+function renderReason({ action, score, decidedBy }: ReadingVerdict): string {
+  if (decidedBy === undefined) return `querycop: ${ACTION_WORDS[action]} (risk ${score})`;
   const { rewrite } = ruleOf(decidedBy.id);
-  const text = `querycop: ${ACTION_WORDS[action]} by rule ${decidedBy.id} (risk ${score}): ${decidedBy.reason}. ${rewrite}`;
-  return printable(text, REASON_BYTES_MAX - tail.length) + tail;
+  return `querycop: ${ACTION_WORDS[action]} by rule ${decidedBy.id} (risk ${score}): ${decidedBy.reason}. ${rewrite}`;
+}
+
+/**
+ * The decision for the client, with an id that can be quoted: the same in its error, the log and the audit. At most
+ * REASON_BYTES_MAX bytes.
+ */
+export function tellDecision({ reason }: Pick<Decision, "reason">, decisionId: string): string {
+  const tail = ` [decision ${decisionId}]`;
+  return printable(reason, REASON_BYTES_MAX - tail.length) + tail;
 }
 
 /** Names come from the client's text: control characters, and what turns text around, become "?". Cut at `bytesMax`. */

@@ -4,7 +4,7 @@ import { type Advice, adviceWithout } from "../sql/advice.ts";
 import { analyze } from "../sql/analyze.ts";
 import { sha256Hex } from "../sql/digest.ts";
 import type { Analysis, StatementFacts, TableReference } from "../sql/facts.ts";
-import { type Decision, decideWithAdvice, isOpinionWanted } from "./decide.ts";
+import { type Decision, decideWithAdvice, isOpinionWanted, tellDecision } from "./decide.ts";
 import type { Advisor } from "./opinions.ts";
 import type { Policy } from "./policy.ts";
 import { tableText } from "./policy-tests.ts";
@@ -85,14 +85,14 @@ const NO_ADVICE = adviceWithout("skipped");
 export function explain({ sql, session, policy, wallMs, advice = NO_ADVICE }: ExplainOptions): Explanation {
   const bytes = new TextEncoder().encode(sql);
   const analysis = analyze(bytes, contextFor(session));
-  const options = { wallMs, decisionId: "explain" };
+  const options = { wallMs };
   const decision = decideWithAdvice(analysis, advice, subjectFor(session), policy, options);
   return {
     score: decision.score,
     level: decision.level,
     decision: decision.enforcedAction,
     rule: decision.ruleId,
-    message: decision.reason,
+    message: tellDecision(decision, "explain"),
     rules: decision.rules.map((hit) => ({
       id: hit.id,
       category: hit.category,
@@ -170,7 +170,7 @@ export async function explainLineAdvised(
 
 function explainInput(input: BatchInput, policy: Policy, wallMs: number, advice: Advice): string {
   const analysis = analyze(new TextEncoder().encode(input.sql), contextFor(input));
-  const options = { wallMs, decisionId: "batch" };
+  const options = { wallMs };
   return JSON.stringify(batchResult(analysis, decideWithAdvice(analysis, advice, subjectFor(input), policy, options)));
 }
 

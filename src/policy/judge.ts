@@ -28,6 +28,8 @@ export interface TextSummary {
 
 export interface Judgement {
   readonly decision: Decision;
+  /** Of this one statement: decisions are shared by all statements that they hold for. */
+  readonly decisionId: string;
   readonly summary: TextSummary;
   /** Present when the text was analysed now; byte ranges of a remembered decision belong to an earlier text. */
   readonly analysis: Analysis | undefined;
@@ -156,12 +158,11 @@ export class Judge {
     }
     const analysis = analyze(sql, context);
     const boundAnalysis = bound instanceof Uint8Array ? analyze(bound, context) : bound;
-    const options: DecideOptions = {
-      wallMs,
-      decisionId: this.#nextId(),
-      ...(boundAnalysis === undefined ? {} : { bound: boundAnalysis }),
-    };
-    const advice = this.#adviceOn(analysis, subject, key, options);
+    const decisionId = this.#nextId();
+    const options: DecideOptions = { wallMs, ...(boundAnalysis === undefined ? {} : { bound: boundAnalysis }) };
+    const advice = this.#isOpinionWanted(subject, wallMs)
+      ? this.#opinions?.adviceOn(analysis, key, decisionId)
+      : NO_ADVICE;
     const decision =
       advice === undefined
         ? decide(analysis, subject, this.#policy, options)
@@ -171,23 +172,15 @@ export class Judge {
       const validUntilMs = this.#validUntil(subject, wallMs, advice === undefined);
       this.#cache.offer(key, { decision, summary, validUntilMs });
     }
-    return { decision, summary, analysis, isFromCache: false };
+    return { decision, decisionId, summary, analysis, isFromCache: false };
   }
 
-  #adviceOn(
-    analysis: Analysis,
-    subject: Subject,
-    key: string | undefined,
-    { wallMs, decisionId }: DecideOptions,
-  ): Advice | undefined {
-    if (this.#opinions === undefined || !isOpinionWanted(this.#policy, subject, wallMs)) return NO_ADVICE;
-    return this.#opinions.adviceOn(analysis, key, decisionId);
+  #isOpinionWanted(subject: Subject, wallMs: number): boolean {
+    return this.#opinions !== undefined && isOpinionWanted(this.#policy, subject, wallMs);
   }
 
   #remember({ decision, summary }: Verdict): Judgement {
-    const decisionId = this.#nextId();
-    const reason = decision.reason.replace(decision.decisionId, decisionId);
-    return { decision: { ...decision, decisionId, reason }, summary, analysis: undefined, isFromCache: true };
+    return { decision, decisionId: this.#nextId(), summary, analysis: undefined, isFromCache: true };
   }
 
   /** Everything a decision depends on that the text's own key does not hold. */

@@ -71,7 +71,7 @@ function readCase(reader: YamlReader, item: YamlValue, cases: PolicyCase[]): voi
 export function runCases(cases: readonly PolicyCase[], policy: Policy, wallMs: number): CaseResult[] {
   return cases.map((policyCase) => {
     const analysis = analyze(new TextEncoder().encode(policyCase.sql), contextFor(policyCase.session));
-    const decision = decide(analysis, subjectFor(policyCase.session), policy, { wallMs, decisionId: "test" });
+    const decision = decide(analysis, subjectFor(policyCase.session), policy, { wallMs });
     return { policyCase, decision, failure: failureOf(policyCase, decision) };
   });
 }

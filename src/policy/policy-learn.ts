@@ -36,7 +36,7 @@ export class PolicyLearner {
     if (parsed.kind !== "statement") return;
     const { statement } = parsed;
     const analysis = analyze(new TextEncoder().encode(statement.text), contextFor(statement));
-    const options = { wallMs: this.#wallMs, decisionId: "learn" };
+    const options = { wallMs: this.#wallMs };
     const { score } = decide(analysis, subjectFor(statement), this.#policy, options);
     this.#keep(statement.user, analysis.digest, Math.max(score, analysis.understood ? 0 : LEVEL_SCORES.medium));
   }

@@ -57,7 +57,7 @@ export class PolicyReplay {
     this.#statements++;
     const { statement } = parsed;
     const analysis = analyze(new TextEncoder().encode(statement.text), contextFor(statement));
-    const options = { wallMs: this.#wallMs, decisionId: "replay" };
+    const options = { wallMs: this.#wallMs };
     const decision = decide(analysis, subjectFor(statement), this.#policy, options);
     if (decision.action === statement.decision) {
       this.#unchanged++;

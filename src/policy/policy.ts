@@ -206,19 +206,19 @@ export interface Policy {
 export interface Subject {
   readonly user: string;
   readonly role?: string;
-  readonly schema?: string;
+  readonly schema?: string | undefined;
   /** An address without port, or "unix". */
   readonly clientAddress: string;
   readonly isTls: boolean;
   readonly listener: string;
   readonly isInTransaction: boolean;
   /** Where the statement will run: a reader endpoint refuses writes. */
-  readonly backendRole?: "writer" | "reader";
-  readonly backendPooler?: "vitess" | "proxysql" | "rds-proxy";
+  readonly backendRole?: "writer" | "reader" | undefined;
+  readonly backendPooler?: "vitess" | "proxysql" | "rds-proxy" | undefined;
   /** Aurora adds functions that reach outside the database. */
-  readonly isAurora?: boolean;
+  readonly isAurora?: boolean | undefined;
   /** What the server expects the text to go through, once it was asked; "unknown" where it gave no answer. */
-  readonly estimatedRows?: number | "unknown";
+  readonly estimatedRows?: number | "unknown" | undefined;
   /** How the text arrived: COM_QUERY or COM_STMT_PREPARE. */
   readonly command?: "text" | "prepare";
 }

@@ -16,6 +16,7 @@ export interface LongText {
 
 export interface LongVerdict {
   readonly decision: Decision;
+  readonly decisionId: string;
   readonly summary: TextSummary;
   readonly notUnderstood: string | undefined;
   readonly localFiles: readonly string[];
@@ -35,12 +36,13 @@ const ASKED_BYTES_MAX = 256 * 1024;
 
 /** What any judge for long texts has to answer. */
 export function judgeLongText(judge: Judge, { sql, context, subject, execution }: LongText): LongVerdict {
-  const { decision, summary, analysis } =
+  const { decision, decisionId, summary, analysis } =
     execution === undefined
       ? judge.judge(sql, context, subject)
       : judge.judgeExecution(new PreparedText(sql, context, execution.parameters), execution.values, subject);
   return {
     decision,
+    decisionId,
     summary,
     notUnderstood: analysis?.notUnderstood?.reason,
     localFiles: analysis === undefined ? [] : localFilesOf(analysis),

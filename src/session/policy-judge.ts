@@ -1,5 +1,5 @@
 /** The policy as sessions see it: what the session knows goes in, what the wire and the record need comes out. */
-import type { Decision } from "../policy/decide.ts";
+import { type Decision, tellDecision } from "../policy/decide.ts";
 import type { Judge, Judgement as PolicyJudgement, TextSummary } from "../policy/judge.ts";
 import { type Subject, strictestAction } from "../policy/policy.ts";
 import type { SessionEffect } from "../policy/session-effect.ts";
@@ -60,15 +60,17 @@ export class PolicyJudge implements StatementJudge {
 
   #judgementOf(request: StatementRequest, context: SqlContext, outer: Outer): Judgement {
     const { decision, summary, kindsRun, resolved } = this.#withInner(outer, request, context);
+    const { decisionId } = outer;
+    const { action } = decision;
     return {
-      action: decision.action,
-      decisionId: decision.decisionId,
-      clientMessage: decision.reason,
+      action,
+      decisionId,
+      clientMessage: action === "allow" ? undefined : tellDecision(decision, decisionId),
       errorNumber: decision.errorNumber,
       sqlState: decision.sqlState,
       score: decision.score,
       level: decision.level,
-      rules: decision.rules.map((hit) => hit.id),
+      rules: decision.rules.length === 0 ? NO_RULES : decision.rules.map((hit) => hit.id),
       ruleId: decision.ruleId,
       notUnderstood: outer.notUnderstood,
       isUnderstood: summary.isUnderstood,
@@ -78,12 +80,12 @@ export class PolicyJudge implements StatementJudge {
       statementKind: summary.kinds.length === 1 ? summary.kinds[0] : summary.kinds.join(","),
       localFiles: outer.localFiles,
       limits: decision.limits,
-      approval: decision.action === "require-approval" ? briefOf({ decision, summary }, resolved) : undefined,
+      approval: action === "require-approval" ? briefOf({ decision, summary }, resolved) : undefined,
       impact: decision.impact,
-      ...(typeof request.estimatedRows === "number" ? { estimatedRows: request.estimatedRows } : {}),
+      estimatedRows: typeof request.estimatedRows === "number" ? request.estimatedRows : undefined,
       usesSchema: isUse(outer) ? usedSchemaOf(outer.analyzed()) : undefined,
       afterwards: consequence(request.state, outer.summary.sessionEffect),
-      ...(request.command === "COM_STMT_PREPARE" ? {} : { dynamicEffect: effectOf(request, outer, kindsRun) }),
+      dynamicEffect: request.command === "COM_STMT_PREPARE" ? undefined : effectOf(request, outer, kindsRun),
     };
   }
 
@@ -155,11 +157,11 @@ function effectOf(
 }
 
 function outerOf(judged: PolicyJudgement, sql: Uint8Array, context: SqlContext): Outer {
-  const { decision, summary } = judged;
+  const { decision, decisionId, summary } = judged;
   const analyzed = (): Analysis => judged.analysis ?? analyze(sql, context);
   const localFiles = summary.kinds.some((kind) => LOAD_KINDS.has(kind)) ? localFilesOf(analyzed()) : NO_FILES;
   const notUnderstood = judged.analysis?.notUnderstood?.reason;
-  return { decision, summary, notUnderstood, localFiles, soleStatement: undefined, analyzed };
+  return { decision, decisionId, summary, notUnderstood, localFiles, soleStatement: undefined, analyzed };
 }
 
 function longTextOf(request: StatementRequest, now: SqlContext): LongText {
@@ -187,14 +189,20 @@ function briefOf(
 }
 
 function subjectOf({ state, session, command, estimatedRows }: StatementRequest): Subject {
-  const { schema } = state.variables;
+  const { fixed } = session;
+  // Field by field: to spread objects costs more than all the rest of a remembered verdict.
   return {
-    ...session.fixed,
+    clientAddress: fixed.clientAddress,
+    isTls: fixed.isTls,
+    listener: fixed.listener,
+    backendRole: fixed.backendRole,
+    backendPooler: fixed.backendPooler,
+    isAurora: fixed.isAurora,
     user: state.user,
     isInTransaction: state.isInTransaction,
     command: command === "COM_STMT_PREPARE" || command === "COM_STMT_EXECUTE" ? "prepare" : "text",
-    ...(schema === undefined ? {} : { schema }),
-    ...(estimatedRows === undefined ? {} : { estimatedRows }),
+    schema: state.variables.schema,
+    estimatedRows,
   };
 }
 
@@ -207,6 +215,7 @@ function usedSchemaOf({ statements }: Analysis): string | undefined {
 }
 
 const NO_FILES: readonly string[] = [];
+const NO_RULES: readonly string[] = [];
 
 /** What the statement leaves to find out, where the server does not report it by itself. */
 function consequence({ isTracked }: SessionState, effect: SessionEffect): Judgement["afterwards"] {

@@ -95,7 +95,7 @@ export interface Judgement {
    */
   readonly afterwards: "nothing" | "ask" | "unknown";
   /** What it does to the SQL that the session runs by name. */
-  readonly dynamicEffect?: DynamicEffect;
+  readonly dynamicEffect?: DynamicEffect | undefined;
 }
 
 export interface StatementJudge {

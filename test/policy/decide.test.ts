@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
-import { REASON_BYTES_MAX } from "../../src/policy/decide.ts";
+import { REASON_BYTES_MAX, tellDecision } from "../../src/policy/decide.ts";
 import { contextFor } from "../../src/policy/tool-context.ts";
 import { analyze } from "../../src/sql/analyze.ts";
 import { sha256Hex } from "../../src/sql/digest.ts";
@@ -283,7 +283,7 @@ test("decide() refuses with a MySQL statement error whose text can be acted on",
   assert.equal(decision.errorNumber, 1148);
   assert.equal(decision.sqlState, "42000");
   assert.equal(
-    decision.reason,
+    tellDecision(decision, "d-1"),
     "querycop: blocked by rule ddl.dropdb (risk 90): A whole schema is dropped. Take a snapshot and drop the schema from an administrator's user [decision d-1]",
   );
 });
@@ -294,7 +294,8 @@ test("decide() calls what is not understood a syntax error", () => {
 
 test("decide() keeps its text printable and within the limit of an error packet", () => {
   const name = `\u202e\u0007${"ü".repeat(400)}`;
-  const { reason } = decideText(`SELECT 1 FROM \`${name}\``, { policy: "deny: { tables: ['*'] }" });
+  const decision = decideText(`SELECT 1 FROM \`${name}\``, { policy: "deny: { tables: ['*'] }" });
+  const reason = tellDecision(decision, "d-1");
   assert.ok(new TextEncoder().encode(reason).length <= REASON_BYTES_MAX);
   assert.match(reason, / \[decision d-1\]$/);
   assert.ok(!reason.includes("\u202e") && !reason.includes("\u0007"));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { tellDecision } from "../../src/policy/decide.ts";
 import { Judge } from "../../src/policy/judge.ts";
 import type { Subject } from "../../src/policy/policy.ts";
 import { contextFor } from "../../src/policy/tool-context.ts";
@@ -25,15 +26,17 @@ test("Judge answers a repeated shape from the cache with the same verdict and a 
     answers.map(({ isFromCache }) => isFromCache),
     [false, false, true],
   );
-  assert.equal(new Set(answers.map(({ decision }) => decision.decisionId)).size, 3);
+  assert.equal(new Set(answers.map(({ decisionId }) => decisionId)).size, 3);
   assert.deepEqual(answers[2]?.summary, answers[0]?.summary);
 });
 
-test("Judge puts the new decision id into a remembered refusal", () => {
+test("Judge shares a remembered refusal, whose text has the id of the statement", () => {
   const { run } = judgeWith("");
-  const [, , third] = [0, 1, 2].map(() => run("DROP DATABASE shop"));
-  assert.equal(third?.isFromCache, true);
-  assert.ok(third?.decision.reason.endsWith(`[decision ${third.decision.decisionId}]`));
+  const [, second, third] = [0, 1, 2].map(() => run("DROP DATABASE shop"));
+  assert.ok(second !== undefined && third?.isFromCache === true);
+  assert.equal(third.decision, second.decision);
+  assert.ok(tellDecision(third.decision, third.decisionId).endsWith(` [decision ${third.decisionId}]`));
+  assert.notEqual(third.decisionId, second.decisionId);
 });
 
 for (const [name, first, second] of [

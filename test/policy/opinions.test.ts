@@ -61,7 +61,7 @@ test("Judge decides the first sight of a shape alone and knows the opinion from 
   assert.equal(advisor.asked, 1);
   assert.deepEqual(
     reports.map(({ decisionId }) => decisionId),
-    [first.decision.decisionId],
+    [first.decisionId],
   );
 });
 
@@ -136,7 +136,7 @@ test("Judge survives an advisor that fails", async () => {
 test("a column that only the parser saw is denied like any other", () => {
   const analysis = analyze(new TextEncoder().encode("SELECT a FROM t"), contextFor({}));
   const policy = policyFrom("deny: { columns: [password] }");
-  const options = { wallMs: NOON, decisionId: "d" };
+  const options = { wallMs: NOON };
   assert.equal(decide(analysis, SUBJECT, policy, options).action, "allow");
   assert.equal(decideWithAdvice(analysis, SECRET, SUBJECT, policy, options).action, "block");
 });
@@ -147,9 +147,9 @@ test("an opinion never makes a decision milder", () => {
   for (const policy of ["", GUARDED_POLICY, overridden].map(policyFrom)) {
     for (const { sql } of readBypassCases()) {
       const analysis = analyze(sql, contextFor({}));
-      const own = decide(analysis, SUBJECT, policy, { wallMs: NOON, decisionId: "d" });
+      const own = decide(analysis, SUBJECT, policy, { wallMs: NOON });
       for (const advice of [SECRET, where]) {
-        const advised = decideWithAdvice(analysis, advice, SUBJECT, policy, { wallMs: NOON, decisionId: "d" });
+        const advised = decideWithAdvice(analysis, advice, SUBJECT, policy, { wallMs: NOON });
         assert.ok(advised.score >= own.score);
         assert.equal(strictestAction(advised.action, own.action), advised.action);
       }

@@ -45,7 +45,7 @@ export function decideText(sql: string | Uint8Array, fixture: DecideFixture = {}
   const sqlContext = { ...contextFor({ schema: whole.schema }), ...context };
   const analysis = withAdvice(analyze(bytes, sqlContext), { ...adviceWithout("disagrees"), disagreements });
   const resolved = typeof policy === "string" ? policyFrom(policy) : policy;
-  const options = { wallMs, decisionId: "d-1" };
+  const options = { wallMs };
   if (values !== undefined) {
     const places = findParameterPlaces(bytes, sqlContext);
     const bound =

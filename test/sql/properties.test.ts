@@ -173,14 +173,14 @@ test("a text that has several readings scores at least what each of them scores 
   } as const;
   const subject = subjectFor({});
   const scoreOf = (analysis: ReturnType<typeof analyze>): number =>
-    decide(analysis, subject, DEFAULT_POLICY, { wallMs: 0, decisionId: "d" }).score;
+    decide(analysis, subject, DEFAULT_POLICY, { wallMs: 0 }).score;
   const holds = (sql: Uint8Array): void => {
     const all = analyze(sql, unknown);
-    const worst = decide(all, subject, DEFAULT_POLICY, { wallMs: 0, decisionId: "d" });
+    const worst = decide(all, subject, DEFAULT_POLICY, { wallMs: 0 });
     const actions = ["allow", "warn", "require-approval", "block"];
     for (const reading of all.readings) {
       const alone = { ...all, ...reading, readings: [reading] };
-      const decision = decide(alone, subject, DEFAULT_POLICY, { wallMs: 0, decisionId: "d" });
+      const decision = decide(alone, subject, DEFAULT_POLICY, { wallMs: 0 });
       assert.ok(actions.indexOf(worst.action) >= actions.indexOf(decision.action));
       if (worst.action === decision.action) assert.ok(worst.score >= scoreOf(alone));
     }
