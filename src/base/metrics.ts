@@ -64,6 +64,8 @@ class Family<S> {
   readonly #make: () => S;
   readonly #series = new Map<string, S>();
   readonly #labelTexts = new Map<string, string>();
+  /** Those of two labels by the first and the second: to join the values costs more than all else here. */
+  readonly #pairs = new Map<string, Map<string, S>>();
 
   constructor(labels: ReadonlyMap<string, readonly string[]>, isInfo: boolean, make: () => S) {
     this.#labelNames = [...labels.keys()];
@@ -75,8 +77,17 @@ class Family<S> {
 
   /** The series of these label values, in the order of the table. */
   of(first: string, second?: string): S {
-    const key = second === undefined ? first : `${first}\n${second}`;
-    return this.#series.get(key) ?? this.#open(second === undefined ? [first] : [first, second]);
+    if (second === undefined) return this.#series.get(first) ?? this.#open([first]);
+    return this.#pairs.get(first)?.get(second) ?? this.#openPair(first, second);
+  }
+
+  #openPair(first: string, second: string): S {
+    const series = this.#open([first, second]);
+    // SAFETY: under a value that is not of its label's set nothing is kept, or clients could fill the memory.
+    if (this.#sets[0]?.has(first) !== true || this.#sets[1]?.has(second) !== true) return series;
+    const ofFirst = this.#pairs.get(first) ?? new Map<string, S>();
+    this.#pairs.set(first, ofFirst.set(second, series));
+    return series;
   }
 
   /** Series in the order of their first use, complete families in the order of the table. */
