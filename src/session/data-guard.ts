@@ -88,6 +88,8 @@ export class DataGuard {
   #responseBytes = 0;
   #responseRows = 0;
   #isHolding = false;
+  /** When the chunk at hand was looked at. */
+  #chunkMs = 0;
   /** Set when the response under way, or the one just over, was cut off. */
   cutOff: CutOff | undefined;
 
@@ -126,6 +128,7 @@ export class DataGuard {
     if (windowBytesMax > 0 && windowBytesMax - this.#window.amountAt(nowMs) < WINDOW_RESERVE_BYTES) {
       return "max_window_mb";
     }
+    if (userWindowBytesMax === 0 && userWindowRowsMax === 0) return undefined;
     const { bytes, rows } = this.#userWindow(nowMs);
     if (userWindowBytesMax > 0 && userWindowBytesMax - bytes.amountAt(nowMs) < WINDOW_RESERVE_BYTES) {
       return "max_user_window_mb";
@@ -149,6 +152,7 @@ export class DataGuard {
 
   /** Feeds the tracker as much of the chunk as the limits leave room for, and says what of it the client may have. */
   admit(tracker: ResponseTracker, chunk: Uint8Array): Admission {
+    this.#chunkMs = this.#nowMs();
     if (this.limits.limitAction === "warn") return whole(tracker.feed(chunk));
     const { left, limit, rowsMax, rowLimit } = this.#room(tracker);
     tracker.rowsMax = rowsMax;
@@ -167,10 +171,13 @@ export class DataGuard {
     return { fedBytes, forwardBytes: boundary ?? 0, isHeldBack: this.#isHolding, cut, hasBoundary };
   }
 
-  /** Counts what goes to the client, and tells of limits on the way. `rows` are those of the response so far. */
+  /**
+   * Counts what of the chunk admitted last goes to the client, and tells of limits on the way. `rows` are those of the
+   * response so far.
+   */
   forwarded(bytes: number, rows: number): void {
     const { limits } = this;
-    const nowMs = this.#nowMs();
+    const nowMs = this.#chunkMs;
     const newRows = rows - this.#responseRows;
     this.#responseBytes += bytes;
     this.#responseRows = rows;
@@ -216,7 +223,7 @@ export class DataGuard {
     readonly rowLimit: DataLimit;
   } {
     const { limits } = this;
-    const nowMs = this.#nowMs();
+    const nowMs = this.#chunkMs;
     let left = limits.responseBytesMax === 0 ? NO_LIMIT : limits.responseBytesMax - tracker.bytes;
     let limit: DataLimit = "max_response_mb";
     const held = tracker.bytes - this.#responseBytes;

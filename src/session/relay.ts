@@ -40,7 +40,9 @@ export async function relayResponse(
     if (end?.outcome === "local-infile") requireJudgedFile(context, end, judgement);
     context.isInsideResponse = true;
     if (admission.cut !== undefined) return await cutOff(context, tracker, chunk, held, admission);
-    const isTaken = forward(context, tracker, held, chunk.subarray(0, admission.forwardBytes));
+    const { forwardBytes } = admission;
+    const isWhole = forwardBytes === chunk.length;
+    const isTaken = forward(context, tracker, held, isWhole ? chunk : chunk.subarray(0, forwardBytes));
     held = admission.isHeldBack ? heldBack(held, chunk, admission) : NO_BYTES;
     if (end !== undefined && admission.fedBytes < chunk.length) {
       const text = `The backend sent ${chunk.length - admission.fedBytes} bytes behind the end of a response`;

@@ -61,6 +61,16 @@ export class SessionState {
     this.variables.characterSet = reported.get("character_set_client") ?? this.variables.characterSet;
   }
 
+  /** What servers do not report of a text, told by the kinds of its statements. */
+  afterKinds(statementKind = ""): void {
+    if (TELLING_NOTHING.has(statementKind)) return;
+    const kinds = statementKind.split(",");
+    // Not every server tells that a session has no schema any more.
+    if (kinds.length > 1 || kinds.includes("drop-schema")) this.isSchemaKnown = false;
+    const lastLock = kinds.findLast((kind) => kind === "lock-tables" || kind === "unlock-tables");
+    if (lastLock !== undefined) this.hasLockedTables = lastLock === "lock-tables";
+  }
+
   /** Whether the server has told how it reads SQL. */
   get isReadingKnown(): boolean {
     return this.variables.sqlMode !== "unknown" && this.variables.characterSet !== "unknown";
@@ -110,6 +120,17 @@ export class SessionState {
     this.isTracked = false;
   }
 }
+
+/** The kinds of nearly every statement. */
+const TELLING_NOTHING: ReadonlySet<string> = new Set([
+  "select",
+  "insert",
+  "update",
+  "delete",
+  "commit",
+  "begin",
+  "set",
+]);
 
 /** Whether a value of session_track_system_variables still covers what the probe asked for. */
 function reportsReading(tracked: string): boolean {

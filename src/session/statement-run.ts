@@ -129,12 +129,13 @@ function runJudged(
     return refuseStatement(context, run, { ...judgement, ...approvalLost(granted) });
   }
   const permit: Permit = { kind: "decision", decisionId: judgement.decisionId, action: judgement.action };
-  const recorded = timedIntent(context, run, judgement);
-  if (recorded === true) return sendAndRelay(context, packet, run, judgement, permit);
+  const send = (beganMs: number) => sendAndRelay(context, packet, run, judgement, permit, beganMs);
+  if (!context.services.audit.isKept) return send(judgedMs);
+  const recorded = timedIntent(context, run, judgement, judgedMs);
   if (recorded === false) return undefined;
-  return recorded.then((isRecorded) =>
-    isRecorded ? sendAndRelay(context, packet, run, judgement, permit) : undefined,
-  );
+  return typeof recorded === "number"
+    ? send(recorded)
+    : recorded.then((recordedMs) => (recordedMs === false ? undefined : send(recordedMs)));
 }
 
 /** To prepare touches nothing, and what is refused anyway needs no estimate. */
@@ -222,9 +223,9 @@ async function sendAndRelay(
   run: StatementRun,
   judgement: Judgement,
   permit: Permit,
+  beganMs: number,
 ): Promise<void> {
   const wire = run.rewritten === undefined ? packet.wire : rewrittenWire(context, run.rewritten);
-  const beganMs = context.clock.monotonicMs();
   const tracker = trackerFor(context, run.shape, run.rewritten === undefined ? packet.lastSequenceId : 0);
   context.dataGuard.beginResponse();
   const rowsMax = run.shape === "prepare" ? undefined : guardedRows(context, judgement);
@@ -240,18 +241,18 @@ async function sendAndRelay(
     if (end.outcome === "local-infile") end = await relayFiles(context, tracker, judgement, end);
     context.isInsideResponse = false;
     afterStatement(context, run, judgement, end);
-    countResponse(context, tracker, beganMs);
-    recordOutcome(context, tracker, end, beganMs);
+    const durationMs = context.clock.monotonicMs() - beganMs;
+    countResponse(context, tracker, durationMs);
+    recordOutcome(context, tracker, end, durationMs);
   } catch (thrown) {
-    recordOutcome(context, tracker, undefined, beganMs, thrown);
+    recordOutcome(context, tracker, undefined, context.clock.monotonicMs() - beganMs, thrown);
     throw thrown;
   }
 }
 
-function countResponse(context: CommandContext, tracker: ResponseTracker, beganMs: number): void {
-  const { metrics } = context.services;
-  metrics.responseRows.value += tracker.rows;
-  metrics.responseDuration.observe((context.clock.monotonicMs() - beganMs) / 1000);
+function countResponse({ services }: CommandContext, { rows }: ResponseTracker, durationMs: number): void {
+  services.metrics.responseRows.value += rows;
+  services.metrics.responseDuration.observe(durationMs / 1000);
 }
 
 /** Sends a command that carries no statement and relays what comes back. */
@@ -320,12 +321,9 @@ function afterStatement(context: CommandContext, run: StatementRun, judgement: J
     state.setSchema(judgement.usesSchema);
   }
   state.afterResponse(end);
-  // Not every server tells that a session has no schema any more.
-  if (/drop-schema|,/.test(judgement.statementKind ?? "")) state.isSchemaKnown = false;
+  state.afterKinds(judgement.statementKind);
   // The server has nothing to kill where a statement waits here, and has said that this client may kill it.
   if (run.kills !== undefined && end.outcome !== "err") context.services.cancelHold(run.kills);
-  if (judgement.statementKind?.includes("unlock-tables")) state.hasLockedTables = false;
-  else if (judgement.statementKind?.includes("lock-tables")) state.hasLockedTables = true;
   if (run.prepared !== undefined) run.prepared.executedAs = state.ordinal;
 }
 
@@ -396,7 +394,6 @@ async function recordBlocked(context: CommandContext, run: StatementRun, judgeme
  * the log waits for the disk.
  */
 function recordIntent(context: CommandContext, run: StatementRun, judgement: Judgement): boolean | Promise<boolean> {
-  if (!context.services.audit.isKept) return true;
   try {
     const pending = context.record({ type: "statement-intent", ...statementFields(context, run, judgement) });
     if (!(pending instanceof Promise)) return true;
@@ -416,16 +413,20 @@ function refuseUnrecorded(context: CommandContext, thrown: unknown): false {
   return false;
 }
 
-function timedIntent(context: CommandContext, run: StatementRun, judgement: Judgement): boolean | Promise<boolean> {
-  const beganMs = context.clock.monotonicMs();
-  const observe = (): void => {
-    const stage = context.services.metrics.proxyOverhead.of("record");
-    stage.observe((context.clock.monotonicMs() - beganMs) / 1000);
+/** When the intent stood in the log; false when it could not be recorded and the client has been told so. */
+function timedIntent(
+  context: CommandContext,
+  run: StatementRun,
+  judgement: Judgement,
+  beganMs: number,
+): number | false | Promise<number | false> {
+  const observe = (isRecorded: boolean): number | false => {
+    const recordedMs = context.clock.monotonicMs();
+    context.services.metrics.proxyOverhead.of("record").observe((recordedMs - beganMs) / 1000);
+    return isRecorded && recordedMs;
   };
   const recorded = recordIntent(context, run, judgement);
-  if (recorded instanceof Promise) void recorded.then(observe, observe);
-  else observe();
-  return recorded;
+  return recorded instanceof Promise ? recorded.then(observe) : observe(recorded);
 }
 
 function isFailureOf(failure: unknown, origin: ErrorOrigin): boolean {
@@ -437,7 +438,7 @@ function recordOutcome(
   context: CommandContext,
   tracker: ResponseTracker,
   end: GuardedEnd | undefined,
-  beganMs: number,
+  durationMs: number,
   failure?: unknown,
 ): void {
   if (!context.services.audit.isKept) return;
@@ -460,6 +461,6 @@ function recordOutcome(
     warnings: end?.warnings,
     bytes: cutOff?.bytes ?? tracker.bytes,
     limit: cutOff?.limit,
-    durationUs: Math.round((context.clock.monotonicMs() - beganMs) * 1000),
+    durationUs: Math.round(durationMs * 1000),
   });
 }
