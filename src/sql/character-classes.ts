@@ -99,6 +99,8 @@ export interface ByteTables {
   readonly classes: Uint8Array;
   /** 1 for bytes that a bare word may hold. */
   readonly words: Uint8Array;
+  /** The same for bytes below 0x80. */
+  readonly asciiWords: Uint8Array;
   /** 1 for bytes that the name of a user variable or the host of an account may hold, except the dot. */
   readonly hosts: Uint8Array;
   /** 1 for bytes that make two dashes before them a comment: blanks and control characters. */
@@ -133,7 +135,8 @@ function buildTables(dialect: Dialect, charset: CharsetRules): ByteTables {
   for (const byte of bytesOf(charset.controls)) dashEnds[byte] = 1;
   const hexDigits = classes.map((_, byte) => (/[0-9A-Fa-f]/.test(String.fromCharCode(byte)) ? 1 : 0));
   for (const byte of bytesOf(charset.hexDigits)) hexDigits[byte] = 1;
-  return { classes, words, hosts, dashEnds, hexDigits };
+  const asciiWords = words.map((word, byte) => (byte < 0x80 ? word : 0));
+  return { classes, words, asciiWords, hosts, dashEnds, hexDigits };
 }
 
 /** "80-82 ff" → 128, 129, 130, 255. */
