@@ -87,7 +87,7 @@ function lexAndDigest(sql: Uint8Array): void {
   lexer.run(sql.length);
   digest.start();
   digest.consume(lexer, 0, lexer.count);
-  digest.text(lexer);
+  digest.text();
 }
 
 function judgeWith(cacheBytesMax: number): Judge {

@@ -54,7 +54,7 @@ export function analyze(sql: Uint8Array, context: SqlContext): Analysis {
 function read(from: Lexer, rules: LexRules, context: SqlContext): Reading {
   digest.start();
   digest.consume(from, 0, from.count);
-  const text = digest.text(from);
+  const text = digest.text();
   const statements: StatementFacts[] = [];
   const findings: Finding[] = [];
   const walker = new Walker(tokensOf(from), rules, {

@@ -51,7 +51,7 @@ export function lexForCache(sql: Uint8Array, context: SqlContext): CacheKey {
   if (!putComments() || !putLiterals()) return NONE;
   digest.start();
   digest.consume(lexer, 0, lexer.count);
-  const text = digest.keyText(lexer, classes, length, KEY_BYTES_MAX);
+  const text = digest.keyText(classes, length, KEY_BYTES_MAX);
   return text === undefined ? NONE : { key: text };
 }
 

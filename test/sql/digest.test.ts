@@ -7,11 +7,11 @@ function digestOf(sql: string): string {
   const lexer = new Lexer();
   const digest = new Digest();
   const bytes = Buffer.from(sql);
-  lexer.start(bytes, DEFAULT_RULES, 10_000);
+  lexer.start(bytes, DEFAULT_RULES, 100_000);
   lexer.run(bytes.length);
   digest.start();
   digest.consume(lexer, 0, lexer.count);
-  return digest.text(lexer);
+  return digest.text();
 }
 
 // Answers of MySQL 9.7 to SELECT STATEMENT_DIGEST_TEXT(…).
@@ -62,3 +62,21 @@ for (const [sql, text] of ROWS) {
     assert.equal(digestOf(sql), text);
   });
 }
+
+test("Digest prints texts of any number of tokens and of the longest names", () => {
+  for (const count of [1, 100, 255, 256, 257, 600, 3000]) {
+    const names = Array.from({ length: count }, (_, index) => String(index).padStart(64, "n"));
+    const printed = names.map((name) => `\`${name}\``).join(" , ");
+    assert.equal(digestOf(`select ${names.join(", ")}`), `SELECT ${printed}`);
+  }
+});
+
+test("Digest takes back what it has printed, however long ago that was", () => {
+  const items = Array.from({ length: 2000 }, (_, index) => index % 7).join(", ");
+  assert.equal(
+    digestOf(`select a from t where b in (${items}) order by 1`),
+    "SELECT `a` FROM `t` WHERE `b` IN (...) ORDER BY 1",
+  );
+  const rows = `(${items.slice(0, 100)}0), `.repeat(500);
+  assert.equal(digestOf(`insert into t values ${rows}(1)`), "INSERT INTO `t` VALUES (...) /* , ... */ , (?)");
+});

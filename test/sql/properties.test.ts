@@ -121,7 +121,7 @@ function digestOf(sql: string): string {
   const digest = new Digest();
   digest.start();
   digest.consume(lexer, 0, lexer.count);
-  return digest.text(lexer);
+  return digest.text();
 }
 
 /** A statement as parts: those in angle brackets stand for literals, blanks for gaps. */

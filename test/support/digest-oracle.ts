@@ -135,7 +135,7 @@ export function ownDigest(sql: Uint8Array, rules: LexRules): OwnDigest {
 function print(): string {
   digest.start();
   digest.consume(lexer, 0, lexer.count);
-  return digest.text(lexer);
+  return digest.text();
 }
 
 function withoutHighNames(sql: Uint8Array, rules: LexRules): Uint8Array {
