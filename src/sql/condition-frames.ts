@@ -51,6 +51,9 @@ export class Frame {
   commas = 0;
   hasCount = false;
   firstHasTable = false;
+  firstHasWhere = false;
+  /** A query in parentheses within this one, such as a branch of its UNION, has conditions. */
+  isOperandWithWhere = false;
   /** The first branch only numbers the columns: SELECT 1, 2, 3. */
   firstIsNumbered = false;
   branchToken = 0;
@@ -74,6 +77,8 @@ export class Frame {
     this.branch = 0;
     this.firstHasTable = false;
     this.firstIsNumbered = false;
+    this.firstHasWhere = false;
+    this.isOperandWithWhere = false;
     this.isBranchOperand = false;
     this.hasColumnPair = false;
     this.startItems();

@@ -15,6 +15,7 @@ import {
   CLAUSE_SELECT,
   CLAUSE_WHERE,
 } from "./tokens.ts";
+import { COMPARISONS } from "./word-sets.ts";
 
 const IS_BARE_NUMBER = V.IS_LITERAL | V.IS_NUMBER;
 
@@ -72,8 +73,17 @@ export function judgeQuestion(scan: ConditionScan, value: number, first: number,
 
 /** IF(1=1, …) and CASE WHEN 1=1 choose nothing. */
 function judgeConstantArgument(scan: ConditionScan, frame: Frame, first: number, last: number): void {
+  // IF('x' = '', …): whether the client left the filter empty.
+  if (last - first === 2 && (isEmptyText(scan, first) || isEmptyText(scan, last))) {
+    scan.emit("where-first-constant", first, last, 1, undefined);
+    return;
+  }
   const isChoice = frame.kind === FRAME_CASE || (frame.functionClasses & F.FN_CHOICE) !== 0;
   scan.emit(isChoice ? "case-constant" : "constant-comparison", first, last, 1, undefined);
+}
+
+function isEmptyText({ tokens: { kinds, starts, ends } }: ConditionScan, token: number): boolean {
+  return kinds[token] === T.STRING && (ends[token] as number) - (starts[token] as number) === 2;
 }
 
 function judgeHaving(scan: ConditionScan, value: number, first: number, last: number): void {
@@ -123,17 +133,26 @@ export function judgeCall(scan: ConditionScan, frame: Frame, at: number): void {
   const isConstant = (classes & F.FN_DETERMINISTIC) !== 0 && frame.constantItems === frame.items;
   let value = (frame.itemAttributes & V.INHERITED) | V.IS_FUNCTION | (isConstant ? V.IS_CONSTANT : 0);
   if ((classes & F.FN_RAND) !== 0 && frame.items > 0) value |= V.HAS_SEEDED_RAND;
-  if ((classes & F.FN_CHAR) !== 0) value |= V.IS_CHAR_CALL;
+  if ((classes & F.FN_CHAR) !== 0 && !isLineBreak(scan, frame)) value |= V.IS_CHAR_CALL;
   if ((classes & F.FN_CUT) !== 0 && (value & V.HAS_COLUMN) !== 0) value |= V.HAS_CUT;
   if (!isConstant && (value & V.INHERITED) === 0) value |= (classes & F.FN_MOMENT) === 0 ? V.HAS_OPEN : V.HAS_MOMENT;
   if (classes !== 0) judgeClasses(scan, frame, classes, name, at);
   scan.pushValue(value, name, at);
 }
 
+const SPACE = 32;
+
+/** CHAR(13, 10): nobody can write it otherwise without breaking the line. */
+function isLineBreak(scan: ConditionScan, { items, firstItem, firstItemToken }: Frame): boolean {
+  return items <= 2 && (firstItem & V.IS_NUMBER) !== 0 && numberAt(scan, firstItemToken) <= SPACE;
+}
+
 /** DATABASE() in a condition on the catalog is how every tool asks for its own schema. */
 function pushSession(scan: ConditionScan, classes: number, name: number, at: number): void {
   const isSchema = (classes & F.FN_SCHEMA) !== 0;
-  if (isSchema && scan.tokens.clauses[name] !== CLAUSE_SELECT) scan.pushValue(V.HAS_SESSION, name, at);
+  const isAlone = scan.kindAt(name - 1) === K.SELECT && scan.kindAt(name - 2) === T.LEFT_PAREN;
+  const isOwn = isAlone && scan.kindAt(at + 1) === T.RIGHT_PAREN && COMPARISONS[scan.kindAt(name - 3)] === 1;
+  if (isSchema && (isOwn || scan.tokens.clauses[name] !== CLAUSE_SELECT)) scan.pushValue(V.HAS_SESSION, name, at);
   else scan.session(name, at, true);
 }
 
@@ -246,7 +265,9 @@ export function judgeSubquery(scan: ConditionScan, frame: Frame, at: number): vo
   const clause = scan.tokens.clauses[frame.token];
   const isValue = clause !== CLAUSE_SELECT && clause !== CLAUSE_FROM;
   if (frame.branch === 0 && !frame.hasFrom && frame.items === 1) {
-    if (isValue) scan.emit("subquery-without-table", frame.token, at, 1, undefined);
+    if (isValue && !isEmptyQuestion(scan, frame)) {
+      scan.emit("subquery-without-table", frame.token, at, 1, undefined);
+    }
     // With a name for the column, somebody reads it.
     else if (clause === CLAUSE_FROM && scan.lasts[frame.valueBase] === at - 1) scan.block().literalTables++;
   }
@@ -257,6 +278,16 @@ export function judgeSubquery(scan: ConditionScan, frame: Frame, at: number): vo
     const isCatalogProduct = frame.catalogTables >= 3;
     if (!frame.hasWhere || isCatalogProduct) scan.emit("schema-cross-join", frame.token, at, frame.tables, undefined);
   }
+}
+
+const RANDOM_OF_TABLE = V.HAS_MOMENT | V.HAS_SUBQUERY;
+
+/** (SELECT NULL) tells nothing, (SELECT DATABASE()) is the schema in use, and a random row is picked by RAND() * MAX(id). */
+function isEmptyQuestion(scan: ConditionScan, { firstItem, firstItemToken }: Frame): boolean {
+  if ((firstItem & V.IS_NULL) !== 0 || (firstItem & RANDOM_OF_TABLE) === RANDOM_OF_TABLE) return true;
+  const { sql, starts, ends } = scan.tokens;
+  const classes = F.functionClasses(sql, starts[firstItemToken] as number, ends[firstItemToken] as number);
+  return firstItem === V.HAS_SESSION && (classes & F.FN_SCHEMA) !== 0;
 }
 
 /** EXISTS over a whole table asks whether there is one. Alone in WHERE it is how rows are added to empty tables. */
@@ -277,6 +308,8 @@ export function judgeBranch(scan: ConditionScan, branch: Frame, around: Frame, l
   const first = branch === around ? branch.branchToken : branch.token;
   const isDerived = branch.hasFrom && branch.tables === 0;
   if (branch.constantItems === branch.items || (isDerived && branch.literalTables > 0)) {
+    // Without a condition before it there was no value to break out of.
+    if (!around.firstHasWhere && !around.isAfterLiteral) return;
     scan.emit("union-constants", first, last, branch.items, undefined);
   } else if (branch.paddingItems > 0) {
     scan.emit("union-null-padding", first, last, branch.paddingItems, undefined);

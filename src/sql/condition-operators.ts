@@ -37,7 +37,9 @@ export function applyBinary(scan: ConditionScan, operator: number, token: number
   const right = scan.valueCount - 1;
   const left = right - 1;
   let result: number;
-  if (operator <= V.OP_AND && operator !== V.OP_ASSIGN) result = joinConditions(scan, operator, token, left, right);
+  if (operator === V.OP_ARROW) result = ((scan.attributes[left] as number) & V.INHERITED) | V.IS_FUNCTION;
+  else if (operator <= V.OP_AND && operator !== V.OP_ASSIGN)
+    result = joinConditions(scan, operator, token, left, right);
   else if (operator === V.OP_COMPARE || operator === V.OP_IS) result = compare(scan, operator, token, left, right);
   else if (operator >= V.OP_LIKE && operator <= V.OP_BETWEEN_HIGH) result = predicate(scan, operator, left, right);
   else result = calculate(scan, token, left, right);
@@ -55,8 +57,11 @@ function joinConditions(scan: ConditionScan, operator: number, token: number, le
   if (isText || scan.isPlainSelect(token)) return V.combined(leftValue, rightValue) | (isAnd ? V.IS_AND : V.IS_OR);
   const isFirstTerm = (leftValue & (V.IS_AND | V.IS_OR)) === 0 || (leftValue & V.IS_PARENTHESISED) !== 0;
   if (isFirstTerm) judgeFirstTerm(scan, isAnd, token, left, right);
-  const isIdiom = isEmptyListIdiom(scan, isAnd, left, right) || isOptionalFilter(scan, isAnd, left, right);
-  if (!isIdiom) judgeTerm(scan, isAnd, token, right);
+  if (isAnd && isBuilderTerm(scan, left, right)) {
+    scan.emit("where-first-constant", token, scan.lasts[right] as number, 1, undefined);
+  } else if (!isEmptyListIdiom(scan, isAnd, left, right) && !isOptionalFilter(scan, isAnd, left, right)) {
+    judgeTerm(scan, isAnd, token, right);
+  }
   return V.combined(leftValue, rightValue) | (isAnd ? V.IS_AND : V.IS_OR);
 }
 
@@ -73,6 +78,25 @@ function isEmptyListIdiom(scan: ConditionScan, isAnd: boolean, left: number, rig
   if (scan.kindAt(before) !== T.RIGHT_PAREN || scan.kindAt(before - 1) !== K.NULL) return false;
   if (scan.kindAt(before - 2) !== T.LEFT_PAREN || scan.kindAt(before - 3) !== K.IN) return false;
   return isAnd || scan.kindAt(before - 4) === K.NOT;
+}
+
+/**
+ * What query builders add with AND: `0 = 1` and `1 = 0` for nothing at all, TRUE for no more conditions, and any constant
+ * behind a placeholder, where no value of the client is.
+ */
+function isBuilderTerm(scan: ConditionScan, left: number, right: number): boolean {
+  const value = scan.attributes[right] as number;
+  if ((value & V.IS_CONSTANT) === 0) return false;
+  if (scan.kindAt(scan.lasts[left] as number) === T.PARAMETER) return true;
+  let first = scan.firsts[right] as number;
+  let last = scan.lasts[right] as number;
+  if (first === last) return scan.kindAt(first) === K.TRUE;
+  if (scan.kindAt(first) === T.LEFT_PAREN && last - first === 4) {
+    first++;
+    last--;
+  }
+  if (last - first !== 2 || scan.kindAt(first + 1) !== T.EQUAL) return false;
+  return (scan.isDigit(first, 0) && scan.isDigit(last, 1)) || (scan.isDigit(first, 1) && scan.isDigit(last, 0));
 }
 
 /**
@@ -182,7 +206,7 @@ function compare(scan: ConditionScan, operator: number, token: number, left: num
     else scan.block().hasColumnPair = true;
   }
   const isAsked = isForeignQuery(leftValue) && (rightValue & V.IS_LITERAL) !== 0 && !scan.isPlainSelect(token);
-  if (isAsked || ((leftValue & V.IS_CONSTANT) !== 0 && (rightValue & V.IS_SUBQUERY) !== 0)) {
+  if (isAsked || ((leftValue & V.IS_CONSTANT) !== 0 && isForeignQuery(rightValue))) {
     scan.emit("comparison-subquery", scan.firsts[left] as number, last, 1, undefined);
   }
   if (isRowClause(scan, token)) judgeColumnOperand(scan, leftValue, rightValue, token, last);
@@ -274,7 +298,8 @@ function calculate(scan: ConditionScan, token: number, left: number, right: numb
   if ((leftValue & rightValue & V.IS_COLUMN) !== 0 && scan.kindAt(token) !== T.PLUS && isSameText(scan, left, right)) {
     return V.IS_CONSTANT | V.IS_ARITHMETIC;
   }
-  return both | V.IS_ARITHMETIC | (((leftValue | rightValue) & V.IS_CONDITION) === 0 ? 0 : V.HAS_INVERSION);
+  const isTrick = ((leftValue | rightValue) & V.IS_CONDITION) !== 0 && !scan.isPlainSelect(token);
+  return both | V.IS_ARITHMETIC | (isTrick ? V.HAS_INVERSION : 0);
 }
 
 /** 1-(SELECT …) and (SELECT …)+0: literals that only lead up to a subquery. MAX(id)+1 is how some applications count. */
@@ -284,7 +309,10 @@ function judgeForeignSum(scan: ConditionScan, token: number, left: number, right
   const operator = scan.kindAt(token);
   const isLed =
     isForeignQuery(rightValue) && (leftValue & V.IS_LITERAL) !== 0 && operator !== T.PLUS && operator !== T.STAR;
-  const isZero = isForeignQuery(leftValue) && scan.isZero(scan.firsts[right] as number, scan.lasts[right] as number);
+  const isZero =
+    isForeignQuery(leftValue) &&
+    scan.firsts[right] === scan.lasts[right] &&
+    scan.isDigit(scan.lasts[right] as number, 0);
   if ((isLed || isZero) && !scan.isPlainSelect(token)) {
     scan.emit("comparison-subquery", scan.firsts[left] as number, scan.lasts[right] as number, 1, undefined);
   }

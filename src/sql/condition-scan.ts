@@ -33,6 +33,7 @@ import {
   CLAUSE_OTHER,
   CLAUSE_SELECT,
   CLAUSE_SET,
+  CLAUSE_VALUES,
   ROLE_COLUMN,
   ROLE_DEFINITION,
   ROLE_FUNCTION,
@@ -63,6 +64,7 @@ const PARENTHESES_MAX = 200;
 const FRAMES_KEPT_MAX = 256;
 const VALUES_KEPT_MAX = 8192;
 const NAME_BYTES_MAX = 64;
+const NOTED_USERS: ReadonlySet<string> = new Set(["user", "current_user", "session_user"]);
 
 /** One statement being scanned. The arrays grow and are kept for the next statement. */
 export class ConditionScan {
@@ -172,7 +174,7 @@ export class ConditionScan {
   #symbol(at: number, kind: number): void {
     const frame = this.frame;
     if (kind === T.ARROW || kind === T.ARROW_UNQUOTE) {
-      this.#operator(at, V.OP_PREFIX);
+      this.#operator(at, V.OP_ARROW);
       return;
     }
     if (kind === T.STAR && !frame.hasOperand) {
@@ -262,16 +264,26 @@ export class ConditionScan {
     this.pushValue(V.HAS_SESSION, first, last);
     const isPlain =
       (this.tokens.clauses[first] as number) <= CLAUSE_SELECT && this.subqueries === 0 && this.block().branch === 0;
-    if (isPlain || this.tokens.clauses[first] === CLAUSE_SET) return;
+    if (isPlain || this.tokens.clauses[first] === CLAUSE_SET || this.#isNoted(first, last)) return;
     if (isFunction) this.emit("session-function-nested", first, last, 1, undefined);
     else this.emit("system-variable-nested", first, last, 1, this.#nameAt(last));
   }
 
-  /** Whether the tokens are the number 0. */
-  isZero(first: number, last: number): boolean {
+  /** INSERT … VALUES (USER(), …): who did it, for the record. */
+  #isNoted(first: number, last: number): boolean {
+    if (this.tokens.clauses[first] !== CLAUSE_VALUES || this.subqueries > 0) return false;
+    const before = this.kindAt(first - 1);
+    const after = this.kindAt(last + 1);
+    const isWhole = (before === T.LEFT_PAREN || before === T.COMMA) && (after === T.RIGHT_PAREN || after === T.COMMA);
+    return isWhole && NOTED_USERS.has(this.#nameAt(first));
+  }
+
+  /** Whether the token is a number of this one digit. */
+  isDigit(token: number, digit: number): boolean {
     const { sql, starts, ends, kinds } = this.tokens;
-    if (first !== last || kinds[first] !== T.INTEGER_NUMBER) return false;
-    return (ends[first] as number) - (starts[first] as number) === 1 && sql[starts[first] as number] === 0x30;
+    if (kinds[token] !== T.INTEGER_NUMBER) return false;
+    const start = starts[token] as number;
+    return (ends[token] as number) - start === 1 && sql[start] === 0x30 + digit;
   }
 
   #nameAt(token: number): string {
@@ -443,6 +455,7 @@ export class ConditionScan {
   #union(at: number): void {
     const frame = this.frame;
     judgeBranch(this, frame, frame, at - 1);
+    if (frame.branch === 0) frame.firstHasWhere = frame.hasWhere || frame.isOperandWithWhere;
     if (frame.branch === 0) frame.firstHasTable = frame.firstHasTable || (frame.hasFrom && frame.tables > 0);
     if (frame.branch === 0)
       frame.firstIsNumbered = frame.items > 0 && frame.numberedItems === frame.items && !frame.hasFrom;
@@ -508,6 +521,7 @@ export class ConditionScan {
       else judgeBranch(this, frame, frame, at);
       judgeSubquery(this, frame, at);
       if (parent.branch === 0 && frame.hasFrom && frame.tables > 0) parent.firstHasTable = true;
+      if (frame.hasWhere) parent.isOperandWithWhere = true;
     }
     const role = this.tokens.roles[frame.token] as number;
     if (role === ROLE_OTHER_PAREN || role === ROLE_TABLES_PAREN || parent.hasOperand) return;

@@ -96,6 +96,8 @@ export const OP_BANG = 16;
 export const OP_INVERT = 17;
 export const OP_EXISTS = 18;
 export const OP_PREFIX = 19;
+/** -> and ->>, which take a part of a document. */
+export const OP_ARROW = 20;
 
 const PRECEDENCES: readonly (readonly [operator: number, precedence: number])[] = [
   [OP_ASSIGN, 0],
@@ -118,6 +120,7 @@ const PRECEDENCES: readonly (readonly [operator: number, precedence: number])[] 
   [OP_INVERT, 10],
   [OP_EXISTS, 10],
   [OP_PREFIX, 11],
+  [OP_ARROW, 12],
 ];
 
 export const PRECEDENCE = new Uint8Array(32);
@@ -125,5 +128,5 @@ for (const [operator, precedence] of PRECEDENCES) PRECEDENCE[operator] = precede
 
 /** Operators with one operand, which stands behind them. */
 export function isPrefix(operator: number): boolean {
-  return operator === OP_NOT || operator >= OP_SIGN;
+  return operator === OP_NOT || (operator >= OP_SIGN && operator <= OP_PREFIX);
 }
