@@ -1,4 +1,5 @@
 /** Where approvers meet held statements: lists what waits, takes answers, records them, and tells the sessions. */
+import { recordBestEffort } from "../audit/best-effort.ts";
 import type { Clock } from "../base/clock.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
@@ -209,12 +210,8 @@ export class ApprovalDesk implements StatementApprovals {
   #ended(entry: Entry): void {
     const end = endOf(entry);
     this.counts[end.kind]++;
-    try {
-      const pending = this.#record(entry, end.kind);
-      if (pending instanceof Promise) pending.catch(() => undefined);
-    } catch {
-      // Nothing was sent and nothing will be, whether or not it could be recorded.
-    }
+    // Nothing was sent and nothing will be, whether or not it can be recorded.
+    recordBestEffort(() => this.#record(entry, end.kind));
     this.#log(`statement ${end.kind === "cancelled" ? "not held any more" : end.kind}`, entry);
     this.#schedule();
     this.#settle(entry.id, end);

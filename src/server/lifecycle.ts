@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { AuditLog } from "../audit/audit-log.ts";
+import { recordBestEffort } from "../audit/best-effort.ts";
 import { toQuerycopError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
@@ -90,14 +91,7 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
 }
 
 function recorder(trail: AuditTrail): (event: AuditEvent) => void {
-  return (event) => {
-    try {
-      const pending = trail.append(event);
-      if (pending instanceof Promise) pending.catch(() => undefined);
-    } catch {
-      // The log has told its own state; nothing here depends on the record.
-    }
-  };
+  return (event) => recordBestEffort(() => trail.append(event));
 }
 
 function addressText(target: ListenTarget, port: number): string {

@@ -1,4 +1,5 @@
 /** What the data guard did, told in the log and on record. */
+import { recordBestEffort } from "../audit/best-effort.ts";
 import type { DataLimit } from "../policy/limits.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { GuardNotice } from "./data-guard.ts";
@@ -41,8 +42,8 @@ function record(
   limit: DataLimit,
 ): void {
   const { cutOff } = context.dataGuard;
-  try {
-    const pending = context.record({
+  recordBestEffort(() =>
+    context.record({
       type: "data-guard",
       session: context.auditSession(),
       ordinal: context.state.ordinal,
@@ -53,9 +54,6 @@ function record(
       limit,
       rows: cutOff?.rows,
       bytes: cutOff?.bytes,
-    });
-    if (pending instanceof Promise) pending.catch(() => undefined);
-  } catch {
-    // Told by the audit log itself.
-  }
+    }),
+  );
 }

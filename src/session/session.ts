@@ -1,5 +1,6 @@
 /** One client connection from start to end: owns both legs, says why it ended, and leaves exactly one disconnect record. */
 import type { AuditEvent, AuditSession } from "../audit/audit-event.ts";
+import { recordBestEffort } from "../audit/best-effort.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { type CloseReason, QuerycopError, toQuerycopError } from "../base/errors.ts";
 import type { ErrPacket } from "../mysql/generic-response.ts";
@@ -380,12 +381,7 @@ export class Session {
 
   /** Connect, refuse and disconnect are recorded as well as can be; only statements wait for their record. */
   #record(event: AuditEvent): void {
-    try {
-      const pending = this.#services.audit.append(event);
-      if (pending instanceof Promise) pending.catch(() => undefined);
-    } catch {
-      // The audit log reports its own failure and counts what it lost.
-    }
+    recordBestEffort(() => this.#services.audit.append(event));
   }
 
   /** The id in audit records: unique over restarts. */
