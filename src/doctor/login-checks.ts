@@ -9,6 +9,7 @@ import {
   CLIENT_PROTOCOL_41,
   CLIENT_SECURE_CONNECTION,
   CLIENT_TRANSACTIONS,
+  ER_ACCESS_DENIED_ERROR,
 } from "../mysql/constants.ts";
 import { canonicalHandshakeResponse, type HandshakeV10 } from "../mysql/handshake.ts";
 import { Leg } from "../net/leg.ts";
@@ -120,7 +121,6 @@ function absentClient(): ClientPeer {
   return new ClientPeer(new Leg("client", silence, LOGIN_PACKET_BYTES_MAX), true, 1);
 }
 
-const ER_ACCESS_DENIED_ERROR = 1045;
 const CREATE = (user: string): string => `CREATE USER '${user}'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'`;
 
 function explainLoginFailure(error: unknown, user: string): Finding {

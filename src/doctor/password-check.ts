@@ -1,5 +1,5 @@
 /** A look at password logins that needs nobody's password. */
-import { ERR_HEADER, OK_HEADER } from "../mysql/constants.ts";
+import { ER_ACCESS_DENIED_ERROR, ERR_HEADER, OK_HEADER } from "../mysql/constants.ts";
 import { decodeErrPacket } from "../mysql/generic-response.ts";
 import { type BackendConnection, openBackend, takeLeave } from "../session/backend-login.ts";
 import { type Finding, fail, type ListenerCheck, type ListenerContext, ok, remedy, skip } from "./check.ts";
@@ -7,7 +7,6 @@ import { messageOf } from "./messages.ts";
 import { offersTls, openUpgraded } from "./tls-checks.ts";
 
 const ID = "backend.password";
-const ER_ACCESS_DENIED_ERROR = 1045;
 const SLACK_MS = 4_500;
 
 export const backendPassword: ListenerCheck = {

@@ -3,6 +3,11 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createAuthPluginData, nonceOf } from "./auth-plugin-data.ts";
 
+/** What the peers say to each other in one byte (page_caching_sha2_authentication_exchanges). */
+export const CACHING_SHA2_KEY_REQUEST = 0x02;
+export const CACHING_SHA2_FAST_OK = 0x03;
+export const CACHING_SHA2_FULL = 0x04;
+
 const SHA256_BYTES = 32;
 /** MAX_PLAINTEXT_LENGTH: servers refuse longer passwords, and the cost of a hash grows with the square of the length. */
 const PASSWORD_BYTES_MAX = 256;

@@ -163,6 +163,9 @@ export const SCHEMA_BYTES_MAX = 256;
 /** Servers refuse more (CONNECT_ATTRS in sql_authentication.cc). */
 export const CONNECT_ATTRIBUTES_BYTES_MAX = 65535;
 
+/** What a server answers to a wrong name or password. */
+export const ER_ACCESS_DENIED_ERROR = 1045;
+
 /** Both capability words of a leg: the classic 32 flags, and MariaDB's extended ones (0 for everyone else). */
 export interface Capabilities {
   readonly flags: number;

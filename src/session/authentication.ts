@@ -9,7 +9,9 @@
  *            │                 ├─ AuthSwitchRequest, AuthMoreData, AuthNextFactor ──► AwaitClientAuthData ─┤
  *            └─────────────────┴──────────────────────────────────────────────────────────────────────────┘
  */
+import { isLoopbackAddress } from "../base/address.ts";
 import { QuerycopError } from "../base/errors.ts";
+import { CACHING_SHA2_FAST_OK, CACHING_SHA2_FULL } from "../mysql/caching-sha2-password.ts";
 import { CLIENT_PLUGIN_AUTH } from "../mysql/constants.ts";
 import type { ErrPacket, OkPacket } from "../mysql/generic-response.ts";
 import { type AuthSwitchRequest, decodeAuthPacket, encodeAuthMoreData } from "../mysql/handshake.ts";
@@ -19,6 +21,7 @@ import type { ClientPeer } from "./client-peer.ts";
 import { type LoginTokens, withNul } from "./login-tokens.ts";
 import { decodingFrom } from "./malformed.ts";
 import { isKeyRequest, type PasswordRoute, translatePasswordReply } from "./password-exchange.ts";
+import type { SessionServices } from "./session-services.ts";
 
 /** The backend refused the login. What the client is told is the backend's own error. */
 export class BackendRefusal extends QuerycopError {
@@ -46,6 +49,19 @@ export interface AuthenticationContext extends PasswordRoute {
   readonly signal?: AbortSignal;
 }
 
+/** What is the same for every login through a listener, and what is given of this one. */
+export function authenticationFor(
+  { options }: SessionServices,
+  given: Omit<AuthenticationContext, "backendTimeoutMs" | "backendIsLocal" | "pinnedKey">,
+): AuthenticationContext {
+  return {
+    ...given,
+    backendTimeoutMs: options.backend.loginTimeoutMs,
+    backendIsLocal: isLoopbackAddress(given.backend.remoteAddress),
+    pinnedKey: options.backend.publicKey,
+  };
+}
+
 /** Rounds of questions after which a login is given up: no plugin needs more than a handful. */
 const ROUNDS_MAX = 32;
 
@@ -59,9 +75,6 @@ const CLEAR_TEXT_PLUGINS: ReadonlySet<string> = new Set([
 ]);
 
 const FULL_PASSWORD_PLUGINS: ReadonlySet<string> = new Set(["caching_sha2_password", "sha256_password"]);
-
-const CACHING_SHA2_FAST_OK = 0x03;
-const CACHING_SHA2_FULL = 0x04;
 
 export interface AuthenticationResult {
   readonly ok: OkPacket;

@@ -1,5 +1,4 @@
 /** querycop as a client: dials the backend, upgrades the leg to TLS and logs a user in. */
-import { isLoopbackAddress } from "../base/address.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
 import {
@@ -8,6 +7,7 @@ import {
   CLIENT_LONG_PASSWORD,
   CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA,
   CLIENT_SSL,
+  ER_ACCESS_DENIED_ERROR,
   ERR_HEADER,
   OK_HEADER,
 } from "../mysql/constants.ts";
@@ -22,7 +22,7 @@ import {
 } from "../mysql/handshake.ts";
 import { dialBackend } from "../net/dial.ts";
 import { Leg } from "../net/leg.ts";
-import { type AuthenticationContext, authenticate, BackendRefusal } from "./authentication.ts";
+import { type AuthenticationContext, authenticate, authenticationFor, BackendRefusal } from "./authentication.ts";
 import { BackendGate } from "./backend-gate.ts";
 import type { ClientPeer } from "./client-peer.ts";
 import type { ClientLogin } from "./connection-phase.ts";
@@ -34,8 +34,6 @@ import type { SessionServices } from "./session-services.ts";
 
 /** Largest packet either peer may send before the login is through. Servers allow about as much. */
 export const LOGIN_PACKET_BYTES_MAX = 128 * 1024;
-
-const ER_ACCESS_DENIED_ERROR = 1045;
 
 export interface BackendConnection {
   readonly gate: BackendGate;
@@ -196,21 +194,17 @@ async function logIn(
 ): Promise<LoginResult> {
   const { gate, greeting } = connection;
   const { services, client } = context;
-  const { backend } = services.options;
   const isTls = await startBackendTls(context, login, connection);
-  const authentication: AuthenticationContext = {
+  const authentication = authenticationFor(services, {
     client,
     backend: gate,
-    backendTimeoutMs: backend.loginTimeoutMs,
     backendIsSecure: isTls,
-    backendIsLocal: isLoopbackAddress(gate.remoteAddress),
-    pinnedKey: backend.publicKey,
     tokens,
     clientCanAnswer: context.clientCanAnswer,
     user: login.response.user,
     capabilityFlags: login.capabilities.flags,
     signal: context.signal,
-  };
+  });
   const first = await firstAuthResponse(context, login.response, authentication, greeting);
   const response = responseFor(context, login, greeting, isTls, first);
   gate.sendPayload({ kind: "login", packet: "HandshakeResponse41" }, encodeHandshakeResponse41(response));
@@ -264,12 +258,12 @@ interface FirstAuthResponse {
 const NO_BYTES = new Uint8Array(0);
 const NO_AUTH_RESPONSE: FirstAuthResponse = { authPluginName: "", authResponse: NO_BYTES, isToken: false };
 
-/** What goes into the HandshakeResponse41 itself; anything that is no safe first answer is left for the exchange. */
 /** Clients that know no plugins speak the one that was there before them. */
 function pluginOf({ authPluginName }: HandshakeResponse41): string {
   return authPluginName === "" ? "mysql_native_password" : authPluginName;
 }
 
+/** What goes into the HandshakeResponse41 itself; anything that is no safe first answer is left for the exchange. */
 export async function firstAuthResponse(
   context: Pick<LoginContext, "client" | "clientCanAnswer">,
   response: HandshakeResponse41,

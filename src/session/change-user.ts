@@ -1,12 +1,11 @@
 /** COM_CHANGE_USER: a whole new login on a connection that stays. New identity, new token, no prepared statements. */
-import { isLoopbackAddress } from "../base/address.ts";
-import { QuerycopError } from "../base/errors.ts";
-import { isClientCharacterSet } from "../mysql/character-set.ts";
 import { type ChangeUser, encodeChangeUser } from "../mysql/command.ts";
-import { type AuthenticationContext, authenticate } from "./authentication.ts";
+import { authenticate, authenticationFor } from "./authentication.ts";
 import { connectAttributes, firstAuthResponse } from "./backend-login.ts";
 import { verifyAnswer } from "./client-authentication.ts";
 import type { CommandContext } from "./command-context.ts";
+import { requireCharacterSet } from "./connection-phase.ts";
+import { verifiesClients } from "./listener-options.ts";
 import { tokensFor } from "./login-tokens.ts";
 
 /** Throws what ends the session: after a refused change of user a server closes the connection, and so do we. */
@@ -14,28 +13,21 @@ export async function changeUser(context: CommandContext, change: ChangeUser): P
   const { services, client, backend, state } = context;
   const { options } = services;
   const characterSet = change.characterSet ?? context.login.response.characterSet;
-  if (!isClientCharacterSet(characterSet)) {
-    throw new QuerycopError("QC_CLIENT_CHARSET", `Refused character set id ${characterSet} in COM_CHANGE_USER`, {
-      clientMessage: `querycop: character set id ${characterSet} is not allowed for clients, use utf8mb4`,
-    });
-  }
+  requireCharacterSet(characterSet);
   const beganMs = context.clock.monotonicMs();
   client.renewBudget(options.handshakeTimeoutMs);
-  const verifiesClient = options.clientAuth === "password" || options.clientAuth === "certificate";
+  const verifiesClient = verifiesClients(options);
   const { greeting } = context.login;
   if (verifiesClient) await verifyAnswer(context, { ...change, authPluginData: greeting.authPluginData });
-  const authentication: AuthenticationContext = {
+  const authentication = authenticationFor(services, {
     client,
     backend,
-    backendTimeoutMs: options.backend.loginTimeoutMs,
     backendIsSecure: context.backendIsSecure,
-    backendIsLocal: isLoopbackAddress(backend.remoteAddress),
-    pinnedKey: options.backend.publicKey,
     tokens: tokensFor(services, change.user, context.signal),
     clientCanAnswer: !verifiesClient,
     user: change.user,
     capabilityFlags: state.capabilities.flags,
-  };
+  });
   const { characterSet: _characterSet, schema: _schema, ...rest } = context.login.response;
   const response = {
     ...rest,

@@ -4,6 +4,8 @@
  */
 import { QuerycopError } from "../base/errors.ts";
 import {
+  CACHING_SHA2_FAST_OK,
+  CACHING_SHA2_FULL,
   cachingSha2DoubleHash,
   verifyCachingSha2Password,
   verifyCachingSha2Scramble,
@@ -12,12 +14,9 @@ import { encodeAuthMoreData, encodeAuthSwitchRequest } from "../mysql/handshake.
 import { verifyNativePassword } from "../mysql/native-password.ts";
 import type { ClientPeer } from "./client-peer.ts";
 import type { ClientLogin, ConnectionPhaseContext } from "./connection-phase.ts";
-import { readPasswordWithOwnKey } from "./password-exchange.ts";
+import { isKeyRequest, readPasswordWithOwnKey } from "./password-exchange.ts";
 import type { UserDirectory, UserEntry } from "./user-directory.ts";
 
-const CACHING_SHA2_FAST_OK = Uint8Array.of(0x03);
-const CACHING_SHA2_FULL = Uint8Array.of(0x04);
-const CACHING_SHA2_KEY_REQUEST = 0x02;
 const SCRAMBLE_BYTES = 32;
 
 /** What a client answered to which question. */
@@ -116,14 +115,14 @@ async function hasRightCachingSha2(
   if (response.length !== SCRAMBLE_BYTES) return false;
   const known = users.fastHash(answer.user);
   if (known !== undefined && verifyCachingSha2Scramble(known, response, answer.authPluginData)) {
-    client.sendPayload(encodeAuthMoreData(CACHING_SHA2_FAST_OK));
+    client.sendPayload(encodeAuthMoreData(Uint8Array.of(CACHING_SHA2_FAST_OK)));
     return true;
   }
-  client.sendPayload(encodeAuthMoreData(CACHING_SHA2_FULL));
+  client.sendPayload(encodeAuthMoreData(Uint8Array.of(CACHING_SHA2_FULL)));
   const { payload } = await client.expectLoginPacket("waiting for the whole password");
-  const isKeyRequest = payload.length === 1 && payload[0] === CACHING_SHA2_KEY_REQUEST;
-  if (!isKeyRequest && !client.isSecure) return false;
-  const password = withoutNul(isKeyRequest ? await readPasswordWithOwnKey(client, answer.authPluginData) : payload);
+  const wantsKey = isKeyRequest("caching_sha2_password", payload);
+  if (!wantsKey && !client.isSecure) return false;
+  const password = withoutNul(wantsKey ? await readPasswordWithOwnKey(client, answer.authPluginData) : payload);
   // SAFETY: the scramble came first; a password that does not belong to it would let one login probe two passwords.
   const doubleHash = cachingSha2DoubleHash(password);
   const isRight =

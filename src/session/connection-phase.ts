@@ -27,6 +27,7 @@ import { type BackendConnection, logInToBackend, openBackend, takeLeave } from "
 import { agreedCapabilities, offeredCapabilities } from "./capabilities.ts";
 import { verifyClient } from "./client-authentication.ts";
 import type { ClientPeer } from "./client-peer.ts";
+import { verifiesClients } from "./listener-options.ts";
 import { decodingFrom } from "./malformed.ts";
 import type { SessionServices } from "./session-services.ts";
 
@@ -64,9 +65,8 @@ export interface EstablishedSession {
 
 /** Runs the whole phase and sends the client its OK_Packet. Throws what ended it; the caller tells the client. */
 export async function runConnectionPhase(context: ConnectionPhaseContext): Promise<EstablishedSession> {
-  const { clientAuth } = context.services.options;
-  const verifiesClient = clientAuth === "password" || clientAuth === "certificate";
-  const established = verifiesClient ? await greetThenDial(context) : await dialThenGreet(context);
+  const isVerified = verifiesClients(context.services.options);
+  const established = isVerified ? await greetThenDial(context) : await dialThenGreet(context);
   try {
     context.onLoggedIn(established.login);
   } catch (thrown) {
@@ -227,7 +227,7 @@ function requireTls(context: ConnectionPhaseContext, response: HandshakeResponse
 }
 
 /** SAFETY: in gbk, sjis and their like a backslash or quote can be half of a character; SQL would be read wrongly. */
-function requireCharacterSet(id: number): void {
+export function requireCharacterSet(id: number): void {
   if (isClientCharacterSet(id)) return;
   throw new QuerycopError("QC_CLIENT_CHARSET", `Refused client character set id ${id}: quotes are not safe in it`, {
     clientMessage: `querycop: character set id ${id} is not allowed for clients, use utf8mb4`,

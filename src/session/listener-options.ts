@@ -39,6 +39,11 @@ export interface BackendOptions {
  */
 export type ClientAuthMode = "relay" | "trust" | "password" | "certificate";
 
+/** Whether querycop finds out by itself who a client is, before any backend hears of it. */
+export function verifiesClients({ clientAuth }: Pick<ListenerOptions, "clientAuth">): boolean {
+  return clientAuth === "password" || clientAuth === "certificate";
+}
+
 export interface ListenerOptions {
   readonly name: string;
   readonly backend: BackendOptions;

@@ -7,13 +7,17 @@
  */
 import type { KeyObject } from "node:crypto";
 import { QuerycopError } from "../base/errors.ts";
+import { CACHING_SHA2_KEY_REQUEST } from "../mysql/caching-sha2-password.ts";
 import { AUTH_MORE_DATA_HEADER } from "../mysql/constants.ts";
 import { decryptPassword, encryptPassword } from "../mysql/rsa-password.ts";
 import type { ClientPeer } from "./client-peer.ts";
 import { localKey } from "./local-key.ts";
 
 /** The one byte with which a client asks for the public key. */
-const KEY_REQUEST: Readonly<Record<string, number>> = { caching_sha2_password: 0x02, sha256_password: 0x01 };
+const KEY_REQUEST: Readonly<Record<string, number>> = {
+  caching_sha2_password: CACHING_SHA2_KEY_REQUEST,
+  sha256_password: 0x01,
+};
 
 export interface PasswordRoute {
   readonly client: ClientPeer;
