@@ -266,7 +266,7 @@ function judgeDigest(input: ReadingInput, hits: readonly RuleHit[], resolved: Re
   const { knownDigests, denyDigests, newDigest } = settings;
   if (knownDigests.size === 0 && denyDigests.size === 0 && newDigest === undefined) return hits;
   const hash = sha256Hex(reading.digest);
-  if (denyDigests.has(hash)) return [...hits, wholeTextHit(input, "pol.deny.digest", 100, "block", resolved)].flat();
+  if (denyDigests.has(hash)) return [...hits, ...wholeTextHit(input, "pol.deny.digest", 100, "block", resolved)];
   if (knownDigests.has(hash)) {
     return reading.understood ? hits.filter(({ category }) => KEPT_FOR_KNOWN_DIGESTS.has(category)) : hits;
   }
@@ -278,7 +278,7 @@ function judgeDigest(input: ReadingInput, hits: readonly RuleHit[], resolved: Re
   if (isPreamble) return hits;
   const points = typeof newDigest === "number" ? newDigest : newDigest === "block" ? 100 : 0;
   const action = typeof newDigest === "number" ? undefined : newDigest;
-  return [...hits, wholeTextHit(input, "pol.newdigest", points, action, resolved)].flat();
+  return [...hits, ...wholeTextHit(input, "pol.newdigest", points, action, resolved)];
 }
 
 function wholeTextHit(

@@ -17,7 +17,7 @@ const SETTLE_MS = 500;
 export interface ReloaderOptions {
   readonly config: Config;
   readonly policy: LivePolicy;
-  /** May grow until `watch`. */
+  /** May grow until `begin`. */
   readonly files: readonly LiveFiles[];
   readonly settings: LiveSettings;
   readonly metrics: Metrics;
