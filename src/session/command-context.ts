@@ -14,7 +14,7 @@ import { DataGuard } from "./data-guard.ts";
 import { tellLimit } from "./data-guard-record.ts";
 import type { SessionServices } from "./session-services.ts";
 import { SessionState } from "./session-state.ts";
-import { dialectOf, fixedSubject } from "./sql-context.ts";
+import { dialectOf, sessionSubject } from "./sql-context.ts";
 import type { SessionSubject } from "./statement-judge.ts";
 
 export interface CommandContextOptions {
@@ -92,15 +92,8 @@ export class CommandContext {
     this.backendGreeting = established.backendGreeting;
     this.backendIsSecure = established.backendIsSecure;
     this.backendFlags = established.backendFlags;
-    const subject = {
-      listener: services.options.name,
-      clientAddress: options.clientAddress,
-      isTls: options.client.tls !== undefined,
-      backendRole: services.options.backend.role,
-      backendPooler: services.options.backend.pooler,
-      isAurora: services.options.backend.isAurora,
-    };
-    this.subject = { ...subject, fixed: fixedSubject(subject) };
+    const { clientAddress, client } = options;
+    this.subject = sessionSubject(services.options, { clientAddress, isTls: client.tls !== undefined });
     this.state.capabilities = established.login.capabilities;
     this.state.allowsMultiStatements = (established.login.capabilities.flags & CLIENT_MULTI_STATEMENTS) !== 0;
     const { dialect, version } = dialectOf(established.backendGreeting.serverVersion);
@@ -120,6 +113,11 @@ export class CommandContext {
     this.#briefOf = session;
     this.#brief = { id, clientAddress, user, backendConnectionId };
     return this.#brief;
+  }
+
+  /** Whom a line of the log is about. */
+  logFields(): Record<string, unknown> {
+    return { session: this.sessionLabel, user: this.state.user, client: this.clientAddress };
   }
 
   /** Takes over a login: the handshake's or COM_CHANGE_USER's. */

@@ -7,7 +7,7 @@ import type { GuardNotice } from "./data-guard.ts";
 /** A limit is near, or was passed where that is only told. */
 export function tellLimit(context: CommandContext, { action, limit, used }: GuardNotice): void {
   context.services.dataGuardCounts.warnings++;
-  context.services.logger.warn("data guard", { ...who(context), action, limit, used });
+  context.services.logger.warn("data guard", { ...context.logFields(), action, limit, used });
   record(context, action, limit);
 }
 
@@ -17,7 +17,7 @@ export function tellCut(context: CommandContext, limit: DataLimit): void {
   services.dataGuardCounts.responsesCutOff++;
   const { cutOff } = dataGuard;
   services.logger.warn("data guard cut off a response", {
-    ...who(context),
+    ...context.logFields(),
     limit,
     bytes: cutOff?.bytes,
     rows: cutOff?.rows,
@@ -29,10 +29,6 @@ export function tellCut(context: CommandContext, limit: DataLimit): void {
 export function tellRefusedFetch(context: CommandContext, limit: DataLimit): void {
   context.services.dataGuardCounts.statementsRefused++;
   record(context, "refused", limit);
-}
-
-function who(context: CommandContext): Record<string, unknown> {
-  return { session: context.sessionLabel, user: context.state.user, client: context.clientAddress };
 }
 
 /** SAFETY: a breach that cannot be recorded is still cut: the log above has it, and the audit log tells its own gap. */

@@ -103,9 +103,8 @@ async function takeBack(
     `querycop: impact guard: ${end.affectedRows} rows changed, max_changed_rows is ${rowsMax}: ${what}. ` +
       `Narrow the statement down, or work in parts [decision ${judgement.decisionId}]`,
   );
-  const fields = { session: context.sessionLabel, user: context.state.user, client: context.clientAddress };
   context.services.logger.warn("impact guard rolled a statement back", {
-    ...fields,
+    ...context.logFields(),
     rows: Number(end.affectedRows),
     rowsMax,
     isWhole,

@@ -189,15 +189,14 @@ function briefOf(
 }
 
 function subjectOf({ state, session, command, estimatedRows }: StatementRequest): Subject {
-  const { fixed } = session;
   // Field by field: to spread objects costs more than all the rest of a remembered verdict.
   return {
-    clientAddress: fixed.clientAddress,
-    isTls: fixed.isTls,
-    listener: fixed.listener,
-    backendRole: fixed.backendRole,
-    backendPooler: fixed.backendPooler,
-    isAurora: fixed.isAurora,
+    clientAddress: session.clientAddress,
+    isTls: session.isTls,
+    listener: session.listener,
+    backendRole: session.backendRole,
+    backendPooler: session.backendPooler,
+    isAurora: session.isAurora,
     user: state.user,
     isInTransaction: state.isInTransaction,
     command: command === "COM_STMT_PREPARE" || command === "COM_STMT_EXECUTE" ? "prepare" : "text",

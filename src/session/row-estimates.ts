@@ -76,9 +76,9 @@ export async function estimateRows(
 }
 
 function unknown(context: CommandContext, why: string, error?: QuerycopError): "unknown" {
-  const { services, state, sessionLabel: session, clientAddress: client } = context;
+  const { services } = context;
   services.metrics.impactGuard.of("no-estimate").value++;
-  const fields = { session, user: state.user, client, why, code: error?.code, error: error?.message };
+  const fields = { ...context.logFields(), why, code: error?.code, error: error?.message };
   const isTold = services.rowEstimates.told.has(context);
   services.rowEstimates.told.add(context);
   services.logger[isTold ? "debug" : "warn"]("impact guard has no estimate", fields);

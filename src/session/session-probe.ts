@@ -7,15 +7,13 @@ import { encodeUtf8 } from "../base/bytes.ts";
 import { CLIENT_SESSION_TRACK } from "../mysql/constants.ts";
 import type { CommandContext } from "./command-context.ts";
 import { runUnrecorded } from "./own-statement.ts";
+import { TRACKED_VARIABLES } from "./session-state.ts";
 import { queryText } from "./text-query.ts";
-
-/** What has to be reported so that no change goes unseen. */
-const TRACKED = ["session_track_system_variables", "sql_mode", "character_set_client"];
 
 const CURRENT = "@@session_track_system_variables";
 
 /** A name that is in the list already must not be in it twice: MySQL refuses that. */
-const MISSING = TRACKED.map((name) => `IF(FIND_IN_SET('${name}',REPLACE(${CURRENT},' ','')),NULL,'${name}')`);
+const MISSING = TRACKED_VARIABLES.map((name) => `IF(FIND_IN_SET('${name}',REPLACE(${CURRENT},' ','')),NULL,'${name}')`);
 
 /**
  * Adds to what the client has chosen. Assigning a tracked variable reports it even if the value stays

@@ -6,6 +6,9 @@ import type { Dialect } from "../sql/facts.ts";
 import { SessionDynamicSql } from "./dynamic-sql.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
 
+/** What has to be reported so that no change of how the server reads SQL goes unseen. */
+export const TRACKED_VARIABLES = ["session_track_system_variables", "sql_mode", "character_set_client"];
+
 export interface SessionVariables {
   /** The default schema; undefined when none is chosen, or when it is not known: a policy takes any for it then. */
   schema: string | undefined;
@@ -101,6 +104,7 @@ export class SessionState {
     this.needsProbe = true;
   }
 
+  /** How the server reads SQL is not known. */
   obscure(): void {
     this.version++;
     this.variables.sqlMode = "unknown";
@@ -109,12 +113,10 @@ export class SessionState {
 
   /** COM_RESET_CONNECTION and COM_CHANGE_USER: statements are gone, variables back to what the server was started with. */
   reset(): void {
-    this.version++;
+    this.obscure();
     this.prepared.clear();
     this.dynamicSql.forgetAll();
     this.hasLockedTables = false;
-    this.variables.sqlMode = "unknown";
-    this.variables.characterSet = "unknown";
     this.needsProbe = true;
     this.canProbeWait = false;
     this.isTracked = false;
@@ -135,6 +137,5 @@ const TELLING_NOTHING: ReadonlySet<string> = new Set([
 /** Whether a value of session_track_system_variables still covers what the probe asked for. */
 function reportsReading(tracked: string): boolean {
   const names = tracked.split(",").map((name) => name.trim().toLowerCase());
-  if (names.includes("*")) return true;
-  return ["sql_mode", "character_set_client", "session_track_system_variables"].every((name) => names.includes(name));
+  return names.includes("*") || TRACKED_VARIABLES.every((name) => names.includes(name));
 }

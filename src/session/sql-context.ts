@@ -1,6 +1,7 @@
 /** The session in the terms of SQL analysis and policy: how the server will read a text, and who asks. */
 import { SERVER_STATUS_ANSI_QUOTES, SERVER_STATUS_NO_BACKSLASH_ESCAPES } from "../mysql/constants.ts";
 import { type Dialect, SQL_MODE, type SqlContext } from "../sql/facts.ts";
+import type { ListenerOptions } from "./listener-options.ts";
 import type { SessionState } from "./session-state.ts";
 import type { SessionSubject } from "./statement-judge.ts";
 
@@ -37,18 +38,19 @@ function sqlModeBits(sqlMode: string, statusFlags: number): number {
   return bits;
 }
 
-/** The part of the subject that a session keeps. */
-export function fixedSubject(session: Omit<SessionSubject, "fixed">): SessionSubject["fixed"] {
-  const { backendRole, backendPooler } = session;
+/** A role or pooler of another name is a label for people, which the policy does not know. */
+export function sessionSubject(
+  { name, backend }: ListenerOptions,
+  client: Pick<SessionSubject, "clientAddress" | "isTls">,
+): SessionSubject {
+  const { role, pooler, isAurora } = backend;
   return {
-    clientAddress: session.clientAddress,
-    isTls: session.isTls,
-    listener: session.listener,
-    isAurora: session.isAurora,
-    ...(backendRole === "reader" || backendRole === "writer" ? { backendRole } : {}),
-    ...(backendPooler === "vitess" || backendPooler === "proxysql" || backendPooler === "rds-proxy"
-      ? { backendPooler }
-      : {}),
+    listener: name,
+    clientAddress: client.clientAddress,
+    isTls: client.isTls,
+    isAurora,
+    ...(role === "reader" || role === "writer" ? { backendRole: role } : {}),
+    ...(pooler === "vitess" || pooler === "proxysql" || pooler === "rds-proxy" ? { backendPooler: pooler } : {}),
   };
 }
 

@@ -28,16 +28,10 @@ export interface Execution {
 }
 
 /** Who asks, as far as it does not change within a login. */
-export interface SessionSubject {
-  readonly listener: string;
-  readonly clientAddress: string;
-  readonly isTls: boolean;
-  readonly backendRole: string | undefined;
-  readonly backendPooler: string | undefined;
-  readonly isAurora: boolean;
-  /** The same in the policy's terms. */
-  readonly fixed: Pick<Subject, "clientAddress" | "isTls" | "listener" | "backendRole" | "backendPooler" | "isAurora">;
-}
+export type SessionSubject = Pick<
+  Subject,
+  "clientAddress" | "isTls" | "listener" | "backendRole" | "backendPooler" | "isAurora"
+>;
 
 /** How an approval is got, and what the approver is shown of the statement. Holds no literal of it. */
 export interface ApprovalBrief {
