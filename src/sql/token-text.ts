@@ -1,4 +1,6 @@
 /** What tokens say, as strings: names without quotes, literals without escapes, words for comparison. */
+
+import { nameText } from "./known-names.ts";
 import { FLAG_ESCAPED } from "./lexer.ts";
 import * as T from "./token-kinds.ts";
 import type { Tokens } from "./tokens.ts";
@@ -28,8 +30,7 @@ export class TokenText {
 
   constructor(tokens: Tokens, backslashEscapes: boolean) {
     this.#tokens = tokens;
-    const { buffer, byteOffset, byteLength } = tokens.sql;
-    this.#buffer = Buffer.from(buffer, byteOffset, byteLength);
+    this.#buffer = asBuffer(tokens.sql);
     this.#backslashEscapes = backslashEscapes;
   }
 
@@ -45,8 +46,8 @@ export class TokenText {
     const end = ends[token] as number;
     const kind = kinds[token];
     if (kind === T.STRING || kind === T.NATIONAL_STRING) return this.string(token);
-    if (kind !== T.QUOTED_IDENTIFIER) return this.#buffer.toString("utf8", start, end);
-    const text = this.#buffer.toString("utf8", start + 1, Math.max(start + 1, end - 1));
+    if (kind !== T.QUOTED_IDENTIFIER) return nameText(this.#buffer, start, end);
+    const text = nameText(this.#buffer, start + 1, Math.max(start + 1, end - 1));
     if (((flags[token] as number) & FLAG_ESCAPED) === 0) return text;
     const quote = String.fromCharCode(this.#tokens.sql[start] as number);
     return text.replaceAll(quote + quote, quote);
@@ -62,15 +63,24 @@ export class TokenText {
       return sql.subarray(start + tag, Math.max(start + tag, end - tag));
     }
     if (kinds[token] === T.NATIONAL_STRING) start++;
-    const quote = sql[start] as number;
-    const to = end > start + 1 && sql[end - 1] === quote ? end - 1 : end;
+    const to = this.#closingQuote(start, end);
     if (((flags[token] as number) & FLAG_ESCAPED) === 0) return sql.subarray(start + 1, to);
-    return this.#unescape(start + 1, to, quote);
+    return this.#unescape(start + 1, to, sql[start] as number);
+  }
+
+  /** Where the quote that opens at `start` is closed; the end of a literal that nothing closes. */
+  #closingQuote(start: number, end: number): number {
+    const { sql } = this.#tokens;
+    return end > start + 1 && sql[end - 1] === sql[start] ? end - 1 : end;
   }
 
   string(token: number): string {
-    const bytes = this.stringBytes(token);
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+    const { kinds, starts, ends, flags } = this.#tokens;
+    if (kinds[token] !== T.STRING || ((flags[token] as number) & FLAG_ESCAPED) !== 0) {
+      return asBuffer(this.stringBytes(token)).toString("utf8");
+    }
+    const start = starts[token] as number;
+    return this.#buffer.toString("utf8", start + 1, this.#closingQuote(start, ends[token] as number));
   }
 
   #unescape(from: number, to: number, quote: number): Uint8Array {
@@ -131,6 +141,15 @@ export class TokenText {
 
   /** The token in upper case; for words only. */
   upper(token: number): string {
-    return this.raw(token).toUpperCase();
+    return nameText(
+      this.#buffer,
+      this.#tokens.starts[token] as number,
+      this.#tokens.ends[token] as number,
+    ).toUpperCase();
   }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  if (Buffer.isBuffer(bytes)) return bytes;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

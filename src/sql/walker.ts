@@ -334,9 +334,9 @@ export class Walker {
     this.mode = MODE_EXPRESSION;
     this.isTableExpected = false;
     this.isOperandExpected = true;
-    this.ctes.length = 0;
-    this.openCtes.length = 0;
-    this.pending.length = 0;
+    clear(this.ctes);
+    clear(this.openCtes);
+    clear(this.pending);
     this.stops = undefined;
     this.insertColumns = [];
     this.rowSamples = [];
@@ -348,7 +348,7 @@ export class Walker {
     this.hasRows = false;
     this.isTableFunction = false;
     this.isSingleLevel = false;
-    this.deleteTargets.length = 0;
+    clear(this.deleteTargets);
     resetFrame(this.frames[0] as Frame, -1, ROLE_NONE);
   }
 
@@ -377,6 +377,11 @@ export class Walker {
     }
     return undefined;
   }
+}
+
+/** To set the length of an array costs, even when it is empty: nearly all are. */
+function clear(list: unknown[]) {
+  if (list.length > 0) list.length = 0;
 }
 
 /** Makes a frame ready for the level that `open` opens. */
