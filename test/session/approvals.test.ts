@@ -13,10 +13,10 @@ import {
   OK_PAYLOAD,
   type PacketPeer,
   queryPayload,
-  startFakeBackend,
 } from "../support/fake-peers.ts";
 import { realPolicy } from "../support/real-policy.ts";
-import { type HarnessOptions, NO_DATA_LIMITS, type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { type HarnessOptions, NO_DATA_LIMITS, type ProxyHarness } from "../support/session-harness.ts";
+import { closeStages, openStage } from "../support/session-stage.ts";
 import {
   AUTOCOMMIT,
   executePayload,
@@ -29,11 +29,10 @@ import {
   textRow,
 } from "../support/wire-replies.ts";
 
-const closing: (() => Promise<void>)[] = [];
 const clients: PacketPeer[] = [];
 after(async () => {
   for (const { socket } of clients) socket.destroy();
-  await Promise.all(closing.map((close) => close()));
+  await closeStages();
 });
 
 async function logIn(port: number, login?: FakeLogin): Promise<PacketPeer> {
@@ -64,7 +63,7 @@ function answerTo(text: string, parameters: number): Uint8Array[] {
 
 async function setUp(approval = "", options: Partial<HarnessOptions> = {}): Promise<Setup> {
   const asked: string[] = [];
-  const backend = await startFakeBackend(async (peer) => {
+  const script = async (peer: PacketPeer): Promise<void> => {
     await acceptLogin(peer);
     for (let packet = await peer.read(); packet !== undefined; packet = await peer.read()) {
       const { payload } = packet;
@@ -73,16 +72,12 @@ async function setUp(approval = "", options: Partial<HarnessOptions> = {}): Prom
       const parameters = text === "0x16" && payload.includes(0x3f) ? 1 : 0;
       for (const [index, reply] of answerTo(text, parameters).entries()) peer.write(reply, index + 1);
     }
-  });
+  };
   const approvalOf = (settings: string): string => `${HELD_POLICY}\napproval: { ${settings} }`;
   const policy = realPolicy(approvalOf(approval), false);
-  const proxy = await startProxy({ backendPort: backend.port, ...options, services: { judge: policy.judge } });
-  closing.push(
-    () => backend.close(),
-    () => proxy.close(),
-  );
+  const { proxy, backends } = await openStage(script, { ...options, services: { judge: policy.judge } });
   const client = await logIn(proxy.port);
-  return { proxy, client, asked, backendPeers: backend.peers, replacePolicy: policy.replace };
+  return { proxy, client, asked, backendPeers: backends.peers, replacePolicy: policy.replace };
 }
 
 /** Sends the statement and waits until it is held. */

@@ -27,17 +27,15 @@ import { type CertificateSet, makeCertificates } from "../support/certificates.t
 import { eventually } from "../support/eventually.ts";
 import {
   connectPeer,
-  type FakeBackend,
   GREETING,
   logIn,
   loginPayload,
   OK_PAYLOAD,
   type PacketPeer,
   startClientTls,
-  startFakeBackend,
   startServerTls,
 } from "../support/fake-peers.ts";
-import { type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { closeStages, openStage } from "../support/session-stage.ts";
 
 const TLS_GREETING: HandshakeV10 = {
   ...GREETING,
@@ -126,31 +124,17 @@ function iamBackend(accepts: (password: string) => boolean, seen: string[]): (pl
   };
 }
 
-const running: { close(): Promise<void> }[] = [];
-
-async function run(
-  script: (peer: PacketPeer) => Promise<void>,
-  options: Omit<Parameters<typeof startProxy>[0], "backendPort">,
-): Promise<{ backend: FakeBackend; proxy: ProxyHarness }> {
-  const backend = await startFakeBackend(script);
-  const proxy = await startProxy({ ...options, backendPort: backend.port });
-  running.push(proxy, backend);
-  return { backend, proxy };
-}
-
 before(async () => {
   certificates = await makeCertificates();
 });
 
-after(async () => {
-  for (const one of running) await one.close();
-});
+after(closeStages);
 
 describe("login with a token", () => {
   it("answers mysql_clear_password for the client, which never hears of it", async () => {
     const seen: string[] = [];
     const { manager, minted } = countingTokens();
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       iamBackend((password) => password === minted[0], seen),
       {
         backend: { tls: requireTls() },
@@ -166,7 +150,7 @@ describe("login with a token", () => {
   it("does not pass on a clear password that the client sent by itself", async () => {
     const seen: string[] = [];
     const { manager, minted } = countingTokens();
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       iamBackend((password) => password === minted[0], seen),
       {
         backend: { tls: requireTls() },
@@ -186,7 +170,7 @@ describe("login with a token", () => {
     const seen: string[] = [];
     const { manager, minted } = countingTokens();
     const backend = iamBackend((password) => password === minted[0], seen);
-    const { proxy } = await run((plain) => backend(greetingClear(plain)), {
+    const { proxy } = await openStage((plain) => backend(greetingClear(plain)), {
       backend: { tls: requireTls() },
       listener: { clientAuth: "trust" },
       services: { tokens: manager },
@@ -201,7 +185,7 @@ describe("login with a token", () => {
     const seen: string[] = [];
     const source: TokenSource = { name: "test", mint: () => Promise.reject(new Error("no credentials")) };
     const manager = new TokenManager({ source, logger: silentLogger, forceFreshAgeMs: 0 });
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       iamBackend(() => false, seen),
       { backend: { tls: requireTls() }, listener: { clientAuth: "trust" }, services: { tokens: manager } },
     );
@@ -214,7 +198,7 @@ describe("login with a token", () => {
     const seen: string[] = [];
     const { manager, minted } = countingTokens(3_600_000);
     let refused = "";
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       iamBackend((password) => password !== refused, seen),
       {
         backend: { tls: requireTls() },
@@ -236,7 +220,7 @@ describe("login with a token", () => {
   it("gives the backend's 1045 to the client when a fresh token is refused, without retrying", async () => {
     const seen: string[] = [];
     const { manager, minted } = countingTokens(3_600_000);
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       iamBackend(() => false, seen),
       {
         backend: { tls: requireTls() },
@@ -254,7 +238,7 @@ describe("login with a token", () => {
   it("never sends a token over a plaintext leg, whatever the configuration says", async () => {
     const seen: string[] = [];
     const { manager, minted } = countingTokens();
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       iamBackend(() => true, seen),
       {
         listener: { clientAuth: "trust" },
@@ -277,7 +261,7 @@ describe("client_auth password", () => {
 
   const start = async (seen: string[]) => {
     const { manager } = countingTokens(3_600_000);
-    return run(
+    return openStage(
       iamBackend(() => true, seen),
       {
         backend: { tls: requireTls() },
@@ -402,7 +386,7 @@ describe("legs that differ in TLS", () => {
 
   it("reads a plaintext client's password with its own key and sends it inside TLS", async () => {
     let got = "";
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       fullBackend((bytes) => {
         got = Buffer.from(bytes).toString();
       }, true),
@@ -440,7 +424,7 @@ describe("legs that differ in TLS", () => {
   };
 
   it("refuses to encrypt a TLS client's password for a backend key nobody vouches for", async () => {
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       fullBackend(() => assert.fail("the password left"), false),
       { listener: { clientTls: clientTls(), clientTlsMode: "allow" } },
     );
@@ -457,7 +441,7 @@ describe("legs that differ in TLS", () => {
   it("encrypts a TLS client's password for the pinned key of a plaintext backend", async () => {
     const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
     let got: Uint8Array = new Uint8Array(0);
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       fullBackend((bytes) => {
         got = bytes;
       }, false),
@@ -475,7 +459,7 @@ describe("legs that differ in TLS", () => {
   });
 
   it("refuses plaintext bytes behind an SSLRequest", async () => {
-    const { proxy } = await run((plain) => readLogin(plain).then(() => undefined), {
+    const { proxy } = await openStage((plain) => readLogin(plain).then(() => undefined), {
       listener: { clientTls: clientTls(), clientTlsMode: "allow" },
     });
     const plain = await connectPeer(proxy.port);
@@ -488,7 +472,7 @@ describe("legs that differ in TLS", () => {
   });
 
   it("demands TLS where the mode says so", async () => {
-    const { proxy } = await run((plain) => readLogin(plain).then(() => undefined), {
+    const { proxy } = await openStage((plain) => readLogin(plain).then(() => undefined), {
       listener: { clientTls: clientTls(), clientTlsMode: "require" },
     });
     await assert.rejects(
@@ -509,7 +493,7 @@ describe("plugins", () => {
 
   it("relays the rounds of a plugin it does not know", async () => {
     const answers: string[] = [];
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       asking("some_challenge", async (peer, from) => {
         let sequenceId = from;
         for (let round = 0; round < 3; round++) {
@@ -535,7 +519,7 @@ describe("plugins", () => {
   });
 
   it("refuses mysql_clear_password when a leg has no TLS", async () => {
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       asking("mysql_clear_password", async (peer) => {
         await peer.read();
       }),
@@ -553,7 +537,7 @@ describe("plugins", () => {
     const left = new Promise<void>((resolve) => {
       ended = resolve;
     });
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       asking("caching_sha2_password", async (peer, from) => {
         const answer = await peer.expect();
         answers.push(answer.payload.length);
@@ -573,7 +557,7 @@ describe("plugins", () => {
   });
 
   it("gives up a login of endless rounds", async () => {
-    const { proxy } = await run(
+    const { proxy } = await openStage(
       asking("some_challenge", async (peer, from) => {
         let sequenceId = from;
         while ((await peer.read()) !== undefined) {
@@ -598,7 +582,7 @@ describe("plugins", () => {
 
   it("refuses a client character set in which quotes are not safe", async () => {
     const GBK = 28;
-    const { proxy } = await run((plain) => readLogin(plain, GREETING).then(() => undefined), {});
+    const { proxy } = await openStage((plain) => readLogin(plain, GREETING).then(() => undefined), {});
     await assert.rejects(
       logIn(proxy.port, { characterSet: GBK }),
       (error: Error & { err?: { errorNumber: number } }) => error.err?.errorNumber === 1115,
@@ -607,7 +591,7 @@ describe("plugins", () => {
 
   it("keeps a scramble a scramble: caching_sha2 fast path is relayed byte for byte", async () => {
     let got: Uint8Array = new Uint8Array(0);
-    const { proxy } = await run(async (plain) => {
+    const { proxy } = await openStage(async (plain) => {
       const { peer, response, sequenceId } = await readLogin(plain, GREETING);
       got = response.authResponse;
       peer.write(encodeAuthMoreData(Uint8Array.of(3)), sequenceId);

@@ -9,16 +9,9 @@ import { parsePolicy } from "../../src/policy/policy-file.ts";
 import { type DataGuardCounts, type DataGuardLimits, newDataGuardCounts } from "../../src/session/data-guard.ts";
 import { PolicyJudge } from "../../src/session/policy-judge.ts";
 import type { StatementJudge } from "../../src/session/statement-judge.ts";
-import {
-  acceptLogin,
-  type FakeBackend,
-  logIn,
-  OK_PAYLOAD,
-  type PacketPeer,
-  queryPayload,
-  startFakeBackend,
-} from "../support/fake-peers.ts";
-import { NO_DATA_LIMITS, type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { acceptLogin, logIn, OK_PAYLOAD, type PacketPeer, queryPayload } from "../support/fake-peers.ts";
+import { NO_DATA_LIMITS, type ProxyHarness } from "../support/session-harness.ts";
+import { closeStages, openStage } from "../support/session-stage.ts";
 import {
   binaryRow,
   columnCount,
@@ -34,10 +27,7 @@ import {
   wireOf,
 } from "../support/wire-replies.ts";
 
-const closing: (() => Promise<void>)[] = [];
-after(async () => {
-  for (const close of closing.reverse()) await close();
-});
+after(closeStages);
 
 interface Setup {
   readonly proxy: ProxyHarness;
@@ -53,7 +43,7 @@ async function setUp(
   judge?: StatementJudge,
 ): Promise<Setup> {
   const asked: string[] = [];
-  const backend: FakeBackend = await startFakeBackend(async (peer: PacketPeer) => {
+  const script = async (peer: PacketPeer): Promise<void> => {
     await acceptLogin(peer);
     for (let packet = await peer.read(); packet !== undefined; packet = await peer.read()) {
       const payload = Buffer.from(packet.payload);
@@ -62,10 +52,9 @@ async function setUp(
         if (!peer.socket.write(bytes)) await new Promise((resolve) => peer.socket.once("drain", resolve));
       }
     }
-  });
+  };
   const counts = newDataGuardCounts();
-  const proxy = await startProxy({
-    backendPort: backend.port,
+  const { proxy } = await openStage(script, {
     listener: {
       dataGuard: { ...NO_DATA_LIMITS, ...limits },
     },
@@ -75,10 +64,6 @@ async function setUp(
       ...(judge === undefined ? {} : { judge }),
     },
   });
-  closing.push(
-    () => backend.close(),
-    () => proxy.close(),
-  );
   return { proxy, counts, asked };
 }
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { policyFrom } from "../policy/policy-fixture.ts";
-import { ask, closePolicySessions, openPolicySession, run } from "../support/policy-session.ts";
+import { ask, openPolicySession, run } from "../support/policy-session.ts";
+import { closeStages } from "../support/session-stage.ts";
 
-afterEach(closePolicySessions);
+afterEach(closeStages);
 
 const BLOCKED = 1148;
 const DROP = "DROP DATABASE shop";

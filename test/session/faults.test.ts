@@ -7,7 +7,6 @@ import { encodePacket } from "../../src/mysql/packet.ts";
 import {
   acceptLogin,
   connectPeer,
-  type FakeBackend,
   GREETING,
   logIn,
   loginPayload,
@@ -18,6 +17,7 @@ import {
   startFakeBackend,
 } from "../support/fake-peers.ts";
 import { type HarnessOptions, type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { closeLater, closeStages, openStage } from "../support/session-stage.ts";
 import {
   CURSOR_EXISTS,
   columnCount,
@@ -47,21 +47,8 @@ interface Scene {
   readonly backend: PacketPeer;
 }
 
-let running: { close(): Promise<void> }[] = [];
-
-/** The backend does nothing by itself: the test writes for it. */
-async function open(
-  script: (peer: PacketPeer) => Promise<void>,
-  options: Partial<HarnessOptions> = {},
-): Promise<{ proxy: ProxyHarness; backends: FakeBackend }> {
-  const backends = await startFakeBackend(script);
-  const proxy = await startProxy({ backendPort: backends.port, ...options });
-  running.push(proxy, backends);
-  return { proxy, backends };
-}
-
 async function loggedIn(options: Partial<HarnessOptions> = {}): Promise<Scene> {
-  const { proxy, backends } = await open(async (peer) => void (await acceptLogin(peer)), options);
+  const { proxy, backends } = await openStage(async (peer) => void (await acceptLogin(peer)), options);
   const client = await logIn(proxy.port);
   const backend = backends.peers[0];
   assert.ok(backend !== undefined);
@@ -85,7 +72,7 @@ async function inResult(options?: Partial<HarnessOptions>): Promise<Scene> {
 }
 
 async function inAuth(options?: Partial<HarnessOptions>): Promise<Scene> {
-  const { proxy, backends } = await open(async (peer) => {
+  const { proxy, backends } = await openStage(async (peer) => {
     peer.write(encodeHandshakeV10(GREETING), 0);
     const response = await peer.expect();
     const question = { authPluginName: "some_challenge", authPluginData: new Uint8Array(21) };
@@ -168,10 +155,7 @@ async function readAll(peer: PacketPeer): Promise<Uint8Array[]> {
   return payloads;
 }
 
-afterEach(async () => {
-  for (const one of running) await one.close();
-  running = [];
-});
+afterEach(closeStages);
 
 describe("P13 a client that vanishes", () => {
   for (const [state, reach] of Object.entries(STATES) as [State, () => Promise<Scene>][]) {
@@ -278,7 +262,7 @@ describe("a client that closes during its login", { timeout: 20_000 }, () => {
   for (const fault of ["RST", "FIN"] as const) {
     it(`${fault} before the greeting: the server is left as soon as it greets`, async () => {
       let greet: (() => void) | undefined;
-      const { proxy, backends } = await open(async (peer) => {
+      const { proxy, backends } = await openStage(async (peer) => {
         await new Promise<void>((resolve) => {
           greet = resolve;
         });
@@ -299,7 +283,7 @@ describe("a client that closes during its login", { timeout: 20_000 }, () => {
     });
 
     it(`${fault} before the greeting: a server that never greets is given up`, async () => {
-      const { proxy, backends } = await open(async () => undefined, patient);
+      const { proxy, backends } = await openStage(async () => undefined, patient);
       const client = await connectPeer(proxy.port);
       while (backends.peers.length === 0) await new Promise((resolve) => setImmediate(resolve));
       if (fault === "RST") client.socket.resetAndDestroy();
@@ -311,7 +295,7 @@ describe("a client that closes during its login", { timeout: 20_000 }, () => {
 
     it(`${fault} before the verdict: the server is left by an empty answer`, async () => {
       const answers: number[] = [];
-      const { proxy, backends } = await open(async (peer) => {
+      const { proxy, backends } = await openStage(async (peer) => {
         peer.write(encodeHandshakeV10(GREETING), 0);
         await peer.expect();
         answers.push((await peer.expect()).payload.length);
@@ -330,7 +314,7 @@ describe("a client that closes during its login", { timeout: 20_000 }, () => {
   }
 
   it("with a command behind its login is served before it is let go", async () => {
-    const { proxy } = await open(scriptedBackend(() => [OK_PAYLOAD]));
+    const { proxy } = await openStage(scriptedBackend(() => [OK_PAYLOAD]));
     const client = await connectPeer(proxy.port);
     const login = encodePacket(loginPayload(decodeHandshakeV10((await client.expect()).payload)), 1);
     client.socket.end(Buffer.concat([login, encodePacket(queryPayload("do 1"), 0)]));
@@ -393,9 +377,7 @@ describe("a backend that vanishes", () => {
   });
 
   it("leaves other sessions alone", async () => {
-    const backends = await startFakeBackend(scriptedBackend(() => resultSet([ROW])));
-    const proxy = await startProxy({ backendPort: backends.port });
-    running.push(proxy, backends);
+    const { proxy, backends } = await openStage(scriptedBackend(() => resultSet([ROW])));
     const [victim, bystander] = [await logIn(proxy.port), await logIn(proxy.port)];
     backends.peers[0]?.socket.resetAndDestroy();
     await victim.closed();
@@ -407,7 +389,7 @@ describe("a backend that vanishes", () => {
 
 describe("a backend that cannot be had", () => {
   it("closes before its greeting: the client is told, not left waiting", async () => {
-    const { proxy } = await open(async (peer) => void peer.socket.end());
+    const { proxy } = await openStage(async (peer) => void peer.socket.end());
     const client = await connectPeer(proxy.port);
     const err = decodeErrPacket((await client.expect()).payload);
     assert.equal(err.sqlState, undefined);
@@ -417,7 +399,7 @@ describe("a backend that cannot be had", () => {
   });
 
   it("never greets: the client is told when the login timeout is over", async () => {
-    const { proxy } = await open(async () => undefined, { backend: { loginTimeoutMs: 50 } });
+    const { proxy } = await openStage(async () => undefined, { backend: { loginTimeoutMs: 50 } });
     const client = await connectPeer(proxy.port);
     assert.equal(decodeErrPacket((await client.expect()).payload).errorNumber, 1159);
     await client.closed();
@@ -426,7 +408,7 @@ describe("a backend that cannot be had", () => {
   });
 
   it("stalls in the login: the client is told when the login timeout is over", async () => {
-    const { proxy, backends } = await open(async (peer) => peer.write(encodeHandshakeV10(GREETING), 0), {
+    const { proxy, backends } = await openStage(async (peer) => peer.write(encodeHandshakeV10(GREETING), 0), {
       backend: { loginTimeoutMs: 50 },
     });
     const client = await connectPeer(proxy.port);
@@ -441,7 +423,7 @@ describe("a backend that cannot be had", () => {
   it("is dialled again for the next client as soon as it is back", async () => {
     const first = await startFakeBackend(scriptedBackend(() => [OK_PAYLOAD]));
     const proxy = await startProxy({ backendPort: first.port });
-    running.push(proxy);
+    closeLater(proxy);
     const early = await logIn(proxy.port);
     await first.close();
     await early.closed();
@@ -450,7 +432,7 @@ describe("a backend that cannot be had", () => {
       scriptedBackend(() => [OK_PAYLOAD]),
       first.port,
     );
-    running.push(again);
+    closeLater(again);
     const late = await logIn(proxy.port);
     late.socket.destroy();
   });
@@ -466,7 +448,7 @@ describe("a peer that stalls", () => {
   });
 
   it("client that dribbles its handshake is bounded by one budget", async () => {
-    const { proxy } = await open(async (peer) => void (await acceptLogin(peer)), {
+    const { proxy } = await openStage(async (peer) => void (await acceptLogin(peer)), {
       listener: { handshakeTimeoutMs: 100 },
     });
     const client = await connectPeer(proxy.port);
@@ -544,7 +526,7 @@ describe("an end by the operator", () => {
 
 describe("garbage", () => {
   it("of a client at every offset of its handshake ends cleanly", async () => {
-    const { proxy } = await open(async (peer) => void (await acceptLogin(peer)));
+    const { proxy } = await openStage(async (peer) => void (await acceptLogin(peer)));
     const wire = encodePacket(loginPayload(GREETING), 1);
     for (let offset = 0; offset < wire.length; offset++) {
       const client = await connectPeer(proxy.port);
@@ -566,7 +548,7 @@ describe("garbage", () => {
     const greeting = encodePacket(encodeHandshakeV10(GREETING), 0);
     const ok = encodePacket(OK_PAYLOAD, 2);
     let offset = 0;
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       async (peer) => {
         const bytes = Buffer.concat([greeting, ok]);
         bytes[offset] = (bytes[offset] ?? 0) ^ 0xff;
@@ -593,7 +575,7 @@ describe("garbage", () => {
 
 describe("churn", () => {
   it("leaves no session behind after 300 clients that end in every way", async () => {
-    const { proxy } = await open(scriptedBackend(() => resultSet([ROW])));
+    const { proxy } = await openStage(scriptedBackend(() => resultSet([ROW])));
     const ends: readonly ((peer: PacketPeer) => unknown)[] = [
       (peer) => peer.socket.destroy(),
       (peer) => peer.socket.resetAndDestroy(),

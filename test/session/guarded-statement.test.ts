@@ -5,21 +5,12 @@ import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
 import { Judge } from "../../src/policy/judge.ts";
 import { parsePolicy } from "../../src/policy/policy-file.ts";
 import { PolicyJudge } from "../../src/session/policy-judge.ts";
-import {
-  acceptLogin,
-  errPayload,
-  logIn,
-  type PacketPeer,
-  queryPayload,
-  startFakeBackend,
-} from "../support/fake-peers.ts";
-import { type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { acceptLogin, errPayload, logIn, type PacketPeer, queryPayload } from "../support/fake-peers.ts";
+import type { ProxyHarness } from "../support/session-harness.ts";
+import { closeStages, openStage } from "../support/session-stage.ts";
 import { AUTOCOMMIT, fileRequest, IN_TRANSACTION, okWith, resultSet, textRow } from "../support/wire-replies.ts";
 
-const closing: (() => Promise<void>)[] = [];
-after(async () => {
-  for (const close of closing.reverse()) await close();
-});
+after(closeStages);
 
 const DELETE = "DELETE FROM t WHERE a < 9";
 const IN_OURS = AUTOCOMMIT | IN_TRANSACTION;
@@ -33,7 +24,7 @@ async function setUp(answers: Answers): Promise<{ proxy: ProxyHarness; client: P
     new Judge({ policy: policy.policy, clock: SYSTEM_CLOCK, idPrefix: "t", cacheBytesMax: 1_000_000 }),
   );
   const asked: string[] = [];
-  const backend = await startFakeBackend(async (peer) => {
+  const script = async (peer: PacketPeer): Promise<void> => {
     await acceptLogin(peer);
     for (let packet = await peer.read(); packet !== undefined; packet = await peer.read()) {
       const text = Buffer.from(packet.payload.subarray(1)).toString();
@@ -44,12 +35,8 @@ async function setUp(answers: Answers): Promise<{ proxy: ProxyHarness; client: P
         peer.write(payload, index + 1);
       });
     }
-  });
-  const proxy = await startProxy({ backendPort: backend.port, services: { judge } });
-  closing.push(
-    () => backend.close(),
-    () => proxy.close(),
-  );
+  };
+  const { proxy } = await openStage(script, { services: { judge } });
   return { proxy, client: await logIn(proxy.port), asked };
 }
 

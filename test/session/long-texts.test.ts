@@ -7,18 +7,11 @@ import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
 import { judgeLongText, type LongTextJudge } from "../../src/session/long-text.ts";
 import { LONG_TEXT_BYTES, PolicyJudge } from "../../src/session/policy-judge.ts";
 import { eventually } from "../support/eventually.ts";
-import {
-  acceptLogin,
-  logIn,
-  OK_PAYLOAD,
-  type PacketPeer,
-  queryPayload,
-  startFakeBackend,
-} from "../support/fake-peers.ts";
-import { type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { acceptLogin, logIn, OK_PAYLOAD, type PacketPeer, queryPayload } from "../support/fake-peers.ts";
+import type { ProxyHarness } from "../support/session-harness.ts";
+import { closeStages, openStage } from "../support/session-stage.ts";
 
-const closing: (() => Promise<void>)[] = [];
-after(() => Promise.all(closing.map((close) => close())));
+after(closeStages);
 
 interface Setup {
   readonly proxy: ProxyHarness;
@@ -34,13 +27,13 @@ const firstWord = (text: Uint8Array): string => Buffer.from(text.subarray(0, 40)
 
 async function setUp(): Promise<Setup> {
   const asked: string[] = [];
-  const backend = await startFakeBackend(async (peer) => {
+  const script = async (peer: PacketPeer): Promise<void> => {
     await acceptLogin(peer);
     for (let packet = await peer.read(); packet !== undefined; packet = await peer.read()) {
       asked.push(firstWord(packet.payload.subarray(1)));
       peer.write(OK_PAYLOAD, 1);
     }
-  });
+  };
   const core = new Judge({ policy: DEFAULT_POLICY, clock: SYSTEM_CLOCK, idPrefix: "test", cacheBytesMax: 0 });
   const waiting: string[] = [];
   const releases: (() => void)[] = [];
@@ -55,12 +48,8 @@ async function setUp(): Promise<Setup> {
   const services = {
     judge: { readsSql: false, judge: (request: Parameters<typeof judge.judge>[0]) => judge.judge(request) },
   };
-  const proxy = await startProxy({ backendPort: backend.port, services });
-  closing.push(
-    () => backend.close(),
-    () => proxy.close(),
-  );
-  return { proxy, asked, backendPeers: backend.peers, waiting, release: () => releases.shift()?.() };
+  const { proxy, backends } = await openStage(script, { services });
+  return { proxy, asked, backendPeers: backends.peers, waiting, release: () => releases.shift()?.() };
 }
 
 const LONG_INSERT = `INSERT INTO t VALUES ${"(1), ".repeat(LONG_TEXT_BYTES / 5)}(1)`;

@@ -9,10 +9,11 @@ import { contextFor } from "../../src/policy/tool-context.ts";
 import { PreparedStatement, PreparedStatements } from "../../src/session/prepared-statements.ts";
 import { policyFrom } from "../policy/policy-fixture.ts";
 import { GREETING, type PacketPeer, queryPayload } from "../support/fake-peers.ts";
-import { answerOf, ask, closePolicySessions, openPolicySession } from "../support/policy-session.ts";
+import { answerOf, ask, openPolicySession } from "../support/policy-session.ts";
+import { closeStages } from "../support/session-stage.ts";
 import { statementCommand } from "../support/wire-replies.ts";
 
-afterEach(closePolicySessions);
+afterEach(closeStages);
 
 const EXECUTE = 0x17;
 const LONG_DATA = 0x18;

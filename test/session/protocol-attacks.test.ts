@@ -27,7 +27,6 @@ import {
   BACKEND_FLAGS,
   connectPeer,
   errPayload,
-  type FakeBackend,
   GREETING,
   logIn,
   loginPayload,
@@ -36,10 +35,9 @@ import {
   queryPayload,
   scriptedBackend,
   startClientTls,
-  startFakeBackend,
   startServerTls,
 } from "../support/fake-peers.ts";
-import { type HarnessOptions, type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { closeStages, openStage } from "../support/session-stage.ts";
 import {
   columnCount,
   columnDefinition,
@@ -59,27 +57,7 @@ const serverTls = {
   key: readFileSync(certificates.leaves.goodEc.keyFile, "latin1"),
 };
 
-let running: { close(): Promise<void> }[] = [];
-
-afterEach(async () => {
-  for (const one of running) await one.close();
-  running = [];
-});
-
-interface Stage {
-  readonly proxy: ProxyHarness;
-  readonly backends: FakeBackend;
-}
-
-async function open(
-  script: (peer: PacketPeer) => Promise<void>,
-  options: Partial<HarnessOptions> = {},
-): Promise<Stage> {
-  const backends = await startFakeBackend(script);
-  const proxy = await startProxy({ backendPort: backends.port, ...options });
-  running.push(proxy, backends);
-  return { proxy, backends };
-}
+afterEach(closeStages);
 
 /** A backend that says OK to everything and tells what it was asked, as `byte:rest`. */
 function recording(seen: string[], greeting: HandshakeV10 = GREETING): (peer: PacketPeer) => Promise<void> {
@@ -123,7 +101,7 @@ describe("P1 pipelining", () => {
   it("decides each command when its turn comes and lets none pass a blocked one", async () => {
     const seen: string[] = [];
     const judge = new WordBlockingJudge("drop");
-    const { proxy } = await open(recording(seen), { services: { judge } });
+    const { proxy } = await openStage(recording(seen), { services: { judge } });
     const client = await logIn(proxy.port);
     const texts = ["select 1", "drop table items", "select 2", "drop table items", "select 3"];
     client.socket.write(Buffer.concat(texts.map((sql) => encodePacket(queryPayload(sql), 0))));
@@ -136,7 +114,7 @@ describe("P1 pipelining", () => {
   });
 
   it("sends no command before the answer to the one in front of it", async () => {
-    const { proxy, backends } = await open(async (peer) => void (await acceptLogin(peer)));
+    const { proxy, backends } = await openStage(async (peer) => void (await acceptLogin(peer)));
     const client = await logIn(proxy.port);
     const [backend] = backends.peers;
     assert.ok(backend !== undefined);
@@ -151,7 +129,7 @@ describe("P1 pipelining", () => {
 
   it("keeps commands behind the HandshakeResponse41 until the login is through", async () => {
     const seen: string[] = [];
-    const { proxy } = await open(recording(seen));
+    const { proxy } = await openStage(recording(seen));
     const { client, greeting } = await greeted(proxy.port);
     const login = encodePacket(loginPayload(greeting), 1);
     client.socket.write(Buffer.concat([login, encodePacket(queryPayload("early"), 0)]));
@@ -163,7 +141,7 @@ describe("P1 pipelining", () => {
 
   it("never takes an early command for the answer to a question of the login", async () => {
     const replies: string[] = [];
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       peer.write(encodeHandshakeV10(GREETING), 0);
       const response = await peer.expect();
       const question = { authPluginName: "some_challenge", authPluginData: new Uint8Array(21) };
@@ -185,7 +163,7 @@ describe("P1 pipelining", () => {
 
 describe("P3 lengths", () => {
   it("closes a login of endless full packets without reading on", async () => {
-    const { proxy } = await open(recording([]));
+    const { proxy } = await openStage(recording([]));
     const { client } = await greeted(proxy.port);
     client.socket.on("error", () => undefined);
     client.socket.write(Buffer.from([0xff, 0xff, 0xff, 1]));
@@ -193,7 +171,7 @@ describe("P3 lengths", () => {
   });
 
   it("closes a login packet above the limit by its header alone", async () => {
-    const { proxy } = await open(recording([]));
+    const { proxy } = await openStage(recording([]));
     const { client } = await greeted(proxy.port);
     client.socket.write(Buffer.from([1, 0, 2, 1]));
     assert.equal(await assertRefused(client), 1153);
@@ -201,7 +179,7 @@ describe("P3 lengths", () => {
 
   it("closes a command above the packet limit before it has come", async () => {
     const seen: string[] = [];
-    const { proxy } = await open(recording(seen), { listener: { packetBytesMax: 1024 } });
+    const { proxy } = await openStage(recording(seen), { listener: { packetBytesMax: 1024 } });
     const client = await logIn(proxy.port);
     client.socket.write(Buffer.from([1, 4, 0, 0, 3]));
     assert.equal(await assertRefused(client), 1153);
@@ -209,7 +187,7 @@ describe("P3 lengths", () => {
   });
 
   it("answers an empty command with 1047 and goes on", async () => {
-    const { proxy } = await open(recording([]));
+    const { proxy } = await openStage(recording([]));
     const client = await logIn(proxy.port);
     client.write(new Uint8Array(0), 0);
     assert.equal(await errorOf(client), 1047);
@@ -217,7 +195,7 @@ describe("P3 lengths", () => {
   });
 
   it("refuses lengths inside a login that reach beyond it", async () => {
-    const { proxy } = await open(recording([]));
+    const { proxy } = await openStage(recording([]));
     for (const prefix of [
       [0xfe, 0, 0, 0, 0, 0, 0, 0, 0x80],
       [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
@@ -239,7 +217,7 @@ describe("P3 lengths", () => {
 describe("P4 sequence ids", () => {
   it("closes with 1156 when a command does not begin with 0", async () => {
     const seen: string[] = [];
-    const { proxy } = await open(recording(seen));
+    const { proxy } = await openStage(recording(seen));
     for (const sequenceId of [1, 2, 255]) {
       const client = await logIn(proxy.port);
       client.write(queryPayload("select 1"), sequenceId);
@@ -249,7 +227,7 @@ describe("P4 sequence ids", () => {
   });
 
   it("closes with 1156 when the login does not continue the greeting", async () => {
-    const { proxy } = await open(recording([]));
+    const { proxy } = await openStage(recording([]));
     const { client, greeting } = await greeted(proxy.port);
     client.write(loginPayload(greeting), 0);
     assert.equal(await assertRefused(client), 1156);
@@ -261,7 +239,7 @@ describe("P5 and P6 commands", () => {
     if (disposition === "refuse" || payloadBytesMin < 2) continue;
     it(`${name} shorter than ${payloadBytesMin} bytes never reaches the backend`, async () => {
       const seen: string[] = [];
-      const { proxy } = await open(recording(seen));
+      const { proxy } = await openStage(recording(seen));
       for (let length = 1; length < payloadBytesMin; length++) {
         const client = await logIn(proxy.port);
         client.write(
@@ -282,7 +260,7 @@ describe("P5 and P6 commands", () => {
 
   it("without a row, or refused by theirs, get 1047 from us for all 256 bytes", async () => {
     const seen: string[] = [];
-    const { proxy } = await open(recording(seen));
+    const { proxy } = await openStage(recording(seen));
     const client = await logIn(proxy.port);
     const refused = COMMANDS.flatMap((row, byte) => (row === undefined || row.disposition === "refuse" ? [byte] : []));
     for (const byte of refused) {
@@ -305,7 +283,7 @@ describe("P7 statement ids", () => {
   ] as const) {
     it(`refuses to execute ${what} with 1243`, async () => {
       const seen: string[] = [];
-      const { proxy } = await open(recording(seen));
+      const { proxy } = await openStage(recording(seen));
       const client = await logIn(proxy.port);
       client.write(executePayload(id), 0);
       assert.equal(await errorOf(client), 1243);
@@ -320,7 +298,7 @@ describe("P7 statement ids", () => {
 
   it("refuses an id that another session has prepared", async () => {
     const seen: string[] = [];
-    const { proxy } = await open(recording(seen));
+    const { proxy } = await openStage(recording(seen));
     const [owner, thief] = [await logIn(proxy.port), await logIn(proxy.port)];
     owner.write(Buffer.from("\x16select 1"), 0);
     await owner.expect();
@@ -333,7 +311,7 @@ describe("P7 statement ids", () => {
 
   it("refuses an id that was closed", async () => {
     const seen: string[] = [];
-    const { proxy } = await open(recording(seen));
+    const { proxy } = await openStage(recording(seen));
     const client = await logIn(proxy.port);
     client.write(Buffer.from("\x16select 1"), 0);
     await client.expect();
@@ -347,7 +325,7 @@ describe("P7 statement ids", () => {
 
   it("judges every execution by the text that was prepared", async () => {
     const judge = new WordBlockingJudge("never");
-    const { proxy } = await open(recording([]), { services: { judge } });
+    const { proxy } = await openStage(recording([]), { services: { judge } });
     const client = await logIn(proxy.port);
     client.write(Buffer.from("\x16delete from items"), 0);
     await client.expect();
@@ -364,7 +342,7 @@ describe("P8 pipelined prepares", () => {
   it("give each answer its own text, also when one of them fails", async () => {
     let prepared = 0;
     const judge = new WordBlockingJudge("never");
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) => {
         if (payload[0] !== 0x16) return [OK_PAYLOAD];
         const text = Buffer.from(payload.subarray(1)).toString();
@@ -387,7 +365,7 @@ describe("P8 pipelined prepares", () => {
   });
 
   it("leave id -1 without meaning when the last of them has failed", async () => {
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) =>
         payload[1] === 0x62
           ? [errPayload({ errorNumber: 1064, sqlState: "42000", message: "syntax" })]
@@ -406,7 +384,7 @@ describe("P8 pipelined prepares", () => {
 
 describe("P9 COM_CHANGE_USER", () => {
   it("is one attempt: a refusal ends the connection", async () => {
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       await acceptLogin(peer);
       const packet = await peer.expect();
       peer.write(errPayload({ errorNumber: 1045, sqlState: "28000", message: "Access denied" }), packet.sequenceId + 1);
@@ -428,7 +406,7 @@ describe("P10 user names", () => {
   ] as const) {
     it(`refuses a login name with ${what}`, async () => {
       const users: string[] = [];
-      const { proxy } = await open(async (peer) => {
+      const { proxy } = await openStage(async (peer) => {
         const response = await acceptLogin(peer);
         users.push(Buffer.from(response.payload).toString("latin1"));
         await peer.read();
@@ -457,7 +435,7 @@ describe("P11 query attributes", () => {
 
   it("judges the statement, not what an attribute holds", async () => {
     const judge = new WordBlockingJudge("drop");
-    const { proxy } = await open(recording([], withAttributes), { services: { judge } });
+    const { proxy } = await openStage(recording([], withAttributes), { services: { judge } });
     const client = await logIn(proxy.port);
     client.write(query(decoy, "drop table items"), 0);
     assert.equal(await errorOf(client), 1148);
@@ -475,7 +453,7 @@ describe("P11 query attributes", () => {
   ] as const) {
     it(`refuses a header with ${what} and forwards nothing`, async () => {
       const seen: string[] = [];
-      const { proxy } = await open(recording(seen, withAttributes));
+      const { proxy } = await openStage(recording(seen, withAttributes));
       const client = await logIn(proxy.port);
       client.write(query(header, ""), 0);
       assert.equal(await errorOf(client), 1835);
@@ -486,7 +464,7 @@ describe("P11 query attributes", () => {
 
   it("reads the same bytes as plain SQL where the client did not agree to attributes", async () => {
     const judge = new WordBlockingJudge("never");
-    const { proxy } = await open(recording([], withAttributes), { services: { judge } });
+    const { proxy } = await openStage(recording([], withAttributes), { services: { judge } });
     const client = await logIn(proxy.port, { flags: BACKEND_FLAGS });
     client.write(query([0, 1], "select 1"), 0);
     await client.expect();
@@ -496,7 +474,7 @@ describe("P11 query attributes", () => {
 
   it("are never half agreed: the backend is told what the client was", async () => {
     const flags: number[] = [];
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       const response = await acceptLogin(peer, withAttributes);
       flags.push(decodeHandshakeResponse41(response.payload).capabilities.flags);
       await peer.read();
@@ -527,7 +505,7 @@ describe("P12 and R1 client files", () => {
     "select 'load data local infile ''/etc/passwd'' into table items'",
   ]) {
     it(`does not pass on a request for another file than "${sql}" names`, async () => {
-      const { proxy, backends } = await open(asking);
+      const { proxy, backends } = await openStage(asking);
       const client = await logIn(proxy.port);
       client.write(queryPayload(sql), 0);
       assert.equal(await assertRefused(client), 1835);
@@ -538,7 +516,7 @@ describe("P12 and R1 client files", () => {
   }
 
   it("does not pass on a request that the client's capabilities rule out, policy or not", async () => {
-    const { proxy } = await open(asking, { listener: { allowsLocalInfile: false } });
+    const { proxy } = await openStage(asking, { listener: { allowsLocalInfile: false } });
     const client = await logIn(proxy.port);
     assert.equal(client.greeting.capabilities.flags & CLIENT_LOCAL_FILES, 0);
     client.write(queryPayload("load data local infile '/etc/passwd' into table items"), 0);
@@ -547,7 +525,7 @@ describe("P12 and R1 client files", () => {
 
   it("takes file data that nobody asked for as commands, which need a decision", async () => {
     const seen: string[] = [];
-    const { proxy } = await open(recording(seen));
+    const { proxy } = await openStage(recording(seen));
     const client = await logIn(proxy.port);
     client.write(Buffer.from("1,2,3\n"), 2);
     assert.equal(await assertRefused(client), 1156);
@@ -564,7 +542,7 @@ describe("P14 and P15 other protocols", () => {
     ["SSH", Buffer.from("SSH-2.0-OpenSSH_9.6\r\n")],
   ] as const) {
     it(`${what} where a login is expected ends the connection and is not echoed`, async () => {
-      const { proxy } = await open(async (peer) => void (await acceptLogin(peer)));
+      const { proxy } = await openStage(async (peer) => void (await acceptLogin(peer)));
       const client = await connectPeer(proxy.port);
       await client.expect();
       const from = Buffer.concat(client.received).length;
@@ -581,7 +559,7 @@ describe("P16 compression", () => {
   it("is not offered, and a client that takes it anyway is not granted it", async () => {
     const everything = (BACKEND_FLAGS | CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION_ALGORITHM) >>> 0;
     let told = 0;
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       const response = await acceptLogin(peer, { ...GREETING, capabilities: { flags: everything, mariadb: 0 } });
       told = decodeHandshakeResponse41(response.payload).capabilities.flags;
       await peer.read();
@@ -595,7 +573,7 @@ describe("P16 compression", () => {
 
   it("of a command, sent all the same, is no command", async () => {
     const seen: string[] = [];
-    const { proxy } = await open(recording(seen));
+    const { proxy } = await openStage(recording(seen));
     const client = await logIn(proxy.port);
     // A stored frame: length, sequence id, uncompressed length 0, then a COM_QUERY packet.
     const inner = encodePacket(queryPayload("select 1"), 0);
@@ -622,7 +600,7 @@ describe("T1 to T4, T7 and T8 on the wire", () => {
   const clientTls = (): ClientTls => new ClientTls(serverTls);
 
   it("T1 bytes behind the backend's greeting are not read as TLS, and end the login", async () => {
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       async (peer) => {
         peer.socket.write(
           Buffer.concat([encodePacket(encodeHandshakeV10(sslGreeting), 0), encodePacket(OK_PAYLOAD, 2)]),
@@ -639,7 +617,7 @@ describe("T1 to T4, T7 and T8 on the wire", () => {
   for (const mode of ["require", "verify-ca", "verify-full"] as const) {
     it(`T2 ${mode}: a greeting without TLS gets nothing of the client's login`, async () => {
       let told = Buffer.alloc(0);
-      const { proxy } = await open(
+      const { proxy } = await openStage(
         async (peer) => {
           peer.write(encodeHandshakeV10(GREETING), 0);
           await peer.closed();
@@ -657,7 +635,7 @@ describe("T1 to T4, T7 and T8 on the wire", () => {
 
   it("T3 an error of the server in place of TLS is told in our words, and no login has left", async () => {
     let told = Buffer.alloc(0);
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       async (peer) => {
         peer.write(encodeHandshakeV10(sslGreeting), 0);
         await peer.expect();
@@ -680,7 +658,7 @@ describe("T1 to T4, T7 and T8 on the wire", () => {
 
   for (const plugin of ["mysql_clear_password", "dialog", "mysql_old_password"] as const) {
     it(`T4 a backend that asks for ${plugin} on a plaintext leg gets no answer`, async () => {
-      const { proxy } = await open(async (peer) => {
+      const { proxy } = await openStage(async (peer) => {
         peer.write(encodeHandshakeV10(GREETING), 0);
         const response = await peer.expect();
         const question = { authPluginName: plugin, authPluginData: new Uint8Array(0) };
@@ -694,7 +672,7 @@ describe("T1 to T4, T7 and T8 on the wire", () => {
   }
 
   it("T4 a bare 0xFE, the old way to ask for mysql_old_password, gets no answer", async () => {
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       peer.write(encodeHandshakeV10(GREETING), 0);
       const response = await peer.expect();
       peer.write(Uint8Array.of(0xfe), response.sequenceId + 1);
@@ -706,7 +684,7 @@ describe("T1 to T4, T7 and T8 on the wire", () => {
   });
 
   it("T7 capability flags that differ between SSLRequest and response end the login", async () => {
-    const { proxy } = await open(async (peer) => void (await acceptLogin(peer)), {
+    const { proxy } = await openStage(async (peer) => void (await acceptLogin(peer)), {
       listener: { clientTls: clientTls(), clientTlsMode: "allow" },
     });
     const plain = await connectPeer(proxy.port);
@@ -719,7 +697,7 @@ describe("T1 to T4, T7 and T8 on the wire", () => {
   });
 
   it("T8 TLS that ends inside a result is a broken connection, never an OK", async () => {
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       async (plain) => {
         plain.write(encodeHandshakeV10(sslGreeting), 0);
         await plain.expect();
@@ -754,7 +732,7 @@ describe("a rogue backend", () => {
   ];
   for (const [what, payload] of answers) {
     it(`R2 ${what}: told as a malformed response, and the connection ends`, async () => {
-      const { proxy, backends } = await open(
+      const { proxy, backends } = await openStage(
         scriptedBackend(() => [payload]),
         {
           listener: { allowsLocalInfile: false },
@@ -770,7 +748,7 @@ describe("a rogue backend", () => {
   }
 
   it("R2 a packet behind the end of a response never becomes the next answer", async () => {
-    const { proxy } = await open(scriptedBackend(() => [...resultSet([textRow("1")]), OK_PAYLOAD]));
+    const { proxy } = await openStage(scriptedBackend(() => [...resultSet([textRow("1")]), OK_PAYLOAD]));
     const client = await logIn(proxy.port);
     client.socket.write(Buffer.concat(["one", "two"].map((sql) => encodePacket(queryPayload(sql), 0))));
     const first: number[] = [];
@@ -783,7 +761,7 @@ describe("a rogue backend", () => {
   });
 
   it("R2 a packet that comes while nothing is asked never becomes the next answer", async () => {
-    const { proxy, backends } = await open(async (peer) => void (await acceptLogin(peer)));
+    const { proxy, backends } = await openStage(async (peer) => void (await acceptLogin(peer)));
     const client = await logIn(proxy.port);
     backends.peers[0]?.write(OK_PAYLOAD, 1);
     await client.closed();
@@ -799,7 +777,7 @@ describe("a rogue backend", () => {
   });
 
   it("R2 sequence ids that do not continue end the connection", async () => {
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       await acceptLogin(peer);
       await peer.expect();
       peer.write(OK_PAYLOAD, 2);
@@ -812,7 +790,7 @@ describe("a rogue backend", () => {
 
   it("R4 an error without SQLSTATE, or with control bytes, stays one line for the log", async () => {
     const text = Buffer.from("\xff\x48\x04gone\x1b[31m\nlevel=info forged\u202e", "latin1");
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       peer.socket.end(encodePacket(text, 0));
       await peer.read();
     });
@@ -828,7 +806,7 @@ describe("a rogue backend", () => {
   it("R4 an error of less than three bytes is still an error, and ends the response", async () => {
     const short = [Uint8Array.of(0xff), Uint8Array.of(0xff, 1)];
     let answered = 0;
-    const { proxy } = await open(scriptedBackend(() => [short[answered++] ?? OK_PAYLOAD]));
+    const { proxy } = await openStage(scriptedBackend(() => [short[answered++] ?? OK_PAYLOAD]));
     const client = await logIn(proxy.port);
     for (const payload of short) {
       client.write(queryPayload("select 1"), 0);
@@ -849,7 +827,7 @@ describe("a rogue backend", () => {
     ["with control bytes in the plugin's name", named("a\x1b[2J")],
   ] as const) {
     it(`R5 a greeting ${what} is refused before the client sees it`, async () => {
-      const { proxy } = await open(async (peer) => {
+      const { proxy } = await openStage(async (peer) => {
         peer.write(payload, 0);
         await peer.read();
       });

@@ -18,7 +18,6 @@ import {
   BACKEND_FLAGS,
   connectPeer,
   errPayload,
-  type FakeBackend,
   GREETING,
   logIn,
   loginPayload,
@@ -27,9 +26,8 @@ import {
   queryPayload,
   scriptedBackend,
   startClientTls,
-  startFakeBackend,
 } from "../support/fake-peers.ts";
-import { type HarnessOptions, type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import { closeStages, openStage } from "../support/session-stage.ts";
 import {
   AUTOCOMMIT,
   binaryRow,
@@ -54,27 +52,7 @@ const MIB = 1024 * 1024;
 const NO_BACKSLASH_ESCAPES = 0x0200;
 const METADATA_CHANGED = 0x0400;
 
-let running: { close(): Promise<void> }[] = [];
-
-afterEach(async () => {
-  for (const one of running) await one.close();
-  running = [];
-});
-
-interface Stage {
-  readonly proxy: ProxyHarness;
-  readonly backends: FakeBackend;
-}
-
-async function open(
-  script: (peer: PacketPeer) => Promise<void>,
-  options: Partial<HarnessOptions> = {},
-): Promise<Stage> {
-  const backends = await startFakeBackend(script);
-  const proxy = await startProxy({ backendPort: backends.port, ...options });
-  running.push(proxy, backends);
-  return { proxy, backends };
-}
+afterEach(closeStages);
 
 /** Sends payloads one by one; gives the payloads of each one's answer, of the length the script gave it. */
 async function ask(client: PacketPeer, payload: Uint8Array, packets = 1): Promise<Uint8Array[]> {
@@ -115,7 +93,7 @@ describe("regressions of size", () => {
     ["EXECUTE", 0x17],
   ] as const) {
     it(`regression 2: ${name} of about 2^24 bytes does not hang`, { timeout: 30_000 }, async () => {
-      const { proxy } = await open(okBackend);
+      const { proxy } = await openStage(okBackend);
       const client = await logIn(proxy.port);
       await ask(client, prepare("select 1"));
       for (const offset of offsets) {
@@ -129,7 +107,7 @@ describe("regressions of size", () => {
   }
 
   it("regression 3: a query of 0xfffffb bytes, three times, then another", { timeout: 20_000 }, async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     const client = await logIn(proxy.port);
     for (let round = 0; round < 3; round++) {
       const payload = Buffer.alloc(0xfffffb, 0x20);
@@ -140,7 +118,7 @@ describe("regressions of size", () => {
   });
 
   it("regression 4: an execute with wrong lengths is the server's to refuse", async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     const client = await logIn(proxy.port);
     await ask(client, prepare("select ?"));
     await fc.assert(
@@ -153,7 +131,7 @@ describe("regressions of size", () => {
   });
 
   it("regression 5: COM_CHANGE_USER of endless fragments ends at the packet limit", async () => {
-    const { proxy } = await open(okBackend, { listener: { packetBytesMax: 20 * MIB } });
+    const { proxy } = await openStage(okBackend, { listener: { packetBytesMax: 20 * MIB } });
     const client = await logIn(proxy.port);
     client.socket.on("error", () => undefined);
     client.socket.write(Buffer.concat([Buffer.from([0xff, 0xff, 0xff, 0]), Buffer.alloc(0xffffff, 0x11)]));
@@ -163,7 +141,7 @@ describe("regressions of size", () => {
   });
 
   it("regression 6: a flood of full packet headers before the login is cut at the first", async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     const before = process.memoryUsage().rss;
     for (let count = 0; count < 50; count++) {
       const client = await connectPeer(proxy.port);
@@ -178,7 +156,7 @@ describe("regressions of size", () => {
 
   it("regression 17: long data in many packets, of no bytes too, reach the server as they are", async () => {
     const got: string[] = [];
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) => {
         if (payload[0] === 0x18) {
           got.push(Buffer.from(payload.subarray(7)).toString());
@@ -199,7 +177,7 @@ describe("regressions of size", () => {
 
   it("regression 35: an alias of more than 250 characters", async () => {
     const payloads = [columnCount(1), columnDefinition("a".repeat(300)), textRow("1"), rowsEnd()];
-    const { proxy } = await open(scriptedBackend(() => payloads));
+    const { proxy } = await openStage(scriptedBackend(() => payloads));
     const client = await logIn(proxy.port);
     const got = await ask(client, queryPayload("select 1"), 4);
     assert.ok(Buffer.concat(got).equals(Buffer.concat(payloads)));
@@ -209,7 +187,7 @@ describe("regressions of size", () => {
 
 describe("regressions of the login", () => {
   it("regression 7: no mutated login response crashes or hangs a session", { timeout: 30_000 }, async () => {
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       await acceptLogin(peer);
       await peer.read();
     });
@@ -238,7 +216,7 @@ describe("regressions of the login", () => {
 
   it("regression 26: compression is never offered, so it cannot meet COM_CHANGE_USER", async () => {
     const flags = (BACKEND_FLAGS | CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION_ALGORITHM) >>> 0;
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend(() => [OK_PAYLOAD], { ...GREETING, capabilities: { flags, mariadb: 0 } }),
     );
     const client = await logIn(proxy.port);
@@ -251,7 +229,7 @@ describe("regressions of the login", () => {
     const { certFile, keyFile } = certificates.leaves.goodEc;
     const tls = { cert: readFileSync(certFile, "latin1"), key: readFileSync(keyFile, "latin1") };
     const listener = { clientTls: new ClientTls(tls), clientTlsMode: "allow" } as const;
-    const { proxy } = await open(okBackend, { listener });
+    const { proxy } = await openStage(okBackend, { listener });
     const plain = await logIn(proxy.port);
     const secureLogin = async (): Promise<PacketPeer> => {
       const bare = await connectPeer(proxy.port);
@@ -280,7 +258,7 @@ describe("regressions of the login", () => {
     const mayGreet = new Promise<void>((resolve) => {
       letGreet = resolve;
     });
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       await mayGreet;
       await acceptLogin(peer);
       await peer.read();
@@ -296,7 +274,7 @@ describe("regressions of the login", () => {
   });
 
   it("regression 50: an error without SQLSTATE in place of the greeting is passed on without one", async () => {
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       peer.socket.end(encodePacket(errPayload({ errorNumber: 1040, message: "Too many connections" }), 0));
     });
     const client = await connectPeer(proxy.port);
@@ -307,7 +285,7 @@ describe("regressions of the login", () => {
   });
 
   it("regression 50: a schema name longer than servers allow is refused", async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     const client = await connectPeer(proxy.port);
     const greeting = decodeHandshakeV10((await client.expect()).payload);
     client.write(loginPayload(greeting, { schema: "d".repeat(10_000) }), 1);
@@ -317,7 +295,7 @@ describe("regressions of the login", () => {
 
   it("regression 51: a login that succeeded once is asked of the server again", async () => {
     let logins = 0;
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       peer.write(encodeHandshakeV10(GREETING), 0);
       await peer.expect();
       if (logins++ === 0) peer.write(OK_PAYLOAD, 2);
@@ -332,7 +310,7 @@ describe("regressions of the login", () => {
 
   it("regression 52: a probe that only connects leaves the backend by a refused login", async () => {
     let left = 0;
-    const { proxy, backends } = await open(async (peer) => {
+    const { proxy, backends } = await openStage(async (peer) => {
       peer.write(encodeHandshakeV10(GREETING), 0);
       const answer = await peer.read();
       if (answer !== undefined) left++;
@@ -359,7 +337,7 @@ describe("regressions of prepared statements", () => {
       [errPayload({ errorNumber: 1062, sqlState: "23000", message: "Duplicate entry" })],
     ];
     let next = 0;
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) =>
         payload[0] === 0x17 ? (answers[next++] ?? []) : payload[0] === 0x16 ? prepareOk(5) : [OK_PAYLOAD],
       ),
@@ -371,7 +349,7 @@ describe("regressions of prepared statements", () => {
   });
 
   it("regression 10: a cursor execute does not hang", async () => {
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) => {
         if (payload[0] === 0x16) return prepareOk(5, 0, 1);
         if (payload[0] === 0x17) return [columnCount(1), columnDefinition("a"), rowsEnd(CURSOR_EXISTS)];
@@ -386,7 +364,7 @@ describe("regressions of prepared statements", () => {
 
   it("regression 11: two open cursors are fetched by turns", async () => {
     let prepared = 0;
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) => {
         if (payload[0] === 0x16) return prepareOk(++prepared, 0, 1);
         if (payload[0] === 0x17) return [columnCount(1), columnDefinition("a"), rowsEnd(CURSOR_EXISTS)];
@@ -406,7 +384,7 @@ describe("regressions of prepared statements", () => {
   });
 
   it("regression 16: the command behind a COM_STMT_CLOSE is answered", async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     const client = await logIn(proxy.port);
     await ask(client, prepare("select 1"));
     client.socket.write(
@@ -417,7 +395,7 @@ describe("regressions of prepared statements", () => {
   });
 
   it("regression 24: no statement survives COM_CHANGE_USER", async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     const client = await logIn(proxy.port);
     await ask(client, prepare("select 1"));
     const change = { user: "b", authResponse: new Uint8Array(0), authPluginName: "caching_sha2_password" };
@@ -428,7 +406,7 @@ describe("regressions of prepared statements", () => {
 
   it("regression 27: an execute of an unknown id is answered here", async () => {
     let asked = 0;
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend(() => {
         asked++;
         return [OK_PAYLOAD];
@@ -442,7 +420,7 @@ describe("regressions of prepared statements", () => {
 
   it("regression 29: a METADATA_CHANGED between two executes passes", async () => {
     const changed = resultSet([binaryRow("x")], AUTOCOMMIT | METADATA_CHANGED);
-    const { proxy } = await open(scriptedBackend((payload) => (payload[0] === 0x16 ? prepareOk(5) : changed)));
+    const { proxy } = await openStage(scriptedBackend((payload) => (payload[0] === 0x16 ? prepareOk(5) : changed)));
     const client = await logIn(proxy.port);
     await ask(client, prepare("select * from t"));
     for (let round = 0; round < 2; round++) {
@@ -453,7 +431,7 @@ describe("regressions of prepared statements", () => {
 
   it("regression 42: the same text prepared many times gives as many statements", async () => {
     let prepared = 0;
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) => (payload[0] === 0x16 ? prepareOk(++prepared) : [OK_PAYLOAD])),
     );
     const client = await logIn(proxy.port);
@@ -465,7 +443,7 @@ describe("regressions of prepared statements", () => {
   it("regression 48: the answers of pipelined prepares belong to their own texts", async () => {
     let prepared = 0;
     const judge = new WordBlockingJudge("never");
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) => (payload[0] === 0x16 ? prepareOk(++prepared) : [OK_PAYLOAD])),
       { services: { judge } },
     );
@@ -483,7 +461,7 @@ describe("regressions of files", () => {
 
   /** Runs one file through; gives the commands the backend saw afterwards. */
   async function loadThen(pieces: readonly Uint8Array[], commands: string[]): Promise<PacketPeer> {
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       await acceptLogin(peer);
       await peer.expect();
       peer.write(fileRequest("f"), 1);
@@ -517,7 +495,7 @@ describe("regressions of files", () => {
   });
 
   it("regression 14: a file that is aborted leaves no session", async () => {
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       await acceptLogin(peer);
       await peer.expect();
       peer.write(fileRequest("f"), 1);
@@ -531,7 +509,7 @@ describe("regressions of files", () => {
   });
 
   it("regression 15: LOAD DATA INFILE without LOCAL has an ordinary answer", async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     const client = await logIn(proxy.port);
     assert.equal(await first(client, queryPayload("load data infile '/srv/f' into table t")), 0);
     await assertServes(client);
@@ -547,7 +525,7 @@ describe("regressions of results", () => {
   it("regression 18: MORE_RESULTS is followed to the end", async () => {
     for (const count of [1, 2, 50]) {
       const payloads = sets(count);
-      const { proxy } = await open(scriptedBackend((payload) => (payload[0] === 0x0e ? [OK_PAYLOAD] : payloads)));
+      const { proxy } = await openStage(scriptedBackend((payload) => (payload[0] === 0x0e ? [OK_PAYLOAD] : payloads)));
       const client = await logIn(proxy.port);
       await ask(client, queryPayload("call p()"), payloads.length);
       await assertServes(client);
@@ -556,7 +534,7 @@ describe("regressions of results", () => {
 
   it("regression 19: a backend lost between two result sets is a lost connection, and nothing is sent again", async () => {
     let asked = 0;
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       await acceptLogin(peer);
       await peer.expect();
       asked++;
@@ -577,7 +555,7 @@ describe("regressions of results", () => {
       ...resultSet([textRow("1")], AUTOCOMMIT | MORE_RESULTS),
       errPayload({ errorNumber: 1146, sqlState: "42S02", message: "none" }),
     ];
-    const { proxy } = await open(scriptedBackend((payload) => (payload[0] === 0x0e ? [OK_PAYLOAD] : failing)));
+    const { proxy } = await openStage(scriptedBackend((payload) => (payload[0] === 0x0e ? [OK_PAYLOAD] : failing)));
     const client = await logIn(proxy.port);
     await ask(client, queryPayload("select 1; select * from none; select 3"), failing.length);
     await assertServes(client);
@@ -587,7 +565,7 @@ describe("regressions of results", () => {
   });
 
   it("regression 21: a text is judged whole, whatever its first statement is", async () => {
-    const { proxy } = await open(okBackend, { services: { judge: new WordBlockingJudge("drop") } });
+    const { proxy } = await openStage(okBackend, { services: { judge: new WordBlockingJudge("drop") } });
     const client = await logIn(proxy.port);
     assert.equal(await first(client, queryPayload("select 1; drop table t")), 0xff);
     await assertServes(client);
@@ -595,7 +573,7 @@ describe("regressions of results", () => {
 
   it("regression 22: status flags pass bit for bit", async () => {
     const ok = okWith(AUTOCOMMIT | NO_BACKSLASH_ESCAPES);
-    const { proxy } = await open(scriptedBackend(() => [ok]));
+    const { proxy } = await openStage(scriptedBackend(() => [ok]));
     const client = await logIn(proxy.port);
     assert.deepEqual([...((await ask(client, queryPayload("set sql_mode=4")))[0] ?? [])], [...ok]);
     client.socket.destroy();
@@ -603,7 +581,7 @@ describe("regressions of results", () => {
 
   it("regression 34: SELECT $$, the probe of newer clients, is answered by the server", async () => {
     const error = errPayload({ errorNumber: 1054, sqlState: "42S22", message: "Unknown column '$$'" });
-    const { proxy } = await open(scriptedBackend((payload) => (payload[0] === 3 ? [error] : [OK_PAYLOAD])));
+    const { proxy } = await openStage(scriptedBackend((payload) => (payload[0] === 3 ? [error] : [OK_PAYLOAD])));
     const client = await logIn(proxy.port);
     assert.deepEqual([...((await ask(client, queryPayload("select $$")))[0] ?? [])], [...error]);
     await assertServes(client);
@@ -611,7 +589,7 @@ describe("regressions of results", () => {
 
   it("regression 36: a refusal is well-formed as an answer to QUERY, PREPARE and EXECUTE", async () => {
     const judge = new WordBlockingJudge("drop");
-    const { proxy } = await open(okBackend, { services: { judge } });
+    const { proxy } = await openStage(okBackend, { services: { judge } });
     const client = await logIn(proxy.port);
     for (const payload of [queryPayload("drop table t"), prepare("drop table t")]) {
       client.write(payload, 0);
@@ -622,7 +600,7 @@ describe("regressions of results", () => {
   });
 
   it("regression 41: the result of one session never shows in another", { timeout: 20_000 }, async () => {
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) => resultSet([textRow(Buffer.from(payload.subarray(1)).toString())])),
     );
     const converse = async (name: number): Promise<void> => {
@@ -647,7 +625,7 @@ describe("regressions of results", () => {
   it("regression 44: the info and the session state of an OK_Packet pass", async () => {
     const sessionState = { schema: "other", systemVariables: new Map([["autocommit", "OFF"]]) };
     const ok = okWith(AUTOCOMMIT | 0x4000, { affectedRows: 300, info: "Rows matched: 300", sessionState });
-    const { proxy } = await open(scriptedBackend(() => [ok]));
+    const { proxy } = await openStage(scriptedBackend(() => [ok]));
     const client = await logIn(proxy.port);
     assert.deepEqual([...((await ask(client, queryPayload("update t")))[0] ?? [])], [...ok]);
     client.socket.destroy();
@@ -657,7 +635,7 @@ describe("regressions of results", () => {
 describe("regressions of commands", () => {
   it("regression 8: commands shorter than their least are answered here", async () => {
     const seen: number[] = [];
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) => {
         seen.push(payload[0] ?? -1);
         return [OK_PAYLOAD];
@@ -672,7 +650,7 @@ describe("regressions of commands", () => {
   });
 
   it("regression 30: a client that vanishes leaves no timer and no loop behind", async () => {
-    const { proxy } = await open(okBackend, { listener: { handshakeTimeoutMs: 20 } });
+    const { proxy } = await openStage(okBackend, { listener: { handshakeTimeoutMs: 20 } });
     for (let count = 0; count < 20; count++) {
       const client = await connectPeer(proxy.port);
       await client.expect();
@@ -691,7 +669,7 @@ describe("regressions of commands", () => {
   });
 
   it("regression 43: a packet of no bytes is COM_SLEEP", async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     const client = await logIn(proxy.port);
     const [answer] = await ask(client, new Uint8Array(0));
     assert.equal(decodeErrPacket(answer ?? new Uint8Array(0)).errorNumber, 1047);
@@ -699,7 +677,7 @@ describe("regressions of commands", () => {
   });
 
   it("regression 47: every command with a statement, and every refused one, leaves a record", async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     const rows = COMMANDS.filter((row) => row !== undefined).filter(
       ({ disposition, name }) => disposition === "refuse" || (disposition === "judge" && name !== "COM_SET_OPTION"),
     );
@@ -720,7 +698,7 @@ describe("regressions of commands", () => {
   });
 
   it("regression 49: a PROXY header or a wrong sequence id in the login is refused as what it is", async () => {
-    const { proxy } = await open(okBackend);
+    const { proxy } = await openStage(okBackend);
     for (const bytes of [
       Buffer.from("PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\n"),
       encodePacket(loginPayload(GREETING), 88),
@@ -734,7 +712,7 @@ describe("regressions of commands", () => {
   });
 
   it("regression 53: the faults of a client and of a backend are told apart in the record", async () => {
-    const { proxy, backends } = await open(okBackend);
+    const { proxy, backends } = await openStage(okBackend);
     const first_ = await logIn(proxy.port);
     first_.socket.resetAndDestroy();
     await proxy.registry.whenEmpty();

@@ -17,9 +17,9 @@ import {
   queryPayload,
   scriptedBackend,
   serveCommands,
-  startFakeBackend,
 } from "../support/fake-peers.ts";
-import { type HarnessOptions, type ProxyHarness, startProxy } from "../support/session-harness.ts";
+import type { ProxyHarness } from "../support/session-harness.ts";
+import { closeStages, openStage } from "../support/session-stage.ts";
 import {
   AUTOCOMMIT,
   binaryRow,
@@ -48,22 +48,7 @@ const FULL = 2 ** 24 - 1;
 const SIZES = [0, 1, FULL - 1, FULL, FULL + 1, 2 * FULL] as const;
 const LARGE = { listener: { packetBytesMax: 64 * MIB } } as const;
 
-let running: { close(): Promise<void> }[] = [];
-
-async function open(
-  script: (peer: PacketPeer) => Promise<void>,
-  options: Partial<HarnessOptions> = {},
-): Promise<{ proxy: ProxyHarness; backends: FakeBackend }> {
-  const backends = await startFakeBackend(script);
-  const proxy = await startProxy({ backendPort: backends.port, ...options });
-  running.push(proxy, backends);
-  return { proxy, backends };
-}
-
-afterEach(async () => {
-  for (const one of running) await one.close();
-  running = [];
-});
+afterEach(closeStages);
 
 /** The next bytes on the wire, unframed: what a test of "byte for byte" compares. */
 async function readBytes(peer: PacketPeer, byteCount: number, from = 0): Promise<Buffer> {
@@ -89,7 +74,7 @@ function answering(wires: readonly Uint8Array[], greeting = GREETING): (peer: Pa
 }
 
 async function assertRelayed(wire: Uint8Array, command: Uint8Array, greeting = GREETING): Promise<void> {
-  const { proxy } = await open(answering([wire], greeting), LARGE);
+  const { proxy } = await openStage(answering([wire], greeting), LARGE);
   const client = await logIn(proxy.port);
   const from = bytesSoFar(client);
   client.write(command, 0);
@@ -135,7 +120,7 @@ describe("a response", () => {
       ...resultSet([textRow("1")], AUTOCOMMIT | MORE_RESULTS),
       errPayload({ errorNumber: 1146, sqlState: "42S02", message: "no such table" }),
     ];
-    const { proxy } = await open(answering([wireOf(failing), wireOf([OK_PAYLOAD])]));
+    const { proxy } = await openStage(answering([wireOf(failing), wireOf([OK_PAYLOAD])]));
     const client = await logIn(proxy.port);
     client.write(queryPayload("select 1; select * from nowhere; select 3"), 0);
     for (let packet = 0; packet < 4; packet++) await client.expect();
@@ -160,7 +145,7 @@ describe("a query", () => {
     it(`of ${size} bytes reaches the backend byte for byte`, { timeout: 20_000 }, async () => {
       const hashes: string[] = [];
       const hash = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-      const { proxy } = await open(
+      const { proxy } = await openStage(
         scriptedBackend((payload) => {
           hashes.push(hash(payload));
           return [OK_PAYLOAD];
@@ -207,7 +192,7 @@ describe("stalled readers", () => {
     const stalled = new Promise<void>((resolve) => {
       allStuck = resolve;
     });
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       await acceptLogin(peer);
       await peer.expect();
       peer.socket.write(wireOf([columnCount(1), columnDefinition("a")]));
@@ -274,7 +259,7 @@ describe("LOCAL INFILE", () => {
 
   it("takes data that begin with every byte for data", async () => {
     const packets: Uint8Array[] = [];
-    const { proxy } = await open(loading(packets));
+    const { proxy } = await openStage(loading(packets));
     const client = await logIn(proxy.port);
     const pieces = Array.from({ length: 256 }, (_, first) => Buffer.from([first, 0x20, 0x55, 0x53, 0x45]));
     await send(client, pieces);
@@ -292,7 +277,7 @@ describe("LOCAL INFILE", () => {
 
   it("takes an empty file, which is how clients say that there is none", async () => {
     const packets: Uint8Array[] = [];
-    const { proxy } = await open(loading(packets));
+    const { proxy } = await openStage(loading(packets));
     const client = await logIn(proxy.port);
     assert.equal(await send(client, []), 3);
     assert.deepEqual(packets, []);
@@ -303,7 +288,7 @@ describe("LOCAL INFILE", () => {
 
   it("counts on over the wrap of the sequence id and records bytes and hash", async () => {
     const packets: Uint8Array[] = [];
-    const { proxy } = await open(loading(packets));
+    const { proxy } = await openStage(loading(packets));
     const client = await logIn(proxy.port);
     const pieces = Array.from({ length: 600 }, (_, index) => Buffer.from(`line ${index}\n`));
     await send(client, pieces);
@@ -317,7 +302,7 @@ describe("LOCAL INFILE", () => {
 
   it("of a file above the limit is cut off at the backend, and the client is told behind its last packet", async () => {
     const packets: Uint8Array[] = [];
-    const { proxy, backends } = await open(loading(packets), { listener: { localInfileBytesMax: 1_000 } });
+    const { proxy, backends } = await openStage(loading(packets), { listener: { localInfileBytesMax: 1_000 } });
     const client = await logIn(proxy.port);
     client.write(LOAD, 0);
     await client.expect();
@@ -340,7 +325,7 @@ describe("LOCAL INFILE", () => {
   });
 
   it("regression 12: of several files in one text asks for each", async () => {
-    const { proxy } = await open(async (peer) => {
+    const { proxy } = await openStage(async (peer) => {
       await acceptLogin(peer);
       await peer.expect();
       peer.socket.write(wireOf([fileRequest("one")]));
@@ -367,7 +352,7 @@ describe("LOCAL INFILE", () => {
   });
 
   it("ends the session when the packets of the file are out of order", async () => {
-    const { proxy } = await open(loading([]));
+    const { proxy } = await openStage(loading([]));
     const client = await logIn(proxy.port);
     client.write(LOAD, 0);
     await client.expect();
@@ -383,7 +368,7 @@ describe("LOCAL INFILE", () => {
 describe("prepared statements", () => {
   it("prepared and executed in one go, the id left to the server, run in order", async () => {
     const seen: number[] = [];
-    const { proxy } = await open(
+    const { proxy } = await openStage(
       scriptedBackend((payload) => {
         seen.push(payload[0] ?? 0);
         return payload[0] === 0x16 ? prepareOk(9, 0, 1) : resultSet([binaryRow("x")]);
@@ -400,7 +385,7 @@ describe("prepared statements", () => {
 
   it("are at most 4096 on one connection; closing one makes room", { timeout: 20_000 }, async () => {
     let prepared = 0;
-    const { proxy } = await open(scriptedBackend((payload) => (payload[0] === 0x16 ? prepareOk(++prepared) : [])));
+    const { proxy } = await openStage(scriptedBackend((payload) => (payload[0] === 0x16 ? prepareOk(++prepared) : [])));
     const client = await logIn(proxy.port);
     const prepare = Buffer.concat([Uint8Array.of(0x16), Buffer.from("select 1")]);
     for (let round = 0; round < 4096; round += 256) {
@@ -424,7 +409,7 @@ describe("prepared statements", () => {
       const isClassic = greeting === CLASSIC_GREETING;
       const end = (flags: number): Uint8Array => (isClassic ? eof(flags) : rowsEnd(flags));
       const definitions = [columnCount(1), columnDefinition("a")];
-      const { proxy } = await open(
+      const { proxy } = await openStage(
         scriptedBackend((payload) => {
           if (payload[0] === 0x16) return [...prepareOk(3, 0, 1), ...(isClassic ? [eof()] : [])];
           if (payload[0] === 0x17) return [...definitions, end(AUTOCOMMIT | CURSOR_EXISTS)];
@@ -466,7 +451,7 @@ describe("a session started anew", () => {
     ],
   ] as const) {
     it(`by ${name} forgets its prepared statements`, async () => {
-      const { proxy } = await open(script);
+      const { proxy } = await openStage(script);
       const client = await logIn(proxy.port);
       client.write(Buffer.from([0x16, 0x78]), 0);
       await client.expect();
@@ -483,7 +468,7 @@ describe("a session started anew", () => {
   }
 
   it("by COM_CHANGE_USER is recorded under its new name", async () => {
-    const { proxy } = await open(script);
+    const { proxy } = await openStage(script);
     const client = await logIn(proxy.port);
     const change = { user: "other", authResponse: new Uint8Array(0), authPluginName: "caching_sha2_password" };
     client.write(encodeChangeUser({ ...change, characterSet: 45 }, 0), 0);
@@ -541,7 +526,7 @@ describe("P2 segmentation", () => {
   async function prepare(
     cutBackend: () => number | undefined,
   ): Promise<{ proxy: ProxyHarness; backends: FakeBackend }> {
-    return await open(async (peer) => {
+    return await openStage(async (peer) => {
       await acceptLogin(peer);
       let index = 0;
       await serveCommands(peer, () => {

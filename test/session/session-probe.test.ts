@@ -4,22 +4,11 @@ import { SYSTEM_CLOCK } from "../../src/base/clock.ts";
 import { Judge } from "../../src/policy/judge.ts";
 import { PolicyJudge } from "../../src/session/policy-judge.ts";
 import { policyFrom } from "../policy/policy-fixture.ts";
-import {
-  errPayload,
-  GREETING,
-  logIn,
-  type PacketPeer,
-  queryPayload,
-  scriptedBackend,
-  startFakeBackend,
-} from "../support/fake-peers.ts";
-import { startProxy } from "../support/session-harness.ts";
+import { errPayload, logIn, type PacketPeer, queryPayload, scriptedBackend } from "../support/fake-peers.ts";
+import { closeStages, openStage } from "../support/session-stage.ts";
 import { AUTOCOMMIT, okWith } from "../support/wire-replies.ts";
 
-const running: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const one of running.splice(0)) await one.close();
-});
+afterEach(closeStages);
 
 const ALL = "session_track_system_variables,sql_mode,character_set_client";
 
@@ -81,11 +70,9 @@ interface Stage {
 async function open(): Promise<Stage> {
   const server = new TrackingServer();
   const answer = (payload: Uint8Array) => [server.answer(Buffer.from(payload.subarray(1)).toString("latin1"))];
-  const backend = await startFakeBackend(scriptedBackend(answer, GREETING));
   const policy = policyFrom("deny: { columns: [word] }");
   const judge = new Judge({ policy, clock: SYSTEM_CLOCK, idPrefix: "t", cacheBytesMax: 1 << 20 });
-  const proxy = await startProxy({ backendPort: backend.port, services: { judge: new PolicyJudge(judge) } });
-  running.push(proxy, backend);
+  const { proxy } = await openStage(scriptedBackend(answer), { services: { judge: new PolicyJudge(judge) } });
   const client = await logIn(proxy.port);
   return { server, run: (sql) => ask(client, sql) };
 }

@@ -4,25 +4,16 @@ import { PolicyJudge } from "../../src/session/policy-judge.ts";
 import { policyFrom } from "../policy/policy-fixture.ts";
 import {
   errPayload,
-  type FakeBackend,
   GREETING,
   logIn,
   OK_PAYLOAD,
   type PacketPeer,
   queryPayload,
   scriptedBackend,
-  startFakeBackend,
 } from "./fake-peers.ts";
-import { type HarnessOptions, type ProxyHarness, startProxy } from "./session-harness.ts";
+import type { HarnessOptions, ProxyHarness } from "./session-harness.ts";
+import { openStage } from "./session-stage.ts";
 import { AUTOCOMMIT, okWith, prepareOk } from "./wire-replies.ts";
-
-let running: { close(): Promise<void> }[] = [];
-
-/** For afterEach(). */
-export async function closePolicySessions(): Promise<void> {
-  for (const one of running) await one.close();
-  running = [];
-}
 
 const LONG_DATA = 0x18;
 const CLOSE = 0x19;
@@ -39,6 +30,7 @@ const TRACKED = okWith(AUTOCOMMIT, {
   },
 });
 
+/** Closed by closeStages(). */
 export interface PolicySession {
   readonly proxy: ProxyHarness;
   readonly client: PacketPeer;
@@ -57,21 +49,18 @@ export async function openPolicySession(
   const { capabilities } = GREETING;
   const greeting = { ...GREETING, capabilities: { ...capabilities, flags: (capabilities.flags | moreFlags) >>> 0 } };
   let nextId = 0;
-  const backend: FakeBackend = await startFakeBackend(
-    scriptedBackend((payload) => {
-      const text = Buffer.from(payload.subarray(1)).toString("latin1");
-      if (payload[0] === 3 && text.includes("SET session_track")) return [TRACKED];
-      seen.push(`${payload[0]}:${text}`);
-      if (payload[0] === LONG_DATA || payload[0] === CLOSE) return [];
-      if (text.includes("unknown_table")) return [errPayload({ errorNumber: 1146, sqlState: "42S02", message: "no" })];
-      return payload[0] === 0x16 ? prepareOk(++nextId, text.split("?").length - 1) : [OK_PAYLOAD];
-    }, greeting),
-  );
+  const script = scriptedBackend((payload) => {
+    const text = Buffer.from(payload.subarray(1)).toString("latin1");
+    if (payload[0] === 3 && text.includes("SET session_track")) return [TRACKED];
+    seen.push(`${payload[0]}:${text}`);
+    if (payload[0] === LONG_DATA || payload[0] === CLOSE) return [];
+    if (text.includes("unknown_table")) return [errPayload({ errorNumber: 1146, sqlState: "42S02", message: "no" })];
+    return payload[0] === 0x16 ? prepareOk(++nextId, text.split("?").length - 1) : [OK_PAYLOAD];
+  }, greeting);
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
   const judge = new Judge({ policy: policyFrom(policy), clock, idPrefix: "t", cacheBytesMax: 1 << 20 });
   const services = { judge: new PolicyJudge(judge) };
-  const proxy = await startProxy({ backendPort: backend.port, services, listener: options });
-  running.push(proxy, backend);
+  const { proxy } = await openStage(script, { services, listener: options });
   return { proxy, client: await logIn(proxy.port, { schema: "shop" }), judge, seen };
 }
 
