@@ -68,7 +68,11 @@ const INJECTION: readonly Rule[] = [
     title: "Literals are joined by an operator where a plain value belongs",
     rewrite: BIND,
     example: { sql: "SELECT id FROM member WHERE login = ''*''" },
-    findings: { "string-operator": 30, "adjacent-strings": 30, "constant-arithmetic": 20 },
+    findings: {
+      "string-operator": 30,
+      "adjacent-strings": 30,
+      "constant-arithmetic": ({ detail }: Finding) => (detail === "product" ? 25 : 20),
+    },
   },
   {
     id: "inj.union",

@@ -134,7 +134,7 @@ export function judgeCall(scan: ConditionScan, frame: Frame, at: number): void {
   let value = (frame.itemAttributes & V.INHERITED) | V.IS_FUNCTION | (isConstant ? V.IS_CONSTANT : 0);
   if ((classes & F.FN_RAND) !== 0 && frame.items > 0) value |= V.HAS_SEEDED_RAND;
   if ((classes & F.FN_CHAR) !== 0 && !isLineBreak(scan, frame)) value |= V.IS_CHAR_CALL;
-  if ((classes & F.FN_CUT) !== 0 && (value & V.HAS_COLUMN) !== 0) value |= V.HAS_CUT;
+  if ((classes & F.FN_CUT) !== 0 && (value & (V.HAS_COLUMN | V.HAS_SESSION)) !== 0) value |= V.HAS_CUT;
   if (!isConstant && (value & V.INHERITED) === 0) value |= (classes & F.FN_MOMENT) === 0 ? V.HAS_OPEN : V.HAS_MOMENT;
   if (classes !== 0) judgeClasses(scan, frame, classes, name, at);
   scan.pushValue(value, name, at);
@@ -232,12 +232,11 @@ function judgeConcat(scan: ConditionScan, frame: Frame, name: number, at: number
 /** Pieces of a subquery anywhere; pieces of session values where rows are chosen. */
 function judgePiece(scan: ConditionScan, frame: Frame, name: number, at: number): void {
   const isAsked = scan.tokens.clauses[name] !== CLAUSE_SELECT || scan.subqueries > 0;
+  const isCode = (frame.functionClasses & F.FN_CODE) !== 0 && (frame.itemAttributes & V.HAS_CUT) !== 0;
   if ((frame.itemAttributes & V.HAS_SUBQUERY) !== 0) scan.emit("blind-substring", name, at, 1, undefined);
-  else if (!isAsked) return;
-  else if ((frame.itemAttributes & V.HAS_SESSION) !== 0) scan.emit("blind-substring", name, at, 1, undefined);
-  else if ((frame.functionClasses & F.FN_CODE) !== 0 && (frame.itemAttributes & V.HAS_CUT) !== 0) {
-    scan.emit("blind-code", name, at, 1, undefined);
-  }
+  else if ((frame.itemAttributes & V.HAS_SESSION) !== 0) {
+    if (isAsked || isCode) scan.emit("blind-substring", name, at, 1, undefined);
+  } else if (isAsked && isCode) scan.emit("blind-code", name, at, 1, undefined);
 }
 
 /** Other text made of a subquery's, to be compared where rows are chosen or stored. */
@@ -255,7 +254,9 @@ function judgeChoice(scan: ConditionScan, frame: Frame, name: number, at: number
   // What is chosen by a literal was never a choice. A condition over constants has been judged as an argument.
   const isFixed = (condition & V.IS_CONSTANT) !== 0 && (condition & V.IS_CONDITION) === 0;
   const isOrder = clause === CLAUSE_ORDER || clause === CLAUSE_GROUP;
-  if (isFixed && (isOrder || (frame.functionClasses & F.FN_IF) !== 0)) {
+  if (isOrder && (condition & V.IS_CONDITION) !== 0 && isSameForAllRows(condition)) {
+    scan.emit("case-constant", name, at, 1, undefined);
+  } else if (isFixed && (isOrder || (frame.functionClasses & F.FN_IF) !== 0)) {
     scan.emit("case-constant", name, at, 1, undefined);
   }
 }

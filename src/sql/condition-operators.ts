@@ -4,6 +4,7 @@ import { FRAME_PARENTHESIS } from "./condition-frames.ts";
 import { judgeQuestion } from "./condition-judge.ts";
 import type { ConditionScan } from "./condition-scan.ts";
 import * as V from "./condition-values.ts";
+import { OPERATORS } from "./condition-words.ts";
 import * as K from "./keywords.ts";
 import * as T from "./token-kinds.ts";
 import { CLAUSE_HAVING, CLAUSE_ON, CLAUSE_SELECT, CLAUSE_WHERE } from "./tokens.ts";
@@ -177,7 +178,7 @@ function isOptionalGroup(scan: ConditionScan, first: number, right: number): boo
 function startsCondition(scan: ConditionScan, first: number): boolean {
   const before = scan.beforeParentheses(first);
   const kind = scan.kindAt(before);
-  if (kind === K.WHERE || kind === K.ON || kind === K.HAVING || kind === K.WHEN) return true;
+  if (kind === K.WHERE || kind === K.ON || kind === K.WHEN) return true;
   return before < first - 1 && (kind === K.AND || kind === K.NOT || kind === T.AND_AND);
 }
 
@@ -223,8 +224,20 @@ function judgeColumnOperand(scan: ConditionScan, left: number, right: number, to
   } else if (V.isQuestion(right)) {
     scan.emit("comparison-subquery", token, last, 1, undefined);
   } else if ((left & V.IS_COLUMN) !== 0 && (right & IS_CALCULATED) === IS_CALCULATED) {
-    scan.emit("constant-arithmetic", token, last, 1, undefined);
+    scan.emit("constant-arithmetic", token, last, 1, isProduct(scan, token, last) ? "product" : undefined);
   }
+}
+
+/** `= 4*14` and the like. Reports do write `= 1999 + 1`, and `> 10*1024`. */
+function isProduct(scan: ConditionScan, token: number, last: number): boolean {
+  const operator = scan.kindAt(token);
+  const isLimit = operator >= T.LESS && operator <= T.GREATER_OR_EQUAL;
+  if (isLimit || last - token > SAME_TEXT_TOKENS_MAX) return false;
+  for (let at = token + 1; at <= last; at++) {
+    const kind = OPERATORS[scan.kindAt(at)];
+    if (kind === V.OP_MULTIPLY || kind === V.OP_BITS) return true;
+  }
+  return false;
 }
 
 function isRowClause(scan: ConditionScan, token: number): boolean {

@@ -463,6 +463,16 @@ export class ConditionScan {
     frame.startItems();
     frame.startBranch(at);
     frame.isAfterLiteral = isLiteralBefore(this, at);
+    if (frame.isAfterLiteral && this.#isTableBranch(at)) {
+      this.emit("union-branch", at, at + 1, 1, undefined);
+      this.emit("union-after-literal", at, at + 1, 1, undefined);
+    }
+  }
+
+  /** UNION TABLE t, which applications do not write. */
+  #isTableBranch(at: number): boolean {
+    const next = this.kindAt(at + 1);
+    return next === K.TABLE || ((next === K.ALL || next === K.DISTINCT) && this.kindAt(at + 2) === K.TABLE);
   }
 
   /** Stored code holds several statements in one range. */

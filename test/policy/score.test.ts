@@ -86,3 +86,27 @@ test("no text scores outside 0 to 100 or makes decide() throw", () => {
     { numRuns: 500 },
   );
 });
+
+const POINTS: readonly [points: number, id: string, sql: string][] = [
+  [25, "acc.secret", "SELECT id FROM book WHERE id = 1 AND LEFT(password, 1) = 'a'"],
+  [25, "acc.secret", "SELECT id FROM book WHERE id = (SELECT GROUP_CONCAT(password) FROM member)"],
+  [25, "acc.secret", "SELECT id FROM book WHERE (SELECT COUNT(*) FROM member WHERE password LIKE 'a%') > 0"],
+  [25, "acc.secret", "SELECT id FROM book WHERE id = 4 UNION SELECT password FROM member"],
+  [12, "acc.secret", "SELECT id, password FROM member UNION SELECT id, password FROM admin"],
+  [15, "acc.secret", "SELECT id FROM member WHERE password LIKE '$2y$%'"],
+  [0, "acc.secret", "SELECT id, password FROM member WHERE SUBSTRING(zip, 1, 2) = '10' AND password = 'x'"],
+  [10, "obf.exec", "SELECT VERSION() /*!50038 , @@hostname */"],
+  [35, "obf.exec", "SELECT id FROM book /*!50038 , @@hostname */"],
+  [25, "recon.var", "SELECT id FROM book WHERE id = @@datadir"],
+  [5, "recon.var", "SELECT id FROM book WHERE server = @@server_id"],
+  [25, "inj.implicit", "SELECT id FROM book WHERE id = 4*14"],
+  [20, "inj.implicit", "SELECT id FROM book WHERE year = 1999 + 1"],
+  [20, "inj.implicit", "SELECT id FROM book WHERE size > 10*1024"],
+  [0, "recon.mysql", "SELECT Name FROM mysql.time_zone_name WHERE Name LIKE 'E%'"],
+];
+
+for (const [points, id, sql] of POINTS) {
+  test(`${id} counts ${points} in: ${sql}`, () => {
+    assert.equal(decideText(sql).rules.find((rule) => rule.id === id)?.points ?? 0, points);
+  });
+}

@@ -93,6 +93,10 @@ const FOUND: readonly [what: FindingName, sql: string][] = [
   ["row-picked", "SELECT a FROM t WHERE a = (SELECT b FROM u LIMIT 3,1)"],
   ["row-picked", "SELECT a FROM t WHERE a = b UNION (SELECT c FROM u LIMIT 1 OFFSET 2)"],
   ["hex-pattern", "SELECT a FROM t WHERE a = 1 AND b LIKE 0x6125"],
+  ["and-constant-comparison", "SELECT a FROM t GROUP BY a HAVING 3<=>3 AND a > 2"],
+  ["case-constant", "SELECT a FROM t ORDER BY IF(CONNECTION_ID()>0, a, b)"],
+  ["union-after-literal", "SELECT a FROM t WHERE a = 1 UNION TABLE u"],
+  ["blind-substring", "SELECT IF(ASCII(MID(@@version, 3, 1)) > 5, a, b) FROM t"],
   ["like-leading-wildcard", "SELECT a FROM t WHERE a LIKE '%x'"],
   ["order-by-rand", "SELECT a FROM t ORDER BY RAND()"],
 ];
