@@ -1,7 +1,8 @@
 /**
  * Detection measured on corpora: `bun bench/detection.ts <folder> [--misses=<family or source>] [--hits=<source>]`.
  * The folder holds attacks*.jsonl.gz, neutralised*.jsonl.gz and benign*.jsonl.gz with one JSON object per line
- * ({src, fam?, sql}); each statement is judged under the built-in policy. Nothing of the texts is kept.
+ * ({src, fam?, dialect?, sql}), such as bench/attack-corpus.ts writes; each statement is judged under the built-in
+ * policy. Nothing of the texts is kept.
  */
 import { decide } from "../src/policy/decide.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
@@ -12,6 +13,8 @@ import { readSamples, type Sample } from "./corpus.ts";
 
 interface AttackSample extends Sample {
   readonly fam?: string;
+  /** mysql where it is missing. */
+  readonly dialect?: string;
 }
 
 interface Judged extends AttackSample {
@@ -39,7 +42,7 @@ const subject = subjectFor({});
 const encoder = new TextEncoder();
 
 function judge(sample: AttackSample): Judged {
-  const analysis = analyze(encoder.encode(sample.sql), context);
+  const analysis = analyze(encoder.encode(sample.sql), contextFor({ dialect: sample.dialect }));
   const decision = decide(analysis, subject, DEFAULT_POLICY, { wallMs: 0 });
   return {
     ...sample,
