@@ -17,6 +17,7 @@ import {
   ROLE_COLUMN,
   ROLE_DEFINITION,
   ROLE_FUNCTION,
+  ROLE_LIST_PAREN,
   ROLE_NAME,
   ROLE_QUALIFIER,
   ROLE_ROW_PAREN,
@@ -109,6 +110,7 @@ function comma(w: Walker, token: number) {
   const frame = w.frame();
   if (frame.role === ROLE_ROW_PAREN) noteRowItem(w, frame, token);
   frame.items++;
+  if (frame.role === ROLE_LIST_PAREN) frame.items += w.tokens.forgottenRows.get(token) ?? 0;
   w.isOperandExpected = true;
   w.at = token + 1;
   // CONVERT(x, type)

@@ -1,6 +1,7 @@
 /**
- * Lexing of long texts: rows of an INSERT that are nothing but literals are forgotten once they have been looked at, so
- * that a restored dump stays within the budget of tokens. What could change a fact is kept, with the row it stands in.
+ * Lexing of long texts: rows of an INSERT that are nothing but literals, and literals in `IN (…)`, are forgotten once they
+ * have been looked at, so that a restored dump and a list of a hundred thousand ids stay within the budget of tokens. What
+ * could change a fact is kept, with the row it stands in.
  */
 import { judgeHexLiteral, judgeTextLiteral, type LiteralScan } from "./condition-literals.ts";
 import { type FindingName, ROWS_LISTED_MAX } from "./facts.ts";
@@ -15,6 +16,9 @@ const SLICE_BYTES = 64 * 1024;
 const TOKENS_KEPT_MIN = 32_768;
 /** Rows with a word in them stay rows of their own in a digest: more of them than the server itself remembers are kept. */
 const WORDY_ROWS_KEPT = 512;
+
+/** Of an IN list so many items stay whatever they are: rules that look at tokens look at a handful. */
+const LIST_ITEMS_KEPT = 128;
 
 const ALL_KINDS = K.KEYWORD_FIRST + KEYWORD_COUNT;
 const NUMBERS = kindSet(
@@ -81,6 +85,13 @@ class LiteralRows {
   #itemCount = 0;
   #isWordy = false;
   #isTelling = false;
+  // The IN list being looked at
+  #isInList = false;
+  #listItems = 0;
+  /** The forms its items have had so far: facts tell literals of one form apart by nothing but what `#tells`. */
+  readonly #listForms: number[] = [];
+  /** The last token outside of rows. */
+  #before = 0;
   // All rows
   #wordyRows = 0;
   readonly #tellings = new Map<FindingName, number>();
@@ -98,21 +109,36 @@ class LiteralRows {
     let from = this.#next;
     let to = from;
     while (from < lexer.count) {
-      const row = this.#state === IN_ROWS ? this.#rowEnd(from) : from + 1;
-      if (row < 0) break;
-      if (this.#state !== IN_ROWS) this.#token(lexer.kinds[from] as number);
-      else if (this.#row(from, row)) {
-        // The row goes with the comma behind it; the row before keeps count.
-        lexer.forgottenRows.set(to - 2, (lexer.forgottenRows.get(to - 2) ?? 0) + 1);
-        from = row;
+      const end = this.#isInList ? this.#itemEnd(from) : this.#partEnd(from);
+      if (end < 0) break;
+      if (end === 0) {
+        this.#isInList = false;
         continue;
       }
-      to = this.#keep(from, row, to);
-      from = row;
+      const keptBy = this.#keeperOf(from, end, to);
+      if (keptBy < 0) to = this.#keep(from, end, to);
+      else lexer.forgottenRows.set(keptBy, (lexer.forgottenRows.get(keptBy) ?? 0) + 1);
+      from = end;
     }
     lexer.drop(to, from);
     this.#next = to;
     this.#forgetAt = lexer.count + TOKENS_KEPT_MIN;
+  }
+
+  /** Outside of IN lists: past the row or the token at `from`. */
+  #partEnd(from: number): number {
+    return this.#state === IN_ROWS ? this.#rowEnd(from) : from + 1;
+  }
+
+  /**
+   * The token that keeps count of what may be forgotten, -1 for what is kept. A row or an item goes with the comma behind
+   * it: the parenthesis of the row before counts rows, the comma before counts items.
+   */
+  #keeperOf(from: number, end: number, to: number): number {
+    if (this.#isInList) return this.#isForgettable(from, end) ? to - 1 : -1;
+    if (this.#state === IN_ROWS) return this.#row(from, end) ? to - 2 : -1;
+    this.#token(this.#lexer.kinds[from] as number);
+    return -1;
   }
 
   #keep(from: number, end: number, to: number): number {
@@ -134,6 +160,35 @@ class LiteralRows {
     } else if (kind === T.LEFT_PAREN) this.#depth++;
     else if (kind === T.RIGHT_PAREN) this.#depth--;
     else if (this.#state === IN_INSERT && this.#depth === 0) this.#insertToken(kind);
+    if (kind === T.LEFT_PAREN && this.#before === K.IN) this.#beginList();
+    this.#before = kind;
+  }
+
+  #beginList() {
+    this.#isInList = true;
+    this.#listItems = 0;
+    this.#listForms.length = 0;
+  }
+
+  /** Past the literal at `from` and the comma behind it; 0 for anything else, -1 when not all of it has come. */
+  #itemEnd(from: number): number {
+    const { kinds, count } = this.#lexer;
+    if (from + 2 >= count) return -1;
+    const kind = kinds[from] as number;
+    const isSigned = (kind === T.MINUS || kind === T.PLUS) && NUMBERS[kinds[from + 1] as number] === 1;
+    if (!isSigned && LITERALS[kind] !== 1) return 0;
+    const comma = isSigned ? from + 2 : from + 1;
+    return kinds[comma] === T.COMMA ? comma + 1 : 0;
+  }
+
+  /** Whether the item of a list, which ends with its comma before `end`, says nothing new. */
+  #isForgettable(from: number, end: number): boolean {
+    const { kinds } = this.#lexer;
+    const form = (kinds[end - 2] as number) * 2 + (end - from > 2 ? 1 : 0);
+    const isKnownForm = this.#listForms.includes(form);
+    if (!isKnownForm) this.#listForms.push(form);
+    if (++this.#listItems <= LIST_ITEMS_KEPT || !isKnownForm) return false;
+    return this.#hasNoFlags(from, end) && !this.#tells(from, end);
   }
 
   /** VALUES begins the rows, any query or SET means that none will come. */

@@ -15,7 +15,10 @@ export interface Tokens {
   /** CLAUSE_*: the clause of the innermost query block or statement that the token stands in. */
   readonly clauses: Uint8Array;
   readonly count: number;
-  /** How many rows of literals are not among the tokens, by the parenthesis that ends the row before them. */
+  /**
+   * How many rows of literals are not among the tokens, by the parenthesis that ends the row before them, and how many
+   * literals of an IN list, by the comma before them.
+   */
   readonly forgottenRows: ReadonlyMap<number, number>;
 }
 

@@ -5,6 +5,8 @@ import { Digest } from "../../src/sql/digest.ts";
 import type { Analysis, SqlContext } from "../../src/sql/facts.ts";
 import { DEFAULT_RULES, Lexer } from "../../src/sql/lexer.ts";
 import { lexText } from "../../src/sql/literal-rows.ts";
+import * as T from "../../src/sql/token-kinds.ts";
+import { decideText } from "../policy/policy-fixture.ts";
 
 const CONTEXT: SqlContext = {
   dialect: "mysql",
@@ -227,4 +229,174 @@ test("lexText() leaves the digest as it is for rows of every kind", () => {
     for (const count of thinned.forgottenRows.values()) forgotten += count;
     assert.ok(forgotten > 0);
   }
+});
+
+describe("analyze() of an IN list of very many literals", () => {
+  const ITEMS = 120_000;
+  const listOf = (items: number, item: (index: number) => string): string => {
+    const parts: string[] = [];
+    for (let index = 0; index < items; index++) parts.push(item(index));
+    return parts.join(",");
+  };
+  const select = (list: string, tail = ""): Analysis =>
+    analyze(Buffer.from(`select a from t where b = 1 and id in (${list})${tail}`), CONTEXT);
+  const names = (analysis: Analysis): readonly string[] => [...new Set(findingsOf(analysis))].sort();
+
+  test("understands it, with the digest and the findings of a short one, and the count of all", () => {
+    const many = select(listOf(ITEMS, (index) => String(index)));
+    assert.equal(many.understood, true);
+    assert.equal(many.digest, select("1,2").digest);
+    assert.deepEqual(
+      many.findings.map(({ what, count }) => [what, count]),
+      [["in-list-long", ITEMS]],
+    );
+    assert.equal(many.statements[0]?.inListMax, ITEMS);
+    const scoreOf = (items: number): number =>
+      decideText(`delete from t where id not in (${listOf(items, String)}) or 1=1`).score;
+    assert.equal(scoreOf(ITEMS), scoreOf(1100));
+    assert.ok(many.tokenCount < 200_000, `${many.tokenCount} tokens are kept`);
+  });
+
+  for (const [what, odd, finds] of [
+    ["a function", "sleep(5)", "sleep-nested"],
+    ["a subquery", "(select password from users)", undefined],
+    ["a variable", "@@version", "system-variable-nested"],
+    ["an attack in a string", "'a'' or 1=1 -- '", "literal-looks-like-sql"],
+    ["code in hex", "0x73656c65637420", "hex-literal-text"],
+    ["a long hex literal", `0x${"41".repeat(20)}`, "hex-literal-long"],
+    ["adjacent strings", "'a' 'b'", "adjacent-strings"],
+    ["a condition", "7 = 7", undefined],
+    ["a glued number", "1union", undefined],
+    ["a comment", "1 /* note */", "comment-between-tokens"],
+    ["code of an executable comment", "1 /*!50000 + sleep(5) */", "sleep-nested"],
+    ["a literal in an executable comment", "/*!50000 7, */ 7", "executable-comment"],
+    ["a NULL", "null", undefined],
+    ["a truth", "true", undefined],
+    ["a row", "(1,2)", undefined],
+  ] as const) {
+    test(`sees ${what} in any place as in a list that is kept whole`, () => {
+      for (const place of [0, 200, 40_000, 79_000]) {
+        // Others of its own form, so that it is told apart by what it says.
+        const other = odd.startsWith("'") ? "'x'" : odd.startsWith("0x") ? "0x01" : "7";
+        const few = select(listOf(1100, (index) => (index === Math.min(place, 1000) ? odd : other)));
+        const many = select(listOf(80_000, (index) => (index === place ? odd : other)));
+        assert.notEqual(many.notUnderstood?.reason, "budget-exceeded");
+        assert.equal(many.understood, few.understood);
+        assert.ok(many.digest === few.digest, many.digest.slice(0, 200));
+        assert.deepEqual(names(many), names(few));
+        assert.deepEqual(
+          many.statements.map(({ kind, functions, tablesRead }) => [kind, functions.length, tablesRead.length]),
+          few.statements.map(({ kind, functions, tablesRead }) => [kind, functions.length, tablesRead.length]),
+        );
+        if (finds !== undefined) assert.ok(names(many).includes(finds), names(many).join());
+      }
+    });
+  }
+
+  test("keeps one literal of each form", () => {
+    const call = (form: string, items: number): readonly string[] => {
+      const list = listOf(items, (index) => (index === Math.min(items, 50_000) - 500 ? form : "7"));
+      return names(analyze(Buffer.from(`select a from t where updatexml(1, concat(b in (${list}), c), 1)`), CONTEXT));
+    };
+    for (const form of ["0x7e", "x'7e'", "'~'", "-1"]) {
+      assert.deepEqual(call(form, 90_000), call(form, 1100), form);
+    }
+    assert.notDeepEqual(call("0x7e", 90_000), call("7", 90_000), "a form may tell");
+  });
+
+  test("sees what follows the list", () => {
+    const ids = listOf(ITEMS, (index) => String(index));
+    const added = select(ids, " or 1=1 union select user(), b from users; drop table u");
+    const few = select(listOf(1100, String), " or 1=1 union select user(), b from users; drop table u");
+    assert.deepEqual(names(added), names(few));
+    assert.ok(names(added).includes("or-constant-comparison"));
+    assert.deepEqual(
+      added.statements.map(({ kind }) => kind),
+      few.statements.map(({ kind }) => kind),
+    );
+  });
+
+  test("has the facts of a list that is kept whole, whatever else the text is", () => {
+    const literals = ["7", "-3", "+1.5", "'x'", "0", "1e3", "null", "x'02'", "b'1'", "N'y'", '"z"', "'it''s'"];
+    const shapes = [
+      (list: string) => `delete from t where id not in (${list}) limit 5`,
+      (list: string) => `update t set a = if(b in (${list}), 1, 2) where c = 3`,
+      (list: string) => `select a in (${list}) from t where b = 1 or a in (${list}) order by c`,
+      (list: string) => `select 1 from t where 5 in (${list})`,
+      (list: string) => `select a from t where b in (${list}) group by c, 2 having d in (3)`,
+      (list: string) => `insert into u select * from t where id in (${list}) on duplicate key update a = 1`,
+      (list: string) => `replace into u (a) values ((select b from t where id in (${list})))`,
+      (list: string) => `select * from (select a from t where b in (${list})) x where (c, 1) in ((1, 2))`,
+      (list: string) => `alter table t add partition (partition p values in (${list}))`,
+      (list: string) => `select f.in(${list}) from t`,
+    ];
+    let seed = 7;
+    const next = (below: number): number => {
+      seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff;
+      return (seed >> 8) % below;
+    };
+    // Of statements all but places in the text, and of findings the names: what counts and lengths say is compared above.
+    const factsOf = ({ statements, understood, digest, findings }: Analysis) => ({
+      understood,
+      digest,
+      findings: [...new Set(findings.map(({ what, detail }) => `${what} ${detail}`))].sort(),
+      statements: JSON.parse(
+        JSON.stringify(statements, (key, value: unknown) =>
+          key === "start" || key === "end" || key === "inListMax" ? undefined : value,
+        ),
+      ) as unknown,
+    });
+    for (const shape of shapes) {
+      const used = literals.filter(() => next(2) === 0);
+      const pool = used.length === 0 ? literals : used;
+      const items = Array.from({ length: 1100 }, () => pool[next(pool.length)] as string);
+      // The same forms, in the order of the short list, and so long that nearly all of it is forgotten.
+      const long = Array.from({ length: 44_000 }, (_, index) => items[index % items.length] as string);
+      const few = analyze(Buffer.from(shape(items.join(","))), CONTEXT);
+      const many = analyze(Buffer.from(shape(long.join(","))), CONTEXT);
+      if (shape("1").includes("f.in(")) {
+        assert.equal(many.statements[0]?.functions[0]?.arguments, 44_000, "arguments of a function are no list");
+        continue;
+      }
+      assert.deepEqual(factsOf(many), factsOf(few), shape("…"));
+    }
+  });
+
+  test("leaves digest and tokens around the lists as they are", () => {
+    const whole = new Lexer();
+    const thinned = new Lexer();
+    const digest = new Digest();
+    const digestOf = (lexer: Lexer): string => {
+      digest.start();
+      digest.consume(lexer, 0, lexer.count);
+      return digest.text();
+    };
+    let seed = 11;
+    const next = (below: number): number => {
+      seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff;
+      return (seed >> 8) % below;
+    };
+    const items = ["1", "-1", "+2.5", "null", "'a'", "0x1f", "- -1", "-'a'", "(1)", "now()", "1+1", "?", "true", "a"];
+    for (let run = 0; run < 20; run++) {
+      const lists: string[] = [];
+      for (let list = 0; list < 4; list++) {
+        const odd = next(3) === 0;
+        const pool = odd ? items.length : 6;
+        lists.push(listOf(20_000, () => items[next(4) > 0 ? next(3) : next(pool)] as string));
+      }
+      const sql = Buffer.from(`select * from t where ${lists.map((list) => `a in (${list})`).join(" or ")}`);
+      whole.start(sql, DEFAULT_RULES, 2 ** 22);
+      whole.run(sql.length);
+      lexText(thinned, sql, DEFAULT_RULES, 2 ** 22);
+      assert.ok(digestOf(thinned) === digestOf(whole));
+      let forgotten = 0;
+      for (const [token, count] of thinned.forgottenRows) {
+        assert.equal(sql[thinned.starts[token] as number], 0x2c, "kept by the comma before");
+        forgotten += count;
+      }
+      const commas = (lexer: Lexer): number =>
+        lexer.kinds.subarray(0, lexer.count).filter((kind) => kind === T.COMMA).length;
+      assert.equal(commas(thinned) + forgotten, commas(whole));
+    }
+  });
 });
