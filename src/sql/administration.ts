@@ -231,6 +231,10 @@ function showCreate(w: Walker) {
     readTable(w, "read");
     return;
   }
+  if (w.text.isWord(w.at - 1, "SEQUENCE")) {
+    readTable(w, "read");
+    return;
+  }
   const type = SHOW_CREATE_TYPES.get(kind);
   if (kind === K.DATABASE || kind === K.SCHEMA) {
     skipIfNotExists(w);
@@ -318,6 +322,7 @@ export function noteDynamic(
     sql: w.text.stringBytes(literal),
     within: type === "executor-procedure" ? "executor-argument" : "prepared-literal",
     parent: w.statementIndex(),
+    schema: w.schema,
     start: w.start(literal),
     end: w.endBefore(literal + 1),
   });

@@ -164,7 +164,7 @@ function readInner(
     lexText(innerLexer, text.sql, rules, TOKENS_MAX);
     const walker = new Walker(tokensOf(innerLexer), rules, {
       serverVersion: context.serverVersion,
-      schema: context.schema,
+      schema: text.schema,
       statementOffset: statements.length,
       range,
       packetIndex: statements[text.parent]?.packetIndex ?? 0,

@@ -79,7 +79,13 @@ function sysProcedure(w: Walker, first: number, last: number, name: string, deta
 /** Judges a procedure as the statement that it is another name for. */
 function pushInner(w: Walker, sql: string, token: number) {
   const range = { start: w.start(token), end: w.endBefore(token + 1) };
-  w.inner.push({ sql: encodeUtf8(sql), within: "executor-argument", parent: w.statementIndex(), ...range });
+  w.inner.push({
+    sql: encodeUtf8(sql),
+    within: "executor-argument",
+    parent: w.statementIndex(),
+    schema: w.schema,
+    ...range,
+  });
 }
 
 /** The token behind the opening parenthesis. */

@@ -86,14 +86,20 @@ function isStructure(w: Walker, kind: number): boolean {
   return (w.frame().hasQuery || endsInnerQuery(w, kind)) && isClauseHere(w, kind);
 }
 
-/** ORDER BY or LIMIT after a query in parentheses: the level turns out to be a query expression. */
+/** ORDER BY, LIMIT or a lock after a query in parentheses: the level turns out to be a query expression. */
 function endsInnerQuery(w: Walker, kind: number): boolean {
-  if ((kind !== K.ORDER && kind !== K.LIMIT) || w.kind(w.at - 1) !== T.RIGHT_PAREN) return false;
+  if (!endsQuery(w, kind) || w.kind(w.at - 1) !== T.RIGHT_PAREN) return false;
   const frame = w.frame();
   const isPlain =
     frame.role === ROLE_TABLES_PAREN || frame.role === ROLE_EXPRESSION_PAREN || frame.role === ROLE_LIST_PAREN;
   const before = w.tokens.roles[w.at - 1];
   return isPlain && w.depth > 0 && (before === ROLE_SUBQUERY_PAREN || before === ROLE_TABLES_PAREN);
+}
+
+function endsQuery(w: Walker, kind: number): boolean {
+  if (kind === K.ORDER || kind === K.LIMIT || kind === K.FETCH || kind === K.LOCK) return true;
+  const next = w.kind(w.at + 1);
+  return kind === K.FOR && (next === K.UPDATE || next === K.SHARE);
 }
 
 /** JOIN words, and commas handled elsewhere, lead from ON back to the tables. */
@@ -141,6 +147,7 @@ function isClauseHere(w: Walker, kind: number): boolean {
     case K.FROM:
       return !isFromFirst(w);
     case K.LIMIT:
+    case K.LOCK:
     case K.WHERE:
       return true;
     default:

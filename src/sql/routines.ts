@@ -1,7 +1,7 @@
 /** Heads of stored code: CREATE PROCEDURE, FUNCTION, TRIGGER, EVENT, PACKAGE. What follows them is statements. */
 import { kindSet } from "./keyword-table.ts";
 import * as K from "./keywords.ts";
-import { readIfExists, readObject, readTable, skipRest, walkExpression } from "./reading-on.ts";
+import { type ReadName, readIfExists, readObject, readTable, skipRest, walkExpression } from "./reading-on.ts";
 import * as T from "./token-kinds.ts";
 import { ROLE_DEFINITION, ROLE_NAME } from "./tokens.ts";
 import type { Walker } from "./walker.ts";
@@ -26,9 +26,15 @@ export function routineHead(w: Walker, kind: "create-procedure" | "create-functi
     skipRest(w);
     return false;
   }
+  bodySchema(w, read);
   if (loadableFunction(w)) return false;
   if (w.kind(w.at) === T.LEFT_PAREN) parameters(w);
   return findBody(w);
+}
+
+/** Names in stored code are those of the schema that the code is in. */
+function bodySchema(w: Walker, read: ReadName | undefined) {
+  if (read?.schema !== undefined) w.schema = read.schema;
 }
 
 /** RETURNS type SONAME 'library'. */
@@ -98,7 +104,7 @@ function isForeignBody(w: Walker, token: number): boolean {
 export function triggerHead(w: Walker): boolean {
   w.statement.kind = "create-trigger";
   readIfExists(w);
-  readObject(w, "trigger");
+  bodySchema(w, readObject(w, "trigger"));
   while (w.at < w.count && w.kind(w.at) !== K.ON && w.kind(w.at) !== T.SEMICOLON) w.at++;
   if (!w.accept(K.ON) || !readTable(w, "write")) {
     skipRest(w);
@@ -118,12 +124,17 @@ export function triggerHead(w: Walker): boolean {
 export function eventHead(w: Walker, kind: "create-event" | "alter-event"): boolean {
   w.statement.kind = kind;
   readIfExists(w);
-  readObject(w, "event");
+  const { schema } = w;
+  bodySchema(w, readObject(w, "event"));
   while (w.at < w.count && w.kind(w.at) !== T.SEMICOLON) {
     const word = w.kind(w.at);
     w.at++;
     if (word === K.DO) return true;
-    if (word === K.RENAME && w.accept(K.TO)) readObject(w, "event");
+    if (word === K.RENAME && w.accept(K.TO)) {
+      // The new name is looked up as the session's names are, and the body belongs to it.
+      w.schema = schema;
+      bodySchema(w, readObject(w, "event"));
+    }
     if (word === K.SCHEDULE || word === K.STARTS || word === K.ENDS) walkExpression(w, SCHEDULE_ENDS);
   }
   return false;

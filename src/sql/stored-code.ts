@@ -139,13 +139,17 @@ function step(w: Walker, count: number): true {
 
 /** BEGIN [NOT ATOMIC] of a block; outside of bodies a bare BEGIN begins a transaction. */
 function beginBlock(w: Walker, levels: readonly Level[], outer: Level): boolean {
-  const isAtomic = w.kind(w.at + 1) === K.NOT && w.text.isWord(w.at + 2, "ATOMIC");
-  if (levels.length === 0 && !isAtomic) return false;
-  if (isAtomic) {
+  const next = w.kind(w.at + 1);
+  const isAtomic = next === K.NOT && w.text.isWord(w.at + 2, "ATOMIC");
+  // SAFETY: with sql_mode ORACLE a block needs no words but BEGIN, and statements may follow it directly.
+  const isTransaction = w.at + 1 >= w.count || next === T.SEMICOLON || next === K.WORK;
+  if (levels.length === 0 && isTransaction) return false;
+  const words = isAtomic ? 3 : 1;
+  if (isAtomic || levels.length === 0) {
     w.beginStatement(w.at, outer.within, outer.parent).kind = "compound";
-    w.endStatement(w.at + 3);
+    w.endStatement(w.at + words);
   }
-  return step(w, isAtomic ? 3 : 1);
+  return step(w, words);
 }
 
 /** A condition up to its stop word, which is stepped over unless `takesStop` says otherwise. */

@@ -102,6 +102,8 @@ export interface InnerText {
   readonly sql: Uint8Array;
   readonly within: StatementOrigin;
   readonly parent: number;
+  /** Of names without one. */
+  readonly schema: string | undefined;
   readonly start: number;
   readonly end: number;
 }

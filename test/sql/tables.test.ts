@@ -29,6 +29,15 @@ const TABLES: readonly (readonly [sql: string, dialect: Dialect, tables: string]
   ["use s; delete from t; select * from u.t", "mysql", "u.t > s.t"],
   ["explain for schema s select * from t; select * from t", "mysql", "s.t app.t >"],
   ["explain analyze for database s select * from t", "mysql", "s.t >"],
+  ["use s; prepare p from 'delete from t'", "mysql", "> s.t"],
+  // Stored code is of its own schema
+  ["create procedure s.p() begin delete from t; prepare q from 'drop table u'; end", "mysql", "> s.t s.u"],
+  ["create function s.f() returns int return (select 1 from t)", "mysql", "s.t >"],
+  ["create trigger s.g before insert on t for each row delete from u", "mysql", "> s.t s.u"],
+  ["create event s.e on schedule every 1 day do delete from t; select * from u", "mysql", "app.u > s.t"],
+  ["alter event s.e rename to f do delete from t", "mysql", "> app.t"],
+  ["alter event e rename to s.f do delete from t", "mysql", "> s.t"],
+  ["create view s.v as select * from t", "mysql", "app.t > s.v"],
   // Lists whose items have words of their own
   ["load index into cache a ignore leaves, b index (i, j), s.c", "mysql", "app.a app.b s.c >"],
   ["cache index a partition (p0, p1) index (i), b in default", "mysql", "app.a app.b >"],
@@ -91,4 +100,34 @@ test("analyze() knows a label before a loop outside of stored code", () => {
   const facts = factsOf("l: loop delete from t; leave l; end loop", "mariadb");
   assert.equal(facts.understood, true);
   assert.equal(tablesOf(facts), "> app.t");
+});
+
+test("analyze() knows the locks of queries in parentheses and behind FETCH", () => {
+  for (const sql of [
+    "select * from ((select * from t) for update) x",
+    "select * from ((select * from t) limit 1 for update) x",
+  ]) {
+    assert.ok(factsOf(sql, "mysql").statements[0]?.modifiers.includes("for-update"), sql);
+  }
+  for (const sql of [
+    "select * from t fetch first row only lock in share mode",
+    "select * from ((select * from t) lock in share mode) x",
+  ]) {
+    assert.ok(factsOf(sql, "mariadb").statements[0]?.modifiers.includes("for-share"), sql);
+  }
+});
+
+test("analyze() reads a block without NOT ATOMIC, as sql_mode ORACLE has it", () => {
+  const facts = factsOf("begin delete from t; insert into u select * from v; end; select 1", "mariadb");
+  assert.equal(facts.understood, true);
+  assert.equal(tablesOf(facts), "app.v > app.t app.u");
+  assert.deepEqual(
+    facts.statements.map(({ kind }) => kind),
+    ["compound", "delete", "insert-select", "select"],
+  );
+  assert.equal(factsOf("begin work; select 1", "mariadb").statements[0]?.kind, "begin");
+});
+
+test("analyze() names the sequence that SHOW CREATE SEQUENCE shows", () => {
+  assert.equal(tablesOf(factsOf("show create sequence d.s", "mariadb")), "d.s >");
 });
