@@ -3,6 +3,7 @@
 import { concatBytes } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { PACKET_HEADER_BYTES, PACKET_PAYLOAD_MAX } from "./constants.ts";
+import { LargePacket } from "./large-packet.ts";
 
 /** One logical packet: the payload of all its fragments and the very bytes that carried them. */
 export interface Packet {
@@ -12,9 +13,12 @@ export interface Packet {
   readonly lastSequenceId: number;
   /** Fragments joined. A view of the chunk it came in where the packet is not fragmented. */
   readonly payload: Uint8Array;
-  /** Headers and payload as received. */
-  readonly wire: Uint8Array;
+  /** Headers and payload as received; a packet of several fragments may come in parts. */
+  readonly wire: Wire;
 }
+
+/** Bytes to be sent, or parts of them to be sent one behind the other. */
+export type Wire = Uint8Array | readonly Uint8Array[];
 
 /** Sequence ids are one byte and wrap. */
 export function nextSequenceId(sequenceId: number): number {
@@ -55,6 +59,8 @@ export interface PacketReaderOptions {
 // sends single bytes cannot make us keep one buffer for each.
 const COALESCE_CHUNK_BYTES_MAX = 8 * 1024;
 const COALESCE_BLOCK_BYTES = 32 * 1024;
+/** So much of a packet must have come before room is made for the rest: a header alone reserves nothing. */
+const LARGE_PACKET_BYTES = 1024 * 1024;
 
 /**
  * Takes chunks as the socket delivers them and gives back whole logical packets.
@@ -71,13 +77,10 @@ export class PacketReader {
   /** Spare room behind the last chunk, when that chunk is a block of our own. */
   #block: Uint8Array | undefined;
   #blockUsed = 0;
-  // Progress through the fragments of the packet at the front.
-  /** Distance from the packet's start to the next fragment header. */
-  #scanned = 0;
-  #fragmentCount = 0;
-  #sequenceId = 0;
   /** Buffered bytes below which another look at the packet is useless. */
   #bytesNeeded = PACKET_HEADER_BYTES;
+  /** The packet at the front, when much of it has come: the chunks then hold only what lies behind. */
+  #large: LargePacket | undefined;
 
   constructor(options: PacketReaderOptions) {
     this.#sender = options.sender ?? "client";
@@ -91,7 +94,10 @@ export class PacketReader {
 
   /** A copy of the first buffered bytes, at most `count`. */
   peek(count: number): Uint8Array {
-    return this.#peek(0, Math.min(count, this.#bufferedBytes));
+    const large = this.#large;
+    if (large === undefined) return this.#peek(Math.min(count, this.#bufferedBytes));
+    // What has been taken is a megabyte at least.
+    return large.wire()[0]?.slice(0, Math.min(count, LARGE_PACKET_BYTES)) ?? new Uint8Array(0);
   }
 
   push(chunk: Uint8Array): void {
@@ -127,11 +133,12 @@ export class PacketReader {
    * packet (QC_BACKEND_PROTOCOL for a backend). The reader is of no use after it has thrown.
    */
   next(): Packet | undefined {
+    if (this.#large !== undefined) return this.#nextLarge(this.#large);
     if (this.#bufferedBytes < this.#bytesNeeded) return undefined;
     const chunk = this.#chunks[0];
     if (chunk === undefined) return undefined;
     const start = this.#offset;
-    if (this.#fragmentCount === 0 && chunk.length - start >= PACKET_HEADER_BYTES) {
+    if (chunk.length - start >= PACKET_HEADER_BYTES) {
       // The usual case: an unfragmented packet inside one chunk, often the whole of it. No copy.
       const length = payloadLengthAt(chunk, start);
       const end = start + PACKET_HEADER_BYTES + length;
@@ -144,47 +151,62 @@ export class PacketReader {
         return { sequenceId, lastSequenceId: sequenceId, payload: wire.subarray(PACKET_HEADER_BYTES), wire };
       }
     }
-    return this.#nextFragmented();
+    return this.#nextInPieces();
   }
 
   /** Everything not yet made into packets, for whoever takes over the connection (TLS). Empties the reader. */
   takeRest(): Uint8Array {
+    const taken = this.#large?.takenWire();
+    this.#large = undefined;
+    if (taken !== undefined) this.#bufferedBytes -= taken.length;
     const rest = this.#take(this.#bufferedBytes);
-    this.#resetPacket();
-    return rest;
+    this.#bytesNeeded = PACKET_HEADER_BYTES;
+    return taken === undefined ? rest : concatBytes([taken, rest]);
   }
 
-  #nextFragmented(): Packet | undefined {
-    while (this.#bufferedBytes >= this.#scanned + PACKET_HEADER_BYTES) {
-      const header = this.#peek(this.#scanned, PACKET_HEADER_BYTES);
-      const length = payloadLengthAt(header, 0);
-      this.#checkSequence(header[3] as number);
-      this.#checkSize(this.#scanned - this.#fragmentCount * PACKET_HEADER_BYTES + length);
-      this.#bytesNeeded = this.#scanned + PACKET_HEADER_BYTES + length;
-      if (length < PACKET_PAYLOAD_MAX) {
-        if (this.#bufferedBytes < this.#bytesNeeded) return undefined;
-        return this.#finish();
-      }
-      this.#scanned = this.#bytesNeeded;
-      this.#bytesNeeded += PACKET_HEADER_BYTES;
-      this.#fragmentCount++;
+  /** A packet that lies in several chunks, or that has several fragments. */
+  #nextInPieces(): Packet | undefined {
+    const header = this.#peek(PACKET_HEADER_BYTES);
+    const length = payloadLengthAt(header, 0);
+    this.#checkSize(length);
+    const packetBytes = PACKET_HEADER_BYTES + length;
+    if (length < PACKET_PAYLOAD_MAX && this.#bufferedBytes >= packetBytes) {
+      const wire = this.#take(packetBytes);
+      const sequenceId = wire[3] as number;
+      this.#bytesNeeded = PACKET_HEADER_BYTES;
+      return { sequenceId, lastSequenceId: sequenceId, payload: wire.subarray(PACKET_HEADER_BYTES), wire };
     }
+    if (this.#bufferedBytes >= LARGE_PACKET_BYTES) return this.#nextLarge(this.#beginLarge());
+    this.#bytesNeeded = Math.min(packetBytes, LARGE_PACKET_BYTES);
     return undefined;
   }
 
-  #finish(): Packet {
-    const wire = this.#take(this.#bytesNeeded);
-    const sequenceId = wire[3] as number;
-    const lastSequenceId = (sequenceId + this.#fragmentCount) & 0xff;
-    const payload = this.#fragmentCount === 0 ? wire.subarray(PACKET_HEADER_BYTES) : joinFragments(wire);
-    this.#resetPacket();
-    return { sequenceId, lastSequenceId, payload, wire };
+  #beginLarge(): LargePacket {
+    this.#large = new LargePacket({
+      payloadBytesMax: this.payloadBytesMax,
+      check: (payloadBytes, sequenceId, expected) => {
+        if (sequenceId !== expected) this.#refuseSequence(sequenceId, expected);
+        this.#checkSize(payloadBytes);
+      },
+    });
+    return this.#large;
   }
 
-  #resetPacket(): void {
-    this.#scanned = 0;
-    this.#fragmentCount = 0;
+  #nextLarge(large: LargePacket): Packet | undefined {
+    while (!large.isComplete) {
+      const chunk = this.#chunks[0];
+      if (chunk === undefined) return undefined;
+      this.#offset = large.feed(chunk, this.#offset);
+      if (this.#offset < chunk.length) break;
+      this.#chunks.shift();
+      this.#offset = 0;
+      if (this.#chunks.length === 0) this.#block = undefined;
+    }
+    this.#large = undefined;
+    this.#bufferedBytes -= large.wireBytes;
     this.#bytesNeeded = PACKET_HEADER_BYTES;
+    const { sequenceId, lastSequenceId, payload } = large;
+    return { sequenceId, lastSequenceId, payload, wire: large.wire() };
   }
 
   #checkSize(payloadBytes: number): void {
@@ -195,33 +217,23 @@ export class PacketReader {
     );
   }
 
-  #checkSequence(sequenceId: number): void {
-    if (this.#fragmentCount === 0) {
-      this.#sequenceId = sequenceId;
-      return;
-    }
-    const expected = (this.#sequenceId + this.#fragmentCount) & 0xff;
-    if (sequenceId === expected) return;
+  #refuseSequence(sequenceId: number, expected: number): never {
     throw new QuerycopError(
       this.#sender === "client" ? "QC_CLIENT_SEQUENCE" : "QC_BACKEND_PROTOCOL",
       `Cannot join the fragments of a packet from the ${this.#sender}: expected sequence id ${expected}, got ${sequenceId}`,
     );
   }
 
-  /** A copy of a few bytes at a distance from the packet's start; the caller knows that they are buffered. */
-  #peek(distance: number, byteCount: number): Uint8Array {
+  /** A copy of the first few bytes; the caller knows that they are buffered. */
+  #peek(byteCount: number): Uint8Array {
     const bytes = new Uint8Array(byteCount);
     let filled = 0;
-    let skip = this.#offset + distance;
+    let offset = this.#offset;
     for (const chunk of this.#chunks) {
-      if (skip >= chunk.length) {
-        skip -= chunk.length;
-        continue;
-      }
-      const part = chunk.subarray(skip, skip + byteCount - filled);
+      const part = chunk.subarray(offset, offset + byteCount - filled);
       bytes.set(part, filled);
       filled += part.length;
-      skip = 0;
+      offset = 0;
       if (filled === byteCount) break;
     }
     return bytes;
@@ -270,14 +282,4 @@ export class PacketReader {
 
 function payloadLengthAt(bytes: Uint8Array, offset: number): number {
   return (bytes[offset] as number) | ((bytes[offset + 1] as number) << 8) | ((bytes[offset + 2] as number) << 16);
-}
-
-function joinFragments(wire: Uint8Array): Uint8Array {
-  const fragments: Uint8Array[] = [];
-  for (let offset = 0; offset < wire.length; ) {
-    const start = offset + PACKET_HEADER_BYTES;
-    offset = start + payloadLengthAt(wire, offset);
-    fragments.push(wire.subarray(start, offset));
-  }
-  return concatBytes(fragments);
 }

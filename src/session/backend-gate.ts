@@ -5,7 +5,7 @@
 
 import { QuerycopError } from "../base/errors.ts";
 import { COM_QUIT } from "../mysql/constants.ts";
-import type { Packet } from "../mysql/packet.ts";
+import type { Packet, Wire } from "../mysql/packet.ts";
 import { encodePacket } from "../mysql/packet.ts";
 import type { Leg } from "../net/leg.ts";
 import type { BackendTls, TlsIdentity } from "../net/tls.ts";
@@ -62,8 +62,11 @@ export class BackendGate {
   }
 
   /** Sends bytes under a permit. False means: await `drained()` before sending more. */
-  send(_permit: Permit, bytes: Uint8Array): boolean {
-    return this.#leg.write(bytes);
+  send(_permit: Permit, wire: Wire): boolean {
+    if (wire instanceof Uint8Array) return this.#leg.write(wire);
+    let isTaken = true;
+    for (const part of wire) isTaken = this.#leg.write(part);
+    return isTaken;
   }
 
   /** Frames a payload of ours with the next sequence id and sends it. */

@@ -7,6 +7,7 @@ import { encodePacket, nextSequenceId, type Packet, PacketReader } from "../../s
 import { ascii, hex, join, toHex } from "../support/hex.ts";
 
 const FULL = 0xffffff;
+const MEGABYTE = 1 << 20;
 
 function readerOf(payloadBytesMax = 1 << 30): PacketReader {
   return new PacketReader({ sender: "client", payloadBytesMax });
@@ -18,10 +19,16 @@ function drain(reader: PacketReader): Packet[] {
   return packets;
 }
 
+/** What was received, in one piece. */
+function wireOf(packet: Packet | undefined): Uint8Array {
+  const wire = packet?.wire ?? [];
+  return wire instanceof Uint8Array ? wire : join(...wire);
+}
+
 /** Every packet as it would look to someone who has the whole stream at once. */
 function summary(packets: readonly Packet[]): string {
   return packets
-    .map((packet) => `${packet.sequenceId}-${packet.lastSequenceId} ${toHex(packet.payload)} ${toHex(packet.wire)}`)
+    .map((packet) => `${packet.sequenceId}-${packet.lastSequenceId} ${toHex(packet.payload)} ${toHex(wireOf(packet))}`)
     .join("\n");
 }
 
@@ -100,7 +107,7 @@ describe("PacketReader", () => {
       packets.map((packet) => toHex(packet.payload)),
       ["61", "", "6263"],
     );
-    assert.ok(packets.every((packet) => packet.wire.buffer === chunk.buffer));
+    assert.ok(packets.every((packet) => wireOf(packet).buffer === chunk.buffer));
   });
 
   it("gives the same packets at every cut and at every chunk size", () => {
@@ -150,7 +157,7 @@ describe("PacketReader", () => {
   });
 
   it("joins fragments of every awkward size, in one chunk and in many", () => {
-    for (const size of [FULL - 1, FULL, FULL + 1, 2 * FULL]) {
+    for (const size of [MEGABYTE - 5, MEGABYTE, MEGABYTE + 1, FULL - 1, FULL, FULL + 1, 2 * FULL, 5 * FULL + 7]) {
       const payload = pattern(size);
       const stream = join(encodePacket(payload, 254), encodePacket(ascii("next"), 9));
       for (const chunkBytes of [stream.length, 65536, 1_000_003]) {
@@ -164,9 +171,57 @@ describe("PacketReader", () => {
         assert.equal(packets[0]?.sequenceId, 254);
         assert.equal(packets[0]?.lastSequenceId, (254 + Math.floor(size / FULL)) & 0xff);
         assert.ok(equalBytes(packets[0]?.payload ?? hex(""), payload), `${size} in chunks of ${chunkBytes}`);
-        assert.ok(equalBytes(packets[0]?.wire ?? hex(""), stream.subarray(0, stream.length - 8)));
+        assert.ok(equalBytes(wireOf(packets[0]), stream.subarray(0, stream.length - 8)));
         assert.equal(packets[1]?.sequenceId, 9);
       }
+    }
+  });
+
+  it("gives a large packet and what follows it to whoever takes over, at any point", () => {
+    const stream = join(encodePacket(pattern(FULL + 100), 7), encodePacket(ascii("next"), 9));
+    for (const cut of [MEGABYTE, MEGABYTE + 1, FULL + 3, FULL + 4, FULL + 6, FULL + 8, FULL + 50, stream.length - 8]) {
+      const reader = readerOf();
+      for (let at = 0; at < cut; at += 700_001) {
+        reader.push(stream.subarray(at, Math.min(cut, at + 700_001)));
+        if (cut < stream.length - 8) assert.equal(reader.next(), undefined);
+      }
+      assert.equal(reader.bufferedBytes, cut);
+      assert.equal(toHex(reader.peek(6)), toHex(stream.subarray(0, 6)));
+      assert.ok(equalBytes(reader.takeRest(), stream.subarray(0, cut)), `cut at ${cut}`);
+      assert.equal(reader.bufferedBytes, 0);
+      reader.push(encodePacket(ascii("after"), 0));
+      assert.equal(reader.next()?.payload.length, 5);
+    }
+  });
+
+  it("keeps an earlier large packet intact while the next one comes", () => {
+    const [first, second] = [pattern(3 * MEGABYTE), pattern(3 * MEGABYTE).map((byte) => byte ^ 0xff)];
+    const stream = join(encodePacket(first, 0), encodePacket(second, 0));
+    const reader = readerOf();
+    const packets: Packet[] = [];
+    for (let at = 0; at < stream.length; at += 65_536) {
+      reader.push(stream.subarray(at, at + 65_536));
+      packets.push(...drain(reader));
+    }
+    assert.deepEqual(
+      packets.map(({ payload }, index) => equalBytes(payload, index === 0 ? first : second)),
+      [true, true],
+    );
+  });
+
+  it("refuses what a later fragment of a large packet announces, at its header", () => {
+    for (const [payloadBytesMax, header, code] of [
+      [FULL + 10, "0b000001", "QC_CLIENT_PACKET_TOO_LARGE"],
+      [1 << 30, "0b000002", "QC_CLIENT_SEQUENCE"],
+    ] as const) {
+      const reader = readerOf(payloadBytesMax);
+      const stream = join(hex("ffffff00"), pattern(FULL), hex(header));
+      assert.throws(() => {
+        for (let at = 0; at < stream.length; at += 65_536) {
+          reader.push(stream.subarray(at, at + 65_536));
+          assert.equal(reader.next(), undefined);
+        }
+      }, hasCode(code));
     }
   });
 
@@ -259,7 +314,7 @@ describe("PacketReader", () => {
       reader.push(stream.slice(at, at + 1));
       if (at < stream.length - 1) assert.equal(reader.next(), undefined);
     }
-    assert.ok(equalBytes(reader.next()?.wire ?? hex(""), stream));
+    assert.ok(equalBytes(wireOf(reader.next()), stream));
     assert.ok(performance.now() - started < 5000, "the cost is linear");
   });
 
