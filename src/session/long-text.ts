@@ -1,4 +1,5 @@
 /** Long texts and their verdicts, as they go to the thread that judges them and come back. Plain data without the facts. */
+import { RECORD_BYTES_MAX } from "../audit/audit-record.ts";
 import type { Decision } from "../policy/decide.ts";
 import type { Judge, TextSummary } from "../policy/judge.ts";
 import type { Subject } from "../policy/policy.ts";
@@ -43,11 +44,20 @@ export function judgeLongText(judge: Judge, { sql, context, subject, execution }
   return {
     decision,
     decisionId,
-    summary,
+    summary: withShortDigest(summary),
     notUnderstood: analysis?.notUnderstood?.reason,
     localFiles: analysis === undefined ? [] : localFilesOf(analysis),
     soleStatement: analysis === undefined ? undefined : soleFacts(analysis),
   };
+}
+
+/**
+ * Still too long for a record or an approver, which cut it or refuse it as they would the whole. Tens of megabytes would
+ * keep the sessions waiting while they are handed over.
+ */
+function withShortDigest(summary: TextSummary): TextSummary {
+  if (summary.digest.length <= RECORD_BYTES_MAX) return summary;
+  return { ...summary, digest: summary.digest.slice(0, RECORD_BYTES_MAX) };
 }
 
 function soleFacts({ understood, readings, statements, sql }: Analysis): StatementFacts | undefined {

@@ -1,9 +1,11 @@
 /** Statements whose verdict takes a while: what else may happen meanwhile, and what must not. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { RECORD_BYTES_MAX } from "../../src/audit/audit-record.ts";
 import { SYSTEM_CLOCK } from "../../src/base/clock.ts";
 import { Judge } from "../../src/policy/judge.ts";
 import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
+import { contextFor, subjectFor } from "../../src/policy/tool-context.ts";
 import { judgeLongText, type LongTextJudge } from "../../src/session/long-text.ts";
 import { LONG_TEXT_BYTES, PolicyJudge } from "../../src/session/policy-judge.ts";
 import { eventually } from "../support/eventually.ts";
@@ -146,4 +148,16 @@ test("a long text is not sent to a backend that has gone, and the client is told
   await expectFirstByte(client, 0xff);
   await setup.proxy.untilEvent(({ type }) => type === "disconnect");
   assertNotSent(setup);
+});
+
+test("judgeLongText() hands on no more of a digest than a record may hold, and says so by its length", () => {
+  const judge = new Judge({ policy: DEFAULT_POLICY, clock: SYSTEM_CLOCK, idPrefix: "test", cacheBytesMax: 0 });
+  const verdictOn = (sql: string) =>
+    judgeLongText(judge, { sql: Buffer.from(sql), context: contextFor({}), subject: subjectFor({}) });
+  const short = verdictOn(`SELECT ${"a, ".repeat(10_000)}a FROM t`).summary.digest;
+  assert.equal(short.length, "SELECT ".length + 10_000 * "`a` , ".length + "`a` FROM `t`".length);
+  const long = verdictOn(`SELECT ${"a, ".repeat(190_000 / 2)}${"a".repeat(600_000)} FROM t`).summary.digest;
+  assert.ok(long.length < RECORD_BYTES_MAX);
+  const most = verdictOn(`SELECT ${`${"a".repeat(60)}, `.repeat(60_000)}a FROM t`).summary.digest;
+  assert.equal(most.length, RECORD_BYTES_MAX);
 });
