@@ -32,3 +32,13 @@ REPLACE INTO pub TABLE secret
 UPDATE pub SET name = (SELECT word FROM secret LIMIT 1)
 -- expect: block pol.deny.table
 UPDATE pub, secret SET pub.name = secret.word
+-- expect: block dyn.unknown under=default dialect=mariadb mode=ORACLE
+CREATE PACKAGE BODY k AS PROCEDURE q AS BEGIN DELETE FROM secret; END; END
+-- expect: block dyn.unknown under=default dialect=mariadb mode=ORACLE
+CREATE OR REPLACE PACKAGE BODY k AS x INT := (SELECT COUNT(*) FROM secret); BEGIN x := 1; END
+-- expect: block dyn.unknown under=default dialect=mariadb mode=ORACLE
+CREATE PACKAGE BODY k AS PROCEDURE q AS BEGIN CASE 1 WHEN 1 THEN DELETE FROM secret; END CASE; FOR i IN 1 .. 2 LOOP NULL; END LOOP; END; END k
+-- expect: block dyn.unknown under=default dialect=mariadb mode=ORACLE
+CREATE PROCEDURE k AS x INT := 1; BEGIN DELETE FROM secret; END
+-- expect: block pol.readonly dialect=mariadb mode=ORACLE
+CREATE PACKAGE BODY k AS PROCEDURE q AS BEGIN DELETE FROM secret; END; END
