@@ -206,7 +206,9 @@ function compare(scan: ConditionScan, operator: number, token: number, left: num
     if (isSameText(scan, left, right)) result |= V.IS_SELF;
     else scan.block().hasColumnPair = true;
   }
-  const isAsked = isForeignQuery(leftValue) && (rightValue & V.IS_LITERAL) !== 0 && !scan.isPlainSelect(token);
+  // Settings and counts are compared with numbers in earnest.
+  const isText = (rightValue & V.IS_LITERAL) !== 0 && (rightValue & V.IS_NUMBER) === 0;
+  const isAsked = isText && isForeignQuery(leftValue) && !scan.isPlainSelect(token);
   if (isAsked || ((leftValue & V.IS_CONSTANT) !== 0 && isForeignQuery(rightValue))) {
     scan.emit("comparison-subquery", scan.firsts[left] as number, last, 1, undefined);
   }

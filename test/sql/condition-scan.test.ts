@@ -142,6 +142,7 @@ const QUIET: readonly string[] = [
   "SELECT a FROM t WHERE (b = 'x' OR 'x' IS NULL) AND (c = NULL OR NULL IS NULL)",
   "SELECT a FROM t WHERE NOW() BETWEEN b AND c AND NOW() < '2030-01-01'",
   "SELECT a FROM t WHERE b IN (SELECT c FROM u WHERE d = 3) AND (SELECT COUNT(*) FROM u WHERE u.t = t.id) = 2",
+  "UPDATE t SET a = 'x' WHERE b = 'y' AND (SELECT c FROM u WHERE d = 'z') = 0",
   "INSERT INTO t (a, b) VALUES (1, (SELECT MAX(b) FROM u) + 1)",
   "INSERT INTO t (a) SELECT 'x' FROM DUAL WHERE NOT EXISTS (SELECT * FROM t)",
   "UPDATE t SET a = CASE WHEN EXISTS (SELECT 1 FROM u WHERE u.t = t.id) THEN 1 ELSE 0 END WHERE b = 2",
