@@ -133,7 +133,7 @@ export function judgeCall(scan: ConditionScan, frame: Frame, at: number): void {
   const isConstant = (classes & F.FN_DETERMINISTIC) !== 0 && frame.constantItems === frame.items;
   let value = (frame.itemAttributes & V.INHERITED) | V.IS_FUNCTION | (isConstant ? V.IS_CONSTANT : 0);
   if ((classes & F.FN_RAND) !== 0 && frame.items > 0) value |= V.HAS_SEEDED_RAND;
-  if ((classes & F.FN_CHAR) !== 0 && !isLineBreak(scan, frame)) value |= V.IS_CHAR_CALL;
+  if ((classes & F.FN_CHAR) !== 0 && !isLineBreak(scan, frame, at)) value |= V.IS_CHAR_CALL;
   if ((classes & F.FN_CUT) !== 0 && (value & (V.HAS_COLUMN | V.HAS_SESSION)) !== 0) value |= V.HAS_CUT;
   if (!isConstant && (value & V.INHERITED) === 0) value |= (classes & F.FN_MOMENT) === 0 ? V.HAS_OPEN : V.HAS_MOMENT;
   if (classes !== 0) judgeClasses(scan, frame, classes, name, at);
@@ -143,8 +143,9 @@ export function judgeCall(scan: ConditionScan, frame: Frame, at: number): void {
 const SPACE = 32;
 
 /** CHAR(13, 10): nobody can write it otherwise without breaking the line. */
-function isLineBreak(scan: ConditionScan, { items, firstItem, firstItemToken }: Frame): boolean {
-  return items <= 2 && (firstItem & V.IS_NUMBER) !== 0 && numberAt(scan, firstItemToken) <= SPACE;
+function isLineBreak(scan: ConditionScan, { items, literalItems, firstItemToken }: Frame, at: number): boolean {
+  if (items > 2 || literalItems !== items) return false;
+  return numberAt(scan, firstItemToken) <= SPACE && numberAt(scan, at - 1) <= SPACE;
 }
 
 /** DATABASE() in a condition on the catalog is how every tool asks for its own schema. */

@@ -60,7 +60,7 @@ function joinConditions(scan: ConditionScan, operator: number, token: number, le
   if (isFirstTerm) judgeFirstTerm(scan, isAnd, token, left, right);
   if (isAnd && isBuilderTerm(scan, left, right)) {
     scan.emit("where-first-constant", token, scan.lasts[right] as number, 1, undefined);
-  } else if (!isEmptyListIdiom(scan, isAnd, left, right) && !isOptionalFilter(scan, isAnd, left, right)) {
+  } else if (!isEmptyListIdiom(scan, isAnd, left, right) && !isOptionalFilter(scan, isAnd, right)) {
     judgeTerm(scan, isAnd, token, right);
   }
   return V.combined(leftValue, rightValue) | (isAnd ? V.IS_AND : V.IS_OR);
@@ -100,17 +100,13 @@ function isBuilderTerm(scan: ConditionScan, left: number, right: number): boolea
   return (scan.isDigit(first, 0) && scan.isDigit(last, 1)) || (scan.isDigit(first, 1) && scan.isDigit(last, 0));
 }
 
-/**
- * `x = 7 OR 7 IS NULL`, the filter that a client may leave out. SAFETY: a literal that is not NULL makes the term false,
- * and NULL must stand on both sides of the OR.
- */
-function isOptionalFilter(scan: ConditionScan, isAnd: boolean, left: number, right: number): boolean {
+/** `x = 7 OR 7 IS NULL`, the filter that a client may leave out. SAFETY: not for NULL, with which it is true for all. */
+function isOptionalFilter(scan: ConditionScan, isAnd: boolean, right: number): boolean {
   const first = scan.firsts[right] as number;
   if (isAnd || (scan.lasts[right] as number) - first !== 2) return false;
-  if (scan.kindAt(first + 1) !== K.IS || scan.kindAt(first + 2) !== K.NULL) return false;
   const kind = scan.kindAt(first);
   const isLiteral = kind >= T.INTEGER_NUMBER && kind <= T.NATIONAL_STRING;
-  return isLiteral || (kind === K.NULL && scan.kindAt(scan.lasts[left] as number) === K.NULL);
+  return isLiteral && scan.kindAt(first + 1) === K.IS && scan.kindAt(first + 2) === K.NULL;
 }
 
 function judgeTerm(scan: ConditionScan, isAnd: boolean, token: number, index: number): void {
@@ -154,7 +150,7 @@ function judgeFirstTerm(scan: ConditionScan, isAnd: boolean, token: number, inde
     return;
   }
   if ((value & V.IS_CONSTANT) === 0) return;
-  if (isOptionalGroup(scan, first, right)) scan.emit("where-first-constant", first, token, 1, undefined);
+  if (isOptionalGroup(scan, isAnd, first, right)) scan.emit("where-first-constant", first, token, 1, undefined);
   else if (!startsCondition(scan, first))
     judgeConstantTerm(scan, isAnd && !isBehindOr(scan, first), first, token, value);
   else if (!isAnd && (value & V.IS_TRUE_COMPARISON) !== 0) {
@@ -164,13 +160,13 @@ function judgeFirstTerm(scan: ConditionScan, isAnd: boolean, token: number, inde
 
 /**
  * `(7 = 0 AND x IS NULL)` and `('' = '' OR x = '')`: parentheses that begin with a constant and go on with the row.
- * What is added behind a value does not stand first in its parentheses, unless it opened them itself.
+ * SAFETY: behind an OR only with AND inside, so that the parentheses as a whole are never true for every row.
  */
-function isOptionalGroup(scan: ConditionScan, first: number, right: number): boolean {
+function isOptionalGroup(scan: ConditionScan, isAnd: boolean, first: number, right: number): boolean {
   const { kind, token } = scan.frame;
   const next = scan.attributes[right] as number;
   if (kind !== FRAME_PARENTHESIS || token !== first - 1) return false;
-  if (!startsCondition(scan, first) && !isBehindOr(scan, first)) return false;
+  if (!startsCondition(scan, first) && !(isAnd && isBehindOr(scan, first))) return false;
   return (next & V.HAS_COLUMN) !== 0 && (next & (V.IS_SELF | V.IS_ANYTHING | V.HAS_SUBQUERY | V.HAS_SESSION)) === 0;
 }
 
