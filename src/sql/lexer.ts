@@ -673,7 +673,8 @@ export class Lexer {
     // `information_schema 1.e.tables` names a table.
     this.marks |= MARK_SWALLOWED;
     this.#gap(start, p, COMMENT_SWALLOWED);
-    this.#lone(p);
+    // Elsewhere when that gap was one too many.
+    if (this.pos === p) this.#lone(p);
   }
 
   /** One byte as a token, whatever it could begin elsewhere. */

@@ -8,6 +8,7 @@ import {
   type LexRules,
   MARK_ERROR,
   MARK_NUL,
+  MARK_OVER_BUDGET,
   MARK_UNTERMINATED_COMMENT,
 } from "../../src/sql/lexer.ts";
 import * as T from "../../src/sql/token-kinds.ts";
@@ -194,6 +195,15 @@ test("Lexer marks what has no end and what is no token", () => {
   assert.notEqual(marksOf("select /*! 1") & MARK_UNTERMINATED_COMMENT, 0);
   assert.notEqual(marksOf("a\u0000b") & MARK_NUL, 0);
   assert.notEqual(marksOf("a \\ b") & MARK_ERROR, 0);
+});
+
+test("Lexer ends where its budget does, also behind a number that the server swallows", () => {
+  const lexer = new Lexer();
+  const bytes = Buffer.from("/**/1.e'/**/");
+  lexer.start(bytes, DEFAULT_RULES, 2);
+  assert.equal(lexer.run(bytes.length), true);
+  assert.equal(lexer.commentCount, 2);
+  assert.equal(lexer.marks & MARK_OVER_BUDGET, MARK_OVER_BUDGET);
 });
 
 test("Lexer reads the same tokens in slices of any size", () => {
