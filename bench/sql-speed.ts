@@ -1,7 +1,7 @@
 /**
  * What the lexer, the digest and a verdict cost: `bun bench/sql-speed.ts [<corpora folder>]`. Each figure is processor
  * time of this process, the least of many rounds, so that a busy machine does not matter. With a folder also
- * the spread over its benign statements and every line of hang.jsonl.
+ * its corpora as a whole, the spread over its benign statements and every line of hang.jsonl.
  */
 import { SYSTEM_CLOCK } from "../src/base/clock.ts";
 import { Judge } from "../src/policy/judge.ts";
@@ -137,6 +137,22 @@ function growth(): void {
   }
 }
 
+/** Whole corpora, statement after statement: other than a shape, what comes next cannot be foreseen by the processor. */
+function corpora(folder: string | undefined): void {
+  for (const name of ["benign", "digest", "attacks"]) {
+    const texts = readSamples(folder, name).map(({ sql }) => Buffer.from(sql));
+    if (texts.length === 0) continue;
+    const bytes = texts.reduce((sum, { length }) => sum + length, 0);
+    const us = least(() => texts.forEach(lexAndDigest), 15, 1000);
+    const perText = (us / texts.length).toFixed(2);
+    const mean = (bytes / texts.length).toFixed(0);
+    console.log(
+      `lex+digest of ${name}: ${((us * 1000) / bytes).toFixed(2)} ns per byte, ${perText} us for ${mean} bytes`,
+    );
+  }
+  console.log("");
+}
+
 /** Every statement by itself, cold caches of the processor and all: the least of five passes over the whole corpus. */
 function benign(folder: string | undefined): void {
   const texts = readSamples(folder, "benign").map(({ sql }) => Buffer.from(sql));
@@ -174,7 +190,8 @@ for (const { sql } of hanging) cold.judge(Buffer.from(sql), context, subject);
 if (hanging.length > 0) {
   console.log(`first pass over hang.jsonl, compilation included: ${((processorUs() - began) / 1000).toFixed(0)} ms\n`);
 }
-// In this order, so that what is quoted per statement is compiled by then.
+// In this order, so that what is quoted for a shape or a statement is compiled for all of SQL by then.
+corpora(folder);
 growth();
 benign(folder);
 statements();
