@@ -80,6 +80,9 @@ function isAbout(one: KnownRules, context: RulesContext): boolean {
   );
 }
 
+/** MySQL's words up to this version are MariaDB's and Vitess's too; QUALIFY and later ones are names there. */
+const KEYWORDS_OF_OTHERS = 80031;
+
 function remember({ dialect, serverVersion, sqlMode, charset }: RulesContext): KnownRules {
   if (known.length >= KNOWN_MAX) known = [];
   rulesCount++;
@@ -106,7 +109,7 @@ function buildPrimary(context: RulesContext): LexRules {
     dollarQuotes: isMysql && version >= DOLLAR_QUOTES_SINCE,
     slashComments: dialect === "vitess",
     anyDashComments: false,
-    keywordVersion: isMysql ? version : NEWEST.mysql,
+    keywordVersion: isMysql ? version : KEYWORDS_OF_OTHERS,
   };
 }
 

@@ -58,6 +58,10 @@ const TABLES: readonly (readonly [sql: string, dialect: Dialect, tables: string]
   ["select previous value for s, lastval(d.u)", "mariadb", "app.s d.u >"],
   ["insert into t (a) values (next value for s)", "mariadb", "> app.t app.s"],
   ["create table t (a int default next value for s, b int default nextval(u))", "mariadb", "> app.t app.s app.u"],
+  // Words of later MySQL versions are names
+  ["select * from (select 1) qualify, secret", "mariadb", "app.secret >"],
+  ["select * from t tablesample join secret on 1", "mariadb", "app.t app.secret >"],
+  ["select * from t intersect select * from u", "mariadb", "app.t app.u >"],
   // Partitions that become tables, and back
   ["alter table t convert partition p to table u", "mariadb", "> app.t app.u"],
   ["alter table t convert table u to partition p values less than (5)", "mariadb", "> app.t app.u"],
