@@ -5,6 +5,9 @@
 import type { StatementKind } from "./facts.ts";
 import { mayNameSecret } from "./secrets.ts";
 
+const BLANK = 32;
+const BACKTICK = 96;
+
 /** Behind these a name may be a password. */
 const BEFORE_PASSWORD: ReadonlySet<string> = new Set(["BY", "PASSWORD", "=", "AS", "USING", "REPLACE", "?"]);
 
@@ -37,9 +40,10 @@ function nameEnd(text: string, start: number): number {
   }
 }
 
+/** Looks no further than the word goes: to search for what ends it would read the whole text for every word. */
 function wordEnd(text: string, start: number): number {
-  if (text.charAt(start) === " ") return start + 1;
-  const blank = text.indexOf(" ", start);
-  const name = text.indexOf("`", start + 1);
-  return Math.min(blank < 0 ? text.length : blank, name < 0 ? text.length : name);
+  let at = start + 1;
+  if (text.charCodeAt(start) === BLANK) return at;
+  while (at < text.length && text.charCodeAt(at) !== BLANK && text.charCodeAt(at) !== BACKTICK) at++;
+  return at;
 }
