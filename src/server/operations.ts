@@ -82,8 +82,8 @@ export interface AdminServer {
   /** From now on only these keys count. */
   replaceKeys(adminKey: string | undefined, namedKeys: readonly NamedKey[]): void;
   /**
-   * New connections get this certificate; those that are open go on with theirs. Rejects when the address cannot be had
-   * again. Not for unix sockets.
+   * New connections get this certificate; requests under way are answered. For some milliseconds the address takes no
+   * connections. Rejects when it cannot be had again. Not for unix sockets.
    */
   replaceTls(tls: { readonly cert: string; readonly key: string }): Promise<void>;
   /** Ends all connections. */
