@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { awsEnvironment, iamSettings } from "../support/aws-token.ts";
+import { clusterBackend, plaintextBackend } from "../support/backend-settings.ts";
 import { type CertificateSet, CLUSTER_HOST, type LeafName, makeCertificates } from "../support/certificates.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
@@ -89,9 +90,7 @@ class Admin {
 
 async function startAdmin(backend: TestServer, settings: Settings = {}): Promise<Admin> {
   const querycop = await startQuerycop({
-    GATEKEEPER_BACKEND_HOST: backend.host,
-    GATEKEEPER_BACKEND_PORT: String(backend.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+    ...plaintextBackend(backend),
     ADMIN_API_KEY: KEY,
     ...settings,
   });
@@ -105,7 +104,7 @@ async function startAdmin(backend: TestServer, settings: Settings = {}): Promise
 async function logIn(querycop: Querycop, backend: TestServer = server): Promise<RawClient> {
   const raw = await RawClient.connect("127.0.0.1", querycop.port);
   open.push(raw);
-  const { user, password } = backend.accounts["admin"] ?? { user: "", password: "" };
+  const { user, password } = backend.account("admin");
   await raw.login({ user, password, database: "appdb" });
   return raw;
 }
@@ -225,9 +224,7 @@ describe("a session that is killed while its statement runs", () => {
     backend.setIam(iamSettings(CLUSTER_HOST, backend.port));
     const admin = await startAdmin(backend, {
       ...awsEnvironment(),
-      GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
-      GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
-      GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+      ...clusterBackend(backend, certificates),
       GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer",
       GATEKEEPER_CLIENT_AUTH: "trust",
     });
@@ -330,7 +327,7 @@ describe("limits on connections", () => {
         }
         return raw;
       };
-      const self = server.accounts["admin"] ?? { user: "", password: "" };
+      const self = server.account("admin");
       // Who only claims a name takes no place of its owner's.
       await assert.rejects(logInAs({ ...self, password: "wrong" }), { errorNumber: 1045 });
       const [first, second] = [await logInAs(self), await logInAs(self)];
@@ -391,7 +388,7 @@ describe("a drain", () => {
 async function isShownFor(querycop: Querycop, servername: string): Promise<boolean> {
   const raw = await RawClient.connect("127.0.0.1", querycop.port);
   open.push(raw);
-  const { user, password } = server.accounts["admin"] ?? { user: "", password: "" };
+  const { user, password } = server.account("admin");
   const tls = { ca: readFileSync(certificates.caFile), servername };
   return await raw.login({ user, password }, tls).then(
     () => true,

@@ -5,10 +5,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
+import { plaintextBackend } from "../support/backend-settings.ts";
+import { connectStaged, endStage, startStaged } from "../support/e2e-stage.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Querycop, runQuerycop, type Settings, startQuerycop } from "../support/querycop.ts";
-import { RawClient, type WirePacket } from "../support/raw-client.ts";
+import { type Querycop, runQuerycop, type Settings } from "../support/querycop.ts";
+import type { RawClient, WirePacket } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 
 const servers = { mysql: await startServer({ kind: "mysql" }), mariadb: await startServer({ kind: "mariadb" }) };
@@ -22,12 +24,7 @@ const inFolder = (name: string, content: string): string => {
 const keyFile = inFolder("key", `${KEY}\n`);
 const approversFile = inFolder("approvers", `alice:${createHash("sha256").update(KEY).digest("hex")}\n`);
 
-const started: Querycop[] = [];
-const open: RawClient[] = [];
-afterEach(async () => {
-  for (const raw of open.splice(0)) raw.reset();
-  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
-});
+afterEach(endStage);
 after(async () => {
   await Promise.all(Object.values(servers).map((server) => server.stop()));
   rmSync(folder, { recursive: true, force: true });
@@ -37,22 +34,17 @@ const HELD = "REPLACE INTO scratch (id, text) VALUES (77, 'held')";
 
 async function start(server: TestServer, approval = "", settings: Settings = {}, more = ""): Promise<Querycop> {
   const policy = `version: 1\ndeny: { statements: [{ match: replace, action: require-approval }] }\napproval: { ${approval} }\n${more}\n`;
-  const querycop = await startQuerycop({
-    GATEKEEPER_BACKEND_HOST: "127.0.0.1",
-    GATEKEEPER_BACKEND_PORT: String(server.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+  return await startStaged({
+    ...plaintextBackend(server),
     GATEKEEPER_POLICY_FILE: inFolder("policy.yaml", policy),
     GATEKEEPER_API_APPROVERS_FILE: approversFile,
     ...settings,
   });
-  started.push(querycop);
-  return querycop;
 }
 
 async function connect(querycop: Querycop, server: TestServer): Promise<RawClient> {
-  const raw = await RawClient.connect("127.0.0.1", querycop.port);
-  open.push(raw);
-  const { user = "", password = "" } = server.accounts["admin"] ?? {};
+  const raw = await connectStaged(querycop.port);
+  const { user, password } = server.account("admin");
   await raw.login({ user, password, database: "appdb" });
   return raw;
 }

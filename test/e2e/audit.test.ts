@@ -9,33 +9,28 @@ import { loadAuditKey } from "../../src/audit/audit-key.ts";
 import { readAudit } from "../../src/audit/audit-read.ts";
 import { verifyAudit, verifyAuditFiles } from "../../src/audit/audit-verify.ts";
 import type { ServerKind } from "../support/accounts.ts";
+import { plaintextBackend } from "../support/backend-settings.ts";
+import { endStage, startStaged } from "../support/e2e-stage.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
-import { type AuditLine, type Querycop, runQuerycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import { type AuditLine, type Querycop, runQuerycop, type Settings } from "../support/querycop.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { type GeneralLogEntry, startServer, type TestServer } from "../support/servers.ts";
 import { withSmallDisk } from "../support/small-disk.ts";
 
 const servers = new Map<ServerKind, TestServer>();
 for (const kind of ["mysql", "mariadb"] as const) servers.set(kind, await startServer({ kind }));
-const started: Querycop[] = [];
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
-});
+afterEach(endStage);
 after(async () => {
   for (const server of servers.values()) await server.stop();
 });
 
 async function start(server: TestServer, settings: Settings = {}): Promise<Querycop> {
-  const querycop = await startQuerycop({
-    GATEKEEPER_BACKEND_HOST: server.host,
-    GATEKEEPER_BACKEND_PORT: String(server.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+  return await startStaged({
+    ...plaintextBackend(server),
     GATEKEEPER_LOG_LEVEL: "info",
     ...settings,
   });
-  started.push(querycop);
-  return querycop;
 }
 
 async function logIn(server: TestServer, port: number): Promise<RawClient> {
@@ -209,9 +204,7 @@ describe("an audit log that cannot be written", () => {
     await withSmallDisk(async (disk) => {
       await disk.remount("ro");
       const { code, stderr } = await runQuerycop(["serve"], {
-        GATEKEEPER_BACKEND_HOST: server.host,
-        GATEKEEPER_BACKEND_PORT: String(server.port),
-        GATEKEEPER_BACKEND_TLS_MODE: "disable",
+        ...plaintextBackend(server),
         GATEKEEPER_LISTEN_PORT: "0",
         GATEKEEPER_AUDIT_FILE: join(disk.folder, "audit.ndjson"),
       });

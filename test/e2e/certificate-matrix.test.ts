@@ -1,6 +1,7 @@
 /** Certificates × TLS modes through the executable: what connects, what is refused, and in which words. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
+import { clusterBackend, plaintextBackend } from "../support/backend-settings.ts";
 import { CLUSTER_HOST, type LeafName, makeCertificates } from "../support/certificates.ts";
 import type { RunResult } from "../support/child.ts";
 import { type ClientTarget, runClient } from "../support/clients.ts";
@@ -191,11 +192,7 @@ describe("certificates of the backend", () => {
     const certificate = { ...certificates.leaves.goodRsa, clientCaFile: certificates.caFile };
     const server = await startServer({ kind: "mysql", certificate });
     const settings = {
-      GATEKEEPER_BACKEND_HOST: "127.0.0.1",
-      GATEKEEPER_BACKEND_PORT: String(server.port),
-      GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
-      GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
-      GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+      ...clusterBackend(server, certificates),
     };
     const pair = (leaf: LeafName): Record<string, string> => ({
       GATEKEEPER_BACKEND_TLS_CLIENT_CERT: certificates.leaves[leaf].certFile,
@@ -234,9 +231,7 @@ describe("certificates on the client's leg", () => {
 
   async function startWithClientTls(leaf: LeafName, extra: Record<string, string> = {}): Promise<Querycop> {
     return await startQuerycop({
-      GATEKEEPER_BACKEND_HOST: "127.0.0.1",
-      GATEKEEPER_BACKEND_PORT: String(server.port),
-      GATEKEEPER_BACKEND_TLS_MODE: "disable",
+      ...plaintextBackend(server),
       GATEKEEPER_PROXY_TLS_CERT: certificates.leaves[leaf].certFile,
       GATEKEEPER_PROXY_TLS_KEY: certificates.leaves[leaf].keyFile,
       ...extra,

@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, afterEach, describe } from "node:test";
 import { awsEnvironment, iamSettings } from "../support/aws-token.ts";
+import { clusterBackend, plaintextBackend } from "../support/backend-settings.ts";
 import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
+import { connectStaged, endStage, startStaged } from "../support/e2e-stage.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
-import { CAPABILITY, RawClient } from "../support/raw-client.ts";
+import type { Querycop, Settings } from "../support/querycop.ts";
+import { CAPABILITY, type RawClient } from "../support/raw-client.ts";
 import { startServer } from "../support/servers.ts";
 
 const certificates = await makeCertificates();
@@ -16,21 +18,14 @@ const mysql = await startServer({ kind: "mysql", certificate });
 const mariadb = await startServer({ kind: "mariadb" });
 mysql.setIam(iamSettings(CLUSTER_HOST, mysql.port));
 
-const started: Querycop[] = [];
-const open: RawClient[] = [];
-afterEach(async () => {
-  for (const raw of open.splice(0)) raw.reset();
-  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
-});
+afterEach(endStage);
 after(async () => {
   await Promise.all([mysql.stop(), mariadb.stop()]);
   certificates.remove();
 });
 
 async function start(settings: Settings): Promise<Querycop> {
-  const querycop = await startQuerycop({ GATEKEEPER_BACKEND_HOST: "127.0.0.1", ...settings });
-  started.push(querycop);
-  return querycop;
+  return await startStaged({ GATEKEEPER_BACKEND_HOST: "127.0.0.1", ...settings });
 }
 
 function framed(payload: Buffer, sequenceId: number): Buffer {
@@ -41,8 +36,7 @@ function framed(payload: Buffer, sequenceId: number): Buffer {
 }
 
 async function connect(querycop: Querycop, user: string, password: string, moreCapabilities = 0): Promise<RawClient> {
-  const raw = await RawClient.connect("127.0.0.1", querycop.port);
-  open.push(raw);
+  const raw = await connectStaged(querycop.port);
   await raw.login({ user, password, database: "appdb", moreCapabilities });
   return raw;
 }
@@ -81,10 +75,7 @@ async function assertRecorded(querycop: Querycop): Promise<void> {
 function tokenSettings(): Settings {
   return {
     ...awsEnvironment(),
-    GATEKEEPER_BACKEND_PORT: String(mysql.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
-    GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
-    GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+    ...clusterBackend(mysql, certificates),
     GATEKEEPER_CLIENT_AUTH: "trust",
     GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer",
   };
@@ -132,11 +123,9 @@ describe("the data guard", () => {
   e2e("keeps its memory while 900 MB that nobody gets are thrown away", async () => {
     const querycop = await start({
       ...LIMIT,
-      GATEKEEPER_BACKEND_PORT: String(mysql.port),
-      GATEKEEPER_BACKEND_TLS_MODE: "disable",
+      ...plaintextBackend(mysql),
     });
-    const account = mysql.accounts["admin"];
-    assert.ok(account);
+    const account = mysql.account("admin");
     const raw = await connect(querycop, account.user, account.password);
     await assertCut(raw, BIG);
     const kilobytes = (name: string): number => {
@@ -153,11 +142,9 @@ describe("the data guard", () => {
     e2e(`reads ${server.kind} dry when it cannot log in`, async () => {
       const querycop = await start({
         ...LIMIT,
-        GATEKEEPER_BACKEND_PORT: String(server.port),
-        GATEKEEPER_BACKEND_TLS_MODE: "disable",
+        ...plaintextBackend(server),
       });
-      const account = server.accounts["admin"];
-      assert.ok(account);
+      const account = server.account("admin");
       const raw = await connect(querycop, account.user, account.password);
       await assertCut(raw, BIG);
       await assertRecorded(querycop);
@@ -168,11 +155,9 @@ describe("the data guard", () => {
       const querycop = await start({
         GATEKEEPER_LOCAL_INFILE: "on",
         GATEKEEPER_LOCAL_INFILE_MAX_MB: "1",
-        GATEKEEPER_BACKEND_PORT: String(server.port),
-        GATEKEEPER_BACKEND_TLS_MODE: "disable",
+        ...plaintextBackend(server),
       });
-      const account = server.accounts["admin"];
-      assert.ok(account);
+      const account = server.account("admin");
       await server.rootQuery("SET GLOBAL local_infile = ON; CREATE TABLE appdb.loaded (line TEXT)");
       const load = async (lines: number): Promise<{ text: string; raw: RawClient }> => {
         const raw = await connect(querycop, account.user, account.password, CAPABILITY.LOCAL_FILES);

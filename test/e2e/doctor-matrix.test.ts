@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { assertGolden } from "../config/golden.ts";
 import { iamSettings, signToken, TEST_REGION } from "../support/aws-token.ts";
+import { clusterBackend } from "../support/backend-settings.ts";
 import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
 import { run as runProgram } from "../support/child.ts";
 import { startNameServer } from "../support/name-server.ts";
@@ -38,11 +39,7 @@ assert.equal(signature.length, 64);
 
 const settingsFor = (server: TestServer): Settings => ({
   GATEKEEPER_LISTEN_PORT: "0",
-  GATEKEEPER_BACKEND_HOST: server.host,
-  GATEKEEPER_BACKEND_PORT: String(server.port),
-  GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
-  GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
-  GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+  ...clusterBackend(server, certificates),
   GATEKEEPER_BACKEND_REGION: TEST_REGION,
   GATEKEEPER_BACKEND_TOKEN_CMD: `cat ${folder}/token`,
   GATEKEEPER_CLIENT_AUTH: "trust",
@@ -187,8 +184,7 @@ const SETUPS: readonly Setup[] = [
 ];
 
 async function connectFrom(localAddress: string, server: TestServer): Promise<RawClient> {
-  const account = server.accounts["admin"];
-  assert.ok(account);
+  const account = server.account("admin");
   const client = await RawClient.over(connect({ host: server.host, port: server.port, localAddress, noDelay: true }));
   await client.login(account);
   return client;

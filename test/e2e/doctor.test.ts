@@ -5,6 +5,7 @@ import type { CheckResult } from "../../src/doctor/report.ts";
 import { run } from "../cli/fake-io.ts";
 import type { ServerKind } from "../support/accounts.ts";
 import { iamSettings, signToken, TEST_REGION } from "../support/aws-token.ts";
+import { clusterBackend } from "../support/backend-settings.ts";
 import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
@@ -31,11 +32,7 @@ async function doctor(server: TestServer, user: string): Promise<Map<string, Che
   const env = {
     PATH: process.env["PATH"] ?? "/usr/bin:/bin",
     GATEKEEPER_LISTEN_PORT: "0",
-    GATEKEEPER_BACKEND_HOST: server.host,
-    GATEKEEPER_BACKEND_PORT: String(server.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
-    GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
-    GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+    ...clusterBackend(server, certificates),
     GATEKEEPER_BACKEND_REGION: TEST_REGION,
     GATEKEEPER_BACKEND_TOKEN_CMD: `cat ${command.folder}/token`,
     GATEKEEPER_CLIENT_AUTH: "trust",

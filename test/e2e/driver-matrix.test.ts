@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe } from "node:test";
 import type { ServerKind } from "../support/accounts.ts";
+import { plaintextBackend } from "../support/backend-settings.ts";
 import { runClient } from "../support/clients.ts";
 import {
   DRIVERS,
@@ -46,9 +47,7 @@ for (const kind of KINDS) {
   const server = await startServer({ kind });
   for (const sql of ORDERS) await server.rootQuery(sql);
   const querycop = await startQuerycop({
-    GATEKEEPER_BACKEND_HOST: server.host,
-    GATEKEEPER_BACKEND_PORT: String(server.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+    ...plaintextBackend(server),
     GATEKEEPER_POLICY_FILE: policyFile,
   });
   setups.set(kind, { server, querycop });

@@ -1,6 +1,7 @@
 /** A dump of many short rows goes back through the executable while the built-in policy is in force. */
 import assert from "node:assert/strict";
 import { after } from "node:test";
+import { plaintextBackend } from "../support/backend-settings.ts";
 import { type ClientTarget, runClient, runDump } from "../support/clients.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { startQuerycop } from "../support/querycop.ts";
@@ -28,12 +29,10 @@ for (const kind of ["mysql", "mariadb"] as const) {
     const server = await startServer({ kind });
     running.push(server);
     const proxy = await startQuerycop({
-      GATEKEEPER_BACKEND_HOST: server.host,
-      GATEKEEPER_BACKEND_PORT: String(server.port),
-      GATEKEEPER_BACKEND_TLS_MODE: "disable",
+      ...plaintextBackend(server),
     });
     running.push(proxy);
-    const { user, password } = server.accounts["admin"] ?? { user: "", password: "" };
+    const { user, password } = server.account("admin");
     const direct: ClientTarget = {
       host: server.host,
       port: server.port,

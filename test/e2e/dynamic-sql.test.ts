@@ -4,6 +4,7 @@ import { after, describe } from "node:test";
 import { contextFor } from "../../src/policy/tool-context.ts";
 import { effectOn, SessionDynamicSql } from "../../src/session/dynamic-sql.ts";
 import { analyze } from "../../src/sql/analyze.ts";
+import { plaintextBackend } from "../support/backend-settings.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
 import { startQuerycop } from "../support/querycop.ts";
@@ -73,12 +74,10 @@ const isError = (packets: readonly { payload: Buffer }[]): string | undefined =>
 for (const kind of ["mysql", "mariadb"] as const) {
   const server = await startServer({ kind });
   const proxy = await startQuerycop({
-    GATEKEEPER_BACKEND_HOST: server.host,
-    GATEKEEPER_BACKEND_PORT: String(server.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+    ...plaintextBackend(server),
   });
   running.push(server, proxy);
-  const { user, password } = server.accounts["admin"] ?? { user: "", password: "" };
+  const { user, password } = server.account("admin");
 
   describe(`text in variables on ${kind}`, () => {
     e2e("is what the server prepares, and passes", async () => {

@@ -7,20 +7,15 @@ import { join } from "node:path";
 import { after, afterEach, beforeEach, describe } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { awsEnvironment, awsTokenCommand, iamSettings, signToken } from "../support/aws-token.ts";
+import { clusterBackend } from "../support/backend-settings.ts";
 import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
 import type { RunResult } from "../support/child.ts";
 import { CLIENT_NAMES, type ClientTarget, runClient } from "../support/clients.ts";
+import { endStage, startStaged } from "../support/e2e-stage.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
 import { requireTool } from "../support/install.ts";
-import {
-  type LogLine,
-  type Querycop,
-  type QuerycopOptions,
-  runQuerycop,
-  type Settings,
-  startQuerycop,
-} from "../support/querycop.ts";
+import { type LogLine, type Querycop, type QuerycopOptions, runQuerycop, type Settings } from "../support/querycop.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { pickPort, startServer } from "../support/servers.ts";
 import { isProcessAlive, TokenCommand } from "../support/token-command.ts";
@@ -36,11 +31,10 @@ const server = await startServer({
 const endpoint = { host: CLUSTER_HOST, port: server.port, user: "iam_user" };
 const goodToken = (): string => signToken(endpoint);
 
-const started: Querycop[] = [];
 const commands: TokenCommand[] = [];
 beforeEach(() => server.setIam(iamSettings(CLUSTER_HOST, server.port)));
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
+  await endStage();
   for (const command of commands.splice(0)) command.remove();
 });
 after(async () => {
@@ -51,18 +45,12 @@ after(async () => {
 
 /** The address stands in for DNS; the name is what is verified and what tokens are for. */
 const BACKEND = {
-  GATEKEEPER_BACKEND_HOST: "127.0.0.1",
-  GATEKEEPER_BACKEND_PORT: String(server.port),
-  GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
-  GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
-  GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+  ...clusterBackend(server, certificates),
   GATEKEEPER_CLIENT_AUTH: "trust",
 };
 
 async function start(settings: Settings, options: QuerycopOptions = {}): Promise<Querycop> {
-  const querycop = await startQuerycop({ ...awsEnvironment(), ...BACKEND, ...settings }, options);
-  started.push(querycop);
-  return querycop;
+  return await startStaged({ ...awsEnvironment(), ...BACKEND, ...settings }, options);
 }
 
 function tokenCommand(token = goodToken()): TokenCommand {

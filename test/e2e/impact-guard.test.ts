@@ -5,11 +5,13 @@ import { join } from "node:path";
 import { after, afterEach, before, describe } from "node:test";
 import { createConnection } from "mysql2/promise";
 import { awsEnvironment, iamSettings } from "../support/aws-token.ts";
+import { clusterBackend } from "../support/backend-settings.ts";
 import { CLUSTER_HOST, makeCertificates } from "../support/certificates.ts";
+import { connectStaged, endStage, startStaged } from "../support/e2e-stage.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
-import { type AuditLine, type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
-import { RawClient, type WirePacket } from "../support/raw-client.ts";
+import type { AuditLine, Querycop, Settings } from "../support/querycop.ts";
+import type { RawClient, WirePacket } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 
 const certificates = await makeCertificates();
@@ -20,12 +22,7 @@ const servers = await Promise.all([
 ]);
 for (const server of servers) server.setIam(iamSettings(CLUSTER_HOST, server.port));
 
-const started: Querycop[] = [];
-const open: RawClient[] = [];
-afterEach(async () => {
-  for (const raw of open.splice(0)) raw.reset();
-  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
-});
+afterEach(endStage);
 after(async () => {
   await Promise.all(servers.map((server) => server.stop()));
   certificates.remove();
@@ -51,28 +48,23 @@ impact:
 `;
 const GUARD_ONLY = "version: 1\nimpact: { max_changed_rows: 350 }\n";
 
+let policies = 0;
+
 async function start(server: TestServer, policy: string, settings: Settings = {}): Promise<Querycop> {
-  const policyFile = join(certificates.folder, `policy-${started.length}.yaml`);
+  const policyFile = join(certificates.folder, `policy-${++policies}.yaml`);
   writeFileSync(policyFile, policy, { mode: 0o600 });
-  const querycop = await startQuerycop({
+  return await startStaged({
     ...awsEnvironment(),
-    GATEKEEPER_BACKEND_HOST: "127.0.0.1",
-    GATEKEEPER_BACKEND_PORT: String(server.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "verify-full",
-    GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.caFile,
-    GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
+    ...clusterBackend(server, certificates),
     GATEKEEPER_CLIENT_AUTH: "trust",
     GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer",
     GATEKEEPER_POLICY_FILE: policyFile,
     ...settings,
   });
-  started.push(querycop);
-  return querycop;
 }
 
 async function connect(port: number, user = "iam_user", password = ""): Promise<RawClient> {
-  const raw = await RawClient.connect("127.0.0.1", port);
-  open.push(raw);
+  const raw = await connectStaged(port);
   await raw.login({ user, password, database: "appdb" });
   return raw;
 }
@@ -154,8 +146,7 @@ for (const server of servers) {
 
     e2e("takes back what changed too many rows, and commits the rest byte for byte", async () => {
       const querycop = await start(server, GUARD_ONLY);
-      const admin = server.accounts["admin"];
-      assert.ok(admin);
+      const admin = server.account("admin");
       const direct = await connect(server.port, admin.user, admin.password);
       const raw = await connect(querycop.port);
       const refused = await raw.query("UPDATE stock SET name = 'gone' WHERE kind < 5");
@@ -231,8 +222,7 @@ for (const server of servers) {
     );
 
     e2e("treats a listener without a token source as one without estimates, and still guards", async () => {
-      const account = server.accounts["admin"];
-      assert.ok(account);
+      const account = server.account("admin");
       const querycop = await start(server, `${POLICY.replace("no_estimate: block", "no_estimate: warn")}`, {
         GATEKEEPER_BACKEND_TOKEN_SOURCE: undefined,
         GATEKEEPER_CLIENT_AUTH: undefined,

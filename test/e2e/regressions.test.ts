@@ -1,6 +1,7 @@
 /** What broke in other proxies, by the numbers of the project's list: the part that takes a real server. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
+import { plaintextBackend } from "../support/backend-settings.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
 import { startQuerycop } from "../support/querycop.ts";
@@ -40,12 +41,10 @@ const prepare = (sql: string): RawCommand => ({ command: COM_STMT_PREPARE, body:
 for (const kind of ["mysql", "mariadb"] as const) {
   const server = await startServer({ kind, options: ["--max-allowed-packet=128M"] });
   const proxy = await startQuerycop({
-    GATEKEEPER_BACKEND_HOST: server.host,
-    GATEKEEPER_BACKEND_PORT: String(server.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+    ...plaintextBackend(server),
   });
   running.push(server, proxy);
-  const { user, password } = server.accounts["admin"] ?? { user: "", password: "" };
+  const { user, password } = server.account("admin");
 
   const logIn = async (port: number, database = "appdb"): Promise<RawClient> => {
     const client = await RawClient.connect("127.0.0.1", port);

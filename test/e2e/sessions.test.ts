@@ -5,14 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
 import type { ServerKind } from "../support/accounts.ts";
+import { plaintextBackend } from "../support/backend-settings.ts";
 import { type ClientTarget, runClient } from "../support/clients.ts";
+import { connectStaged, endStage, startStaged } from "../support/e2e-stage.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import type { Querycop, Settings } from "../support/querycop.ts";
 import {
   assertSamePackets,
   CAPABILITY,
-  RawClient,
+  type RawClient,
   type RawCommand,
   type RawLogin,
   type WirePacket,
@@ -25,13 +27,8 @@ const servers = new Map<ServerKind, TestServer>();
 for (const kind of KINDS) {
   servers.set(kind, await startServer({ kind, options: ["--max-connect-errors=5", "--max-connections=300"] }));
 }
-const started: Querycop[] = [];
-const open: RawClient[] = [];
 
-afterEach(async () => {
-  for (const raw of open.splice(0)) raw.reset();
-  await Promise.all(started.splice(0).map((querycop) => querycop.stop()));
-});
+afterEach(endStage);
 after(async () => {
   for (const server of servers.values()) await server.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -44,31 +41,15 @@ function serverOf(kind: ServerKind): TestServer {
 }
 
 async function start(server: TestServer, settings: Settings = {}): Promise<Querycop> {
-  const querycop = await startQuerycop({
-    GATEKEEPER_BACKEND_HOST: server.host,
-    GATEKEEPER_BACKEND_PORT: String(server.port),
-    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+  return await startStaged({
+    ...plaintextBackend(server),
     ...settings,
   });
-  started.push(querycop);
-  return querycop;
-}
-
-function admin(server: TestServer): { readonly user: string; readonly password: string } {
-  const account = server.accounts["admin"];
-  assert.ok(account);
-  return account;
-}
-
-async function connectRaw(port: number): Promise<RawClient> {
-  const raw = await RawClient.connect("127.0.0.1", port);
-  open.push(raw);
-  return raw;
 }
 
 async function logIn(server: TestServer, port: number, changes: Partial<RawLogin> = {}): Promise<RawClient> {
-  const raw = await connectRaw(port);
-  await raw.login({ ...admin(server), database: "appdb", ...changes });
+  const raw = await connectStaged(port);
+  await raw.login({ ...server.account("admin"), database: "appdb", ...changes });
   return raw;
 }
 
@@ -280,7 +261,7 @@ for (const kind of KINDS) {
       const server = serverOf(kind);
       const { port } = await start(server);
       for (let attempt = 0; attempt < 20; attempt += 1) {
-        const raw = await connectRaw(port);
+        const raw = await connectStaged(port);
         if (attempt % 2 === 0) await raw.readGreeting();
         raw.reset();
       }
@@ -300,7 +281,7 @@ for (const kind of KINDS) {
       ];
       const load = async (settings: Settings): Promise<string> => {
         const { port } = await start(server, settings);
-        const target: ClientTarget = { host: "127.0.0.1", port, ...admin(server), database: "appdb" };
+        const target: ClientTarget = { host: "127.0.0.1", port, ...server.account("admin"), database: "appdb" };
         const { stdout, stderr } = await runClient("mysql", target, sql, { args: ["--local-infile=1"] });
         return stdout + stderr;
       };
@@ -431,11 +412,11 @@ describe("limits", () => {
     const server = serverOf("mariadb");
     const { port } = await start(server, { GATEKEEPER_MAX_CONNECTIONS: "2" });
     const [first] = [await logIn(server, port), await logIn(server, port)];
-    const third = await connectRaw(port);
+    const third = await connectStaged(port);
     await assert.rejects(third.readGreeting(), { errorNumber: 1040 });
     first?.quit();
     await eventually("there is a place", async () => {
-      const raw = await connectRaw(port);
+      const raw = await connectStaged(port);
       return await raw.readGreeting().then(
         () => true,
         () => false,
@@ -446,8 +427,8 @@ describe("limits", () => {
   e2e("a client that does not log in is closed in time, even if it dribbles", async () => {
     const server = serverOf("mariadb");
     const { port } = await start(server, { GATEKEEPER_HANDSHAKE_TIMEOUT: "1s" });
-    const silent = await connectRaw(port);
-    const dribbling = await connectRaw(port);
+    const silent = await connectStaged(port);
+    const dribbling = await connectStaged(port);
     await Promise.all([silent.readGreeting(), dribbling.readGreeting()]);
     dribbling.write(Buffer.from([100, 0, 0, 1]));
     const timer = setInterval(() => dribbling.write(Buffer.from([1])), 100);
@@ -512,8 +493,8 @@ describe("the server goes away", () => {
         querycop.audit().find(({ type }) => type === "statement-outcome"),
       );
       assert.equal(outcome["outcome"], "unknown");
-      const late = await connectRaw(querycop.port);
-      await assert.rejects(late.login(admin(server)), { errorNumber: 1429 });
+      const late = await connectStaged(querycop.port);
+      await assert.rejects(late.login(server.account("admin")), { errorNumber: 1429 });
     },
   );
 
@@ -547,7 +528,7 @@ describe("SIGTERM", () => {
     await assert.rejects(async () => {
       for (;;) await idle.readPacket();
     });
-    await assert.rejects(async () => (await connectRaw(querycop.port)).readGreeting());
+    await assert.rejects(async () => (await connectStaged(querycop.port)).readGreeting());
     const answer = await running;
     assert.ok(answer[3]?.payload.includes("finished"));
     assert.equal(await querycop.exited, 0);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
 import { type ActivatedProcess, type Activator, type ActivatorOptions, startActivator } from "../support/activator.ts";
+import { plaintextBackend } from "../support/backend-settings.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
@@ -39,9 +40,7 @@ after(async () => {
 });
 
 const SETTINGS: Settings = {
-  GATEKEEPER_BACKEND_HOST: server.host,
-  GATEKEEPER_BACKEND_PORT: String(server.port),
-  GATEKEEPER_BACKEND_TLS_MODE: "disable",
+  ...plaintextBackend(server),
   GATEKEEPER_AUDIT_FILE: join(folder, "audit.ndjson"),
 };
 
@@ -66,8 +65,7 @@ async function drain(process_: ActivatedProcess): Promise<void> {
   assert.equal(process_.exitCode(), 0);
 }
 
-const account = server.accounts["admin"];
-assert.ok(account);
+const account = server.account("admin");
 
 async function logIn(port: number): Promise<RawClient> {
   const client = await RawClient.connect("127.0.0.1", port);

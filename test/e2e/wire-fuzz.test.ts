@@ -9,6 +9,7 @@ import assert from "node:assert/strict";
 import type { AddressInfo } from "node:net";
 import { connect, createServer } from "node:net";
 import { after, describe } from "node:test";
+import { plaintextBackend } from "../support/backend-settings.ts";
 import { below, chosen, damaged, type Random } from "../support/damage.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
@@ -78,7 +79,7 @@ function stream(random: Random): Buffer {
   return whole;
 }
 
-const password = server.accounts["admin"]?.password ?? "";
+const password = server.account("admin").password;
 
 /** A login whose own bytes are damaged, with everything behind it. */
 function loginStream(random: Random): Buffer {
@@ -182,9 +183,7 @@ const startBefore = (port: number): Promise<Querycop> =>
   startQuerycop({
     // A server that says half a packet is waited for this long.
     GATEKEEPER_BACKEND_LOGIN_TIMEOUT: "200ms",
-    GATEKEEPER_BACKEND_HOST: server.host,
-    GATEKEEPER_BACKEND_PORT: String(port),
-    GATEKEEPER_BACKEND_TLS_MODE: "disable",
+    ...plaintextBackend({ host: server.host, port }),
     GATEKEEPER_LOG_LEVEL: "info",
   });
 

@@ -63,6 +63,8 @@ export interface TestServer {
   readonly socketPath: string;
   readonly folder: string;
   readonly accounts: Readonly<Record<string, Account>>;
+  /** Throws where the server has no account for the purpose. */
+  account(purpose: string): Account;
   /** Runs statements as root over the unix socket; the rows of all results, NULL as the text `NULL`. */
   rootQuery(sql: string): Promise<string[][]>;
   generalLog(): GeneralLogEntry[];
@@ -352,6 +354,7 @@ function testServer(
 ): TestServer {
   const { kind } = start;
   const socketPath = join(folder, "server.sock");
+  const accounts = accountsOf(kind);
   let stopped: Promise<void> | undefined;
   return {
     kind,
@@ -359,7 +362,12 @@ function testServer(
     port,
     socketPath,
     folder,
-    accounts: accountsOf(kind),
+    accounts,
+    account(purpose) {
+      const account = accounts[purpose];
+      if (account === undefined) throw new Error(`${kind} has no account for ${purpose}`);
+      return account;
+    },
     async rootQuery(sql) {
       const { command, args } = rootClient(kind, root, socketPath);
       const { stdout } = await runChecked(command, args, { input: sql });
@@ -413,7 +421,7 @@ async function main(args: readonly string[]): Promise<void> {
   const { command, args: clientArgs } = rootClient(kind, await installServerRoot(kind), server.socketPath);
   process.stdout.write(`port ${server.port}\nsocket ${server.socketPath}\nfolder ${server.folder}\n`);
   process.stdout.write(
-    `root ${[command, ...clientArgs].join(" ")}\nadmin --user=admin --password=${server.accounts["admin"]?.password}\n`,
+    `root ${[command, ...clientArgs].join(" ")}\nadmin --user=admin --password=${server.account("admin").password}\n`,
   );
   process.stdin.resume();
   await new Promise((resolve) => process.stdin.once("end", resolve));
