@@ -337,7 +337,7 @@ export function compileColumnPattern(text: string): ColumnPattern {
 
 /**
  * True when the pattern may mean this table. SAFETY: a table whose schema is unknown may be any schema's,
- * so it matches every schema pattern; allow lists must use isTableAllowed() instead.
+ * so it matches every schema pattern; allow lists must use surelyMatchesTable() instead.
  */
 export function mayMatchTable(pattern: TablePattern, schema: string | undefined, table: string): boolean {
   if (!pattern.table.matches(table)) return false;
