@@ -40,20 +40,12 @@ export interface AuditSink {
   close(): void;
 }
 
-/** For tests and for sinks that have no files. */
-export class LineSink implements AuditSink {
-  readonly #write: (line: string) => void;
-
-  constructor(write: (line: string) => void) {
-    this.#write = write;
-  }
+/** A sink without files: nothing was there before, and nothing is turned over. */
+export abstract class FilelessSink implements AuditSink {
+  abstract write(lines: string): void;
 
   open(): SinkStart {
     return { previous: undefined, tornBytes: 0 };
-  }
-
-  write(line: string): void {
-    this.#write(line);
   }
 
   sync(): Promise<void> {

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { writeSync } from "node:fs";
 import { RECORD_BYTES_MAX } from "./audit-record.ts";
-import type { AuditSink, SinkStart } from "./audit-sink.ts";
+import { FilelessSink } from "./audit-sink.ts";
 
 export interface StdoutSinkOptions {
   readonly fd?: number;
@@ -16,7 +16,7 @@ const RETRY_MS = 1;
  * A record counts as recorded when the pipe has taken it. Each run is a chain of its own: what an earlier one wrote
  * cannot be read back.
  */
-export class StdoutSink implements AuditSink {
+export class StdoutSink extends FilelessSink {
   readonly #fd: number;
   readonly #stallMsMax: number;
   readonly #buffer: Buffer = Buffer.allocUnsafe(RECORD_BYTES_MAX + 1);
@@ -25,15 +25,12 @@ export class StdoutSink implements AuditSink {
   #isTorn = false;
 
   constructor(options: StdoutSinkOptions = {}) {
+    super();
     this.#fd = options.fd ?? 1;
     this.#stallMsMax = options.stallMsMax ?? 50;
   }
 
-  open(): SinkStart {
-    return { previous: undefined, tornBytes: 0 };
-  }
-
-  write(lines: string): void {
+  override write(lines: string): void {
     const text = this.#isTorn ? `\n${lines}` : lines;
     const bytes = text.length <= this.#buffer.length ? this.#buffer : Buffer.allocUnsafe(text.length);
     const length = bytes.write(text, 0, "latin1");
@@ -59,20 +56,4 @@ export class StdoutSink implements AuditSink {
       }
     }
   }
-
-  sync(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  turn(): undefined {
-    return undefined;
-  }
-
-  lookSoon(): void {}
-
-  isLow(): boolean {
-    return false;
-  }
-
-  close(): void {}
 }

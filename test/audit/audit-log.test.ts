@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { isCheckpointSignature } from "../../src/audit/audit-key.ts";
 import { AuditLog, type AuditLogOptions, type AuditState } from "../../src/audit/audit-log.ts";
 import { type AuditRecord, CHAIN_START, decodeRecord } from "../../src/audit/audit-record.ts";
-import { type AuditSink, LineSink, type SinkStart, type SinkTurn } from "../../src/audit/audit-sink.ts";
+import { type AuditSink, FilelessSink, type SinkStart, type SinkTurn } from "../../src/audit/audit-sink.ts";
 import { QuerycopError } from "../../src/base/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeClock, intent, KEY, openLog, outcome, records, SESSION, types, withFolder } from "./audit-fixture.ts";
@@ -332,9 +332,14 @@ test("an unreadable end of the earlier file is put on record", async () => {
   await log.close();
 });
 
-test("LineSink hands each line on", async () => {
+test("a sink without files gets each line", async () => {
   const lines: string[] = [];
-  const log = new AuditLog({ sink: new LineSink((line) => lines.push(line)), key: KEY, mode: "durable" });
+  class Lines extends FilelessSink {
+    override write(line: string): void {
+      lines.push(line);
+    }
+  }
+  const log = new AuditLog({ sink: new Lines(), key: KEY, mode: "durable" });
   await log.append(intent(1));
   await log.close();
   assert.equal(lines.length, 3);
