@@ -5,7 +5,6 @@
  *
  * SAFETY: everything is refused that no line here lets through: a route without `access: "public"` demands a credential.
  */
-
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { plainAddress } from "../base/address.ts";

@@ -1,5 +1,4 @@
 /** `querycop doctor`: gives the checks what a running proxy would have, prints what they found, and says it by the exit code. */
-
 import { readFileSync, statfsSync } from "node:fs";
 import { matchesWildcards } from "../base/wildcards.ts";
 import type { LoadResult } from "../config/load.ts";

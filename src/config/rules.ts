@@ -2,7 +2,6 @@
  * Rules that concern more than one setting of a listener, or the files it names: what start-up refuses, and what it warns
  * about. Every text names the setting to change.
  */
-
 import { isIP } from "node:net";
 import { dirname } from "node:path";
 import { isLoopbackAddress } from "../base/address.ts";

@@ -3,7 +3,6 @@
  *
  *   needs failed ──► skip      threw ──► fail, a bug in doctor      took too long ──► fail
  */
-
 import { redactSecrets } from "../base/redact.ts";
 import { matchesWildcards } from "../base/wildcards.ts";
 import { type Check, docsOf, type Finding, fail, type ListenerContext, type ProcessContext, skip } from "./check.ts";

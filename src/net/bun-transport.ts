@@ -1,5 +1,4 @@
 /** Transports on Bun's own sockets: about half the processor time per query of node:net on the same runtime. */
-
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { plainAddress } from "../base/address.ts";

@@ -1,5 +1,4 @@
 /** Transports on node:net and node:tls: for every runtime. */
-
 import { connect, createServer, isIP, type Socket } from "node:net";
 import {
   checkServerIdentity,
