@@ -7,7 +7,7 @@ import { Digest } from "./digest.ts";
 import type { SqlContext } from "./facts.ts";
 import { isReserved, KEYWORD_COUNT, keywordPrinted, keywordText } from "./keyword-table.ts";
 import * as K from "./keywords.ts";
-import { COMMENT_BLOCK, FLAG_ESCAPED, Lexer, MARK_DASH_NOT_COMMENT, MARK_HIGH } from "./lexer.ts";
+import { COMMENT_BLOCK, FLAG_ESCAPED, Lexer, MARK_DASH_NOT_COMMENT, MARK_HIGH, MARK_YOUNG_WORD } from "./lexer.ts";
 import { primaryRules } from "./readings.ts";
 import * as T from "./token-kinds.ts";
 import { COMPARISONS } from "./word-sets.ts";
@@ -32,7 +32,7 @@ const UNDERSCORE = 95;
 const NONE: CacheKey = { key: undefined };
 
 /** Marks that change nothing about the facts of the one reading. */
-const HARMLESS_MARKS = MARK_HIGH | MARK_DASH_NOT_COMMENT;
+const HARMLESS_MARKS = MARK_HIGH | MARK_DASH_NOT_COMMENT | MARK_YOUNG_WORD;
 
 const lexer = new Lexer();
 const digest = new Digest();

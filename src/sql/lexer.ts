@@ -107,6 +107,8 @@ export const MARK_OVER_BUDGET = 8192;
 export const MARK_HIGH = 16384;
 export const MARK_HINT = 32768;
 const MARK_HIGH_SPACE = 65536;
+/** A word that not every server has as a keyword. */
+export const MARK_YOUNG_WORD = 131072;
 
 /** The hints of the manual's page "Optimizer Hints", and the words that are keywords inside them. */
 const HINT_NAMES: ReadonlySet<string> = new Set(
@@ -528,7 +530,10 @@ export class Lexer {
       return isIntroducer ? T.CHARSET_INTRODUCER : T.IDENTIFIER;
     }
     if (isFunctionKeyword(kind) && !this.#isBeforeParen(end)) return T.IDENTIFIER;
-    return keywordSince(kind) > this.#rules.keywordVersion ? T.IDENTIFIER : kind;
+    const since = keywordSince(kind);
+    if (since === 0) return kind;
+    this.marks |= MARK_YOUNG_WORD;
+    return since > this.#rules.keywordVersion ? T.IDENTIFIER : kind;
   }
 
   #lower(start: number, end: number): string {

@@ -11,6 +11,7 @@ import {
   MARK_SIX_DIGITS,
   MARK_SLASHES,
   MARK_VERSION,
+  MARK_YOUNG_WORD,
 } from "./lexer.ts";
 import * as T from "./token-kinds.ts";
 
@@ -203,6 +204,9 @@ function planDialects(plan: Plan, context: SqlContext, marks: number) {
   if (context.dialect === "unknown") {
     if ((marks & MARK_SLASHES) !== 0) {
       plan.vary("vitess-comment", true, (rules) => [{ ...rules, dialect: "vitess", slashComments: true }]);
+    }
+    if ((marks & MARK_YOUNG_WORD) !== 0) {
+      plan.vary("dialect", true, (rules) => [{ ...rules, dialect: "mariadb", keywordVersion: KEYWORDS_OF_OTHERS }]);
     }
     if ((marks & (MARK_MARIADB_COMMENT | MARK_VERSION)) !== 0) {
       plan.vary("mariadb-comment", true, (rules) => [{ ...rules, dialect: "mariadb", versionMax: ALL_VERSIONS }]);

@@ -141,13 +141,14 @@ function step(w: Walker, count: number): true {
 function beginBlock(w: Walker, levels: readonly Level[], outer: Level): boolean {
   const next = w.kind(w.at + 1);
   const isAtomic = next === K.NOT && w.text.isWord(w.at + 2, "ATOMIC");
-  // SAFETY: with sql_mode ORACLE a block needs no words but BEGIN, and statements may follow it directly.
+  // SAFETY: with sql_mode ORACLE a block needs no words but BEGIN, and may be the end of a body that began before it.
   const isTransaction = w.at + 1 >= w.count || next === T.SEMICOLON || next === K.WORK;
   if (levels.length === 0 && isTransaction) return false;
   const words = isAtomic ? 3 : 1;
   if (isAtomic || levels.length === 0) {
     w.beginStatement(w.at, outer.within, outer.parent).kind = "compound";
     w.endStatement(w.at + words);
+    if (!isAtomic) w.fail("unknown-statement", w.at);
   }
   return step(w, words);
 }
