@@ -119,8 +119,10 @@ function judgeTerm(scan: ConditionScan, isAnd: boolean, token: number, index: nu
   else if ((value & V.IS_SUBQUERY) !== 0) emit("and-subquery");
   else if ((value & (V.HAS_SESSION | V.HAS_COLUMN | V.HAS_SUBQUERY)) === V.HAS_SESSION) emit("session-condition");
   else if ((value & V.IS_CONDITION) === 0 && isSigned(scan, index)) emit("signed-term");
-  // AND with the time is how applications begin and end a season.
-  else if (!isAnd && (value & V.DEPENDS) === 0 && (value & V.HAS_MOMENT) !== 0) emit("session-condition");
+  // AND with a comparison of the time is how applications begin and end a season.
+  else if ((!isAnd || (value & V.IS_CONDITION) === 0) && (value & V.DEPENDS) === 0 && (value & V.HAS_MOMENT) !== 0) {
+    emit("session-condition");
+  }
 }
 
 /** -x and ~x are numbers; as the term of a condition they only save the blank behind AND. */
@@ -253,28 +255,44 @@ function predicate(scan: ConditionScan, operator: number, left: number, right: n
     if (operator === V.OP_LIKE && isSameText(scan, left, right)) result |= V.IS_SELF;
     else scan.block().hasColumnPair = true;
   }
-  if (operator === V.OP_REGEXP && (rightValue & V.HAS_SUBQUERY) !== 0) {
-    scan.emit("regexp-subquery", first, last, 1, undefined);
+  if (operator === V.OP_IN) {
+    judgeColumnOperand(scan, leftValue, rightValue, first, last);
+    // x IN (SELECT …) is how applications choose rows by those of another table.
+    const isOrdinary = (leftValue & V.HAS_COLUMN) !== 0 && (rightValue & V.IS_SUBQUERY) !== 0;
+    if (isOrdinary) result &= ~V.HAS_FOREIGN | (leftValue & V.HAS_FOREIGN);
+  } else if (operator === V.OP_REGEXP) {
+    if ((rightValue & V.HAS_SUBQUERY) !== 0) scan.emit("regexp-subquery", first, last, 1, undefined);
+    if (isAnyPattern(scan, last)) result |= V.IS_ANYTHING;
+  } else if (operator === V.OP_LIKE && (rightValue & V.IS_STRING) !== 0 && (leftValue & V.HAS_COLUMN) !== 0) {
+    result |= judgeWildcards(scan, first, last);
   }
-  // x IN (SELECT …) is how applications choose rows by those of another table.
-  if (operator === V.OP_IN && (leftValue & V.HAS_COLUMN) !== 0 && (rightValue & V.IS_SUBQUERY) !== 0) {
-    result &= ~V.HAS_FOREIGN | (leftValue & V.HAS_FOREIGN);
-  }
-  if (operator === V.OP_IN) judgeColumnOperand(scan, leftValue, rightValue, first, last);
-  if ((operator === V.OP_LIKE || operator === V.OP_REGEXP) && (rightValue & V.IS_HEX) !== 0) {
-    scan.emit("hex-pattern", first, last, 1, undefined);
-  }
-  if (operator !== V.OP_LIKE) return result;
-  const pattern = scan.lasts[right] as number;
-  if ((rightValue & V.IS_STRING) === 0 || (leftValue & V.HAS_COLUMN) === 0) return result;
-  const firstByte = scan.tokens.sql[(scan.tokens.starts[pattern] as number) + 1];
-  if (firstByte === PERCENT || firstByte === UNDERSCORE) scan.emit("like-leading-wildcard", first, last, 1, undefined);
-  if (isOnlyPercent(scan, pattern)) result |= V.IS_ANYTHING;
+  const isPattern = operator === V.OP_LIKE || operator === V.OP_REGEXP;
+  if (isPattern && (rightValue & V.IS_HEX) !== 0) scan.emit("hex-pattern", first, last, 1, undefined);
   return result;
+}
+
+/** What a LIKE over a column with this pattern is. */
+function judgeWildcards(scan: ConditionScan, first: number, pattern: number): number {
+  const firstByte = scan.tokens.sql[(scan.tokens.starts[pattern] as number) + 1];
+  if (firstByte === PERCENT || firstByte === UNDERSCORE)
+    scan.emit("like-leading-wildcard", first, pattern, 1, undefined);
+  return isOnlyPercent(scan, pattern) ? V.IS_ANYTHING : 0;
 }
 
 const PERCENT = 0x25;
 const UNDERSCORE = 0x5f;
+
+const ANY_BYTES: ReadonlySet<number> = new Set(Array.from(".*+^$", (sign) => sign.charCodeAt(0)));
+
+/** '', '.', '^.*$': a pattern without one character that would have to be there. */
+function isAnyPattern(scan: ConditionScan, token: number): boolean {
+  if (scan.kindAt(token) !== T.STRING) return false;
+  const start = (scan.tokens.starts[token] as number) + 1;
+  const end = (scan.tokens.ends[token] as number) - 1;
+  if (end - start > 8) return false;
+  for (let at = start; at < end; at++) if (!ANY_BYTES.has(scan.tokens.sql[at] as number)) return false;
+  return true;
+}
 
 function isOnlyPercent(scan: ConditionScan, token: number): boolean {
   const start = (scan.tokens.starts[token] as number) + 1;

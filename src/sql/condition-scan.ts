@@ -19,6 +19,7 @@ import {
   OPERATORS,
   WORD_BOUNDARY,
   WORD_LITERAL,
+  WORD_MOMENT,
   WORD_NOTHING,
   WORD_OPEN,
   WORD_OPERATOR,
@@ -232,12 +233,13 @@ export class ConditionScan {
     else if (!this.frame.hasOperand) {
       if (word === WORD_LITERAL) this.#wordLiteral(at, kind);
       else if (word === WORD_OPEN) this.pushValue(V.HAS_OPEN, at, at);
+      else if (word === WORD_MOMENT) this.pushValue(V.HAS_MOMENT, at, at);
       else this.session(at, at, true);
     }
   }
 
   #wordLiteral(at: number, kind: number): void {
-    const truth = kind === K.NULL ? V.IS_NULL : V.IS_TRUTH;
+    const truth = kind === K.NULL || kind === K.UNKNOWN ? V.IS_NULL : V.IS_TRUTH;
     this.pushValue(V.IS_CONSTANT | V.IS_LITERAL | truth, at, at);
   }
 

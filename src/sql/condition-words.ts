@@ -11,6 +11,7 @@ export const WORD_BOUNDARY = 2;
 export const WORD_LITERAL = 3;
 export const WORD_OPEN = 4;
 const WORD_SESSION = 5;
+export const WORD_MOMENT = 6;
 
 /** By token kind: what kind of word it is. */
 export const WORDS = new Uint8Array(2048);
@@ -26,11 +27,12 @@ function buildTables(): void {
     K.UNTIL, K.IF, K.ELSEIF, K.CALL, K.ASC, K.DESC, K.SEPARATOR, K.BEGIN,
   ]; // biome-ignore format: a table
   for (const kind of boundaries) WORDS[kind] = WORD_BOUNDARY;
-  for (const kind of [K.NULL, K.TRUE, K.FALSE]) WORDS[kind] = WORD_LITERAL;
+  for (const kind of [K.NULL, K.UNKNOWN, K.TRUE, K.FALSE]) WORDS[kind] = WORD_LITERAL;
   for (const kind of [K.CURRENT_DATE, K.CURRENT_TIME, K.CURRENT_TIMESTAMP, K.LOCALTIME, K.LOCALTIMESTAMP]) {
-    WORDS[kind] = WORD_OPEN;
+    WORDS[kind] = WORD_MOMENT;
   }
-  for (const kind of [K.UTC_DATE, K.UTC_TIME, K.UTC_TIMESTAMP, K.DEFAULT]) WORDS[kind] = WORD_OPEN;
+  for (const kind of [K.UTC_DATE, K.UTC_TIME, K.UTC_TIMESTAMP]) WORDS[kind] = WORD_MOMENT;
+  WORDS[K.DEFAULT] = WORD_OPEN;
   WORDS[K.CURRENT_USER] = WORD_SESSION;
   const operators: readonly (readonly [kind: number, operator: number])[] = [
     [K.OR, V.OP_OR],
