@@ -36,7 +36,12 @@ export class TokenText {
 
   /** The bytes of the token as they stand. */
   raw(token: number): string {
-    return this.#buffer.toString("utf8", this.#tokens.starts[token], this.#tokens.ends[token]);
+    const { starts, ends, sql } = this.#tokens;
+    const start = starts[token] as number;
+    const end = ends[token] as number;
+    // Most numbers have one digit, of which the engine holds a string already.
+    if (end === start + 1 && (sql[start] as number) < 0x80) return String.fromCharCode(sql[start] as number);
+    return this.#buffer.toString("utf8", start, end);
   }
 
   /** A name without its quotes. */
