@@ -20,6 +20,10 @@ const CONNECTIONS_MAX = 64;
 /** So that one caller cannot keep health checks from elsewhere out. */
 const CONNECTIONS_PER_ADDRESS_MAX = 48;
 
+/** To have the address again when the certificate is replaced: ten seconds. */
+const REOPEN_ATTEMPTS = 100;
+const REOPEN_PAUSE_MS = 100;
+
 const LIMITS = {
   maxHeaderSize: 16 * 1024,
   headersTimeout: 5_000,
@@ -58,16 +62,25 @@ export async function startAdminServer(
   let server = await open(tls, options.listen);
   const address = server.address() as AddressInfo | string | null;
   const port = typeof address === "object" && address !== null ? address.port : 0;
+  let replaced = Promise.resolve();
+  // Bun's servers keep the certificate they began with: another takes the address over, within milliseconds.
+  const replaceTls = async (next: AdminOptions["tls"]): Promise<void> => {
+    if (options.listen.kind === "unix") throw new Error("the certificate of a unix socket is not replaced");
+    const target = { ...options.listen, port };
+    server.close();
+    server = await persistently(async (attempt) => {
+      const material = attempt % 2 === 0 ? next : tls;
+      const opened = await open(material, target);
+      tls = material;
+      return opened;
+    });
+  };
   return {
     port,
     replaceKeys: (adminKey, namedKeys) => credentials.replaceKeys(adminKey, namedKeys),
-    // Bun's servers keep the certificate they began with: another takes the address over, within milliseconds.
-    replaceTls: async (next) => {
-      if (options.listen.kind === "unix") throw new Error("the certificate of a unix socket is not replaced");
-      const target = { ...options.listen, port };
-      server.close();
-      server = await open(next, target).catch(() => open(tls, target));
-      tls = next;
+    replaceTls: (next) => {
+      replaced = replaced.catch(() => undefined).then(() => replaceTls(next));
+      return replaced;
     },
     close: () =>
       new Promise((resolve) => {
@@ -75,6 +88,18 @@ export async function startAdminServer(
         for (const socket of sockets) socket.destroy();
       }),
   };
+}
+
+/** Somebody else may have the address for a moment, and a certificate may turn out not to do: then the one before does. */
+async function persistently<Value>(work: (attempt: number) => Promise<Value>): Promise<Value> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work(attempt);
+    } catch (thrown) {
+      if (attempt === REOPEN_ATTEMPTS) throw thrown;
+      await new Promise((resolve) => setTimeout(resolve, REOPEN_PAUSE_MS));
+    }
+  }
 }
 
 /** Names a browser on this machine may use; whoever calls from elsewhere has to have a key, whatever name it uses. */

@@ -34,6 +34,7 @@ export interface AdminFixture {
   readonly done: string[];
   call(method: string, path: string, headers?: Record<string, string>, body?: string): Promise<Answer>;
   replaceKeys(adminKey: string | undefined, namedKeys: readonly NamedKey[]): void;
+  replaceTls(tls: { readonly cert: string; readonly key: string }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -113,6 +114,7 @@ export async function startAdmin(
     done,
     call: (method, path, headers, body) => call(server.port, method, path, headers, body),
     replaceKeys: (adminKey, namedKeys) => server.replaceKeys(adminKey, namedKeys),
+    replaceTls: (tls) => server.replaceTls(tls),
     close: () => server.close(),
   };
 }
