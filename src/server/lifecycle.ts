@@ -4,7 +4,6 @@ import { readFileSync } from "node:fs";
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { AuditLog } from "../audit/audit-log.ts";
 import { recordBestEffort } from "../audit/best-effort.ts";
-import { toQuerycopError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { Slots } from "../base/slots.ts";
@@ -17,6 +16,7 @@ import type { AuditTrail, ProcessServices, SessionServices } from "../session/se
 import type { TokenManager } from "../token/token-manager.ts";
 import { ApprovalDesk } from "./approval-desk.ts";
 import { configHash, type OpenAudit, openAudit } from "./audit-setup.ts";
+import { drainSessions, endAllSessions, endIdleSessions } from "./drain.ts";
 import { EventFeed } from "./event-feed.ts";
 import { newProcessServices, newSessionServices } from "./listener-services.ts";
 import { listenerOptions, tokenManager } from "./listener-setup.ts";
@@ -50,9 +50,7 @@ export interface ServeOptions {
 
 /** How often idle sessions are looked over. */
 const SWEEP_MS = 1_000;
-/** In a drain, how often sessions at rest are looked for, and how long one must have been silent in the first half of it. */
-const DRAIN_SWEEP_MS = 100;
-const DRAIN_QUIET_MS = 100;
+const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** Logins that may wait for a place to mint; further ones are told to try again. */
 const WAITING_MINTS_MAX = 256;
 
@@ -318,74 +316,47 @@ class ProxyProcess {
   }
 
   /**
-   * Resolves with the reason once everything has ended. The first SIGTERM or SIGINT drains: no new connections,
-   * sessions at rest end, busy ones may finish until the deadline. The second one ends everything now. A session that has
-   * just been served is left a moment, for its next command may be on the way and would be lost.
+   * Resolves with the reason once everything has ended. The first SIGTERM or SIGINT drains, the second one ends everything
+   * now.
    */
-  untilStopped(drainTimeoutMs: number): Promise<string> {
+  async untilStopped(drainTimeoutMs: number): Promise<string> {
+    const sweep = setInterval(() => endIdleSessions(this.#registry), SWEEP_MS);
+    process.on("SIGHUP", () => this.#reload());
+    // A peer that closes its end of a pipe or socket is an error on that stream, not the end of the process.
+    process.on("SIGPIPE", () => {});
+    const stopped = this.#stopSignal();
+    this.#tellReady();
+    const signal = await stopped;
+    this.#logger.info("draining", { signal, sessions: this.#registry.size, timeoutMs: drainTimeoutMs });
+    this.#manager.stopping(`draining ${this.#registry.size} sessions`);
+    this.#operations.isDraining = true;
+    this.stopListening();
+    this.#approvals.close();
+    await drainSessions(this.#registry, drainTimeoutMs);
+    clearInterval(sweep);
+    for (const tokens of this.#tokens) tokens.close();
+    this.#policy.close();
+    this.#reloader.end();
+    for (const backend of this.#backends) backend.close();
+    for (const name of [...STOP_SIGNALS, "SIGHUP"]) process.removeAllListeners(name);
+    return signal;
+  }
+
+  #stopSignal(): Promise<string> {
     return new Promise((resolve) => {
-      let reason: string | undefined;
-      const sweep = setInterval(() => this.#endSilent(), SWEEP_MS);
-      const endNow = (): void => {
-        for (const session of this.#registry) session.close("shutdown");
-      };
+      let isStopping = false;
       const onSignal = (signal: string): void => {
-        if (reason !== undefined) {
-          endNow();
-          return;
-        }
-        reason = signal;
-        this.#logger.info("draining", { signal, sessions: this.#registry.size, timeoutMs: drainTimeoutMs });
-        this.#manager.stopping(`draining ${this.#registry.size} sessions`);
-        this.#operations.isDraining = true;
-        this.stopListening();
-        this.#approvals.close();
-        const beganMs = performance.now();
-        const endAtRest = (): void =>
-          this.#endAtRest(performance.now() - beganMs < drainTimeoutMs / 2 ? DRAIN_QUIET_MS : 0);
-        endAtRest();
-        const drainSweep = setInterval(endAtRest, DRAIN_SWEEP_MS);
-        const deadline = setTimeout(endNow, drainTimeoutMs);
-        this.#registry.whenEmpty().then(
-          () => {
-            clearTimeout(deadline);
-            clearInterval(sweep);
-            clearInterval(drainSweep);
-            for (const tokens of this.#tokens) tokens.close();
-            this.#policy.close();
-            this.#reloader.end();
-            for (const backend of this.#backends) backend.close();
-            for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.removeAllListeners(name);
-            resolve(signal);
-          },
-          (thrown: unknown) => this.#logger.error("drain failed", { error: toQuerycopError(thrown).message }),
-        );
+        if (isStopping) endAllSessions(this.#registry);
+        isStopping = true;
+        resolve(signal);
       };
-      for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => onSignal(name));
-      process.on("SIGHUP", () => {
-        this.#manager.reloading();
-        this.#auditLog?.reopen();
-        void this.#reloader.reload("signal").then(() => this.#tellReady());
-      });
-      // A peer that closes its end of a pipe or socket is an error on that stream, not the end of the process.
-      process.on("SIGPIPE", () => {});
-      this.#tellReady();
+      for (const name of STOP_SIGNALS) process.on(name, () => onSignal(name));
     });
   }
 
-  #endSilent(): void {
-    const nowMs = performance.now();
-    for (const session of this.#registry) {
-      const { idleLimitMs, isIdle, lastActivityMs } = session;
-      if (isIdle && idleLimitMs > 0 && nowMs - lastActivityMs > idleLimitMs) session.close("timeout");
-    }
-  }
-
-  /** Ends sessions with nothing to lose that have been silent for so long. */
-  #endAtRest(quietMs: number): void {
-    const nowMs = performance.now();
-    for (const session of this.#registry) {
-      if (session.isAtRest && nowMs - session.lastActivityMs >= quietMs) session.close("shutdown");
-    }
+  #reload(): void {
+    this.#manager.reloading();
+    this.#auditLog?.reopen();
+    void this.#reloader.reload("signal").then(() => this.#tellReady());
   }
 }
