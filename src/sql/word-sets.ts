@@ -3,10 +3,11 @@ import { isReserved, KEYWORD_COUNT, kindSet } from "./keyword-table.ts";
 import { KEYWORD_FIRST } from "./keywords.ts";
 import * as T from "./token-kinds.ts";
 
-/** Words that MySQL 5.7 and MariaDB take as names although MySQL 8 reserves them. */
+/** Words that MariaDB, and most of them MySQL 5.7, take as names although MySQL 8 reserves them. */
 const RESERVED_SINCE_8 = kindSet(
   [],
-  "CUBE CUME_DIST DENSE_RANK EMPTY FIRST_VALUE FUNCTION GROUPING GROUPS JSON_TABLE LAG LAST_VALUE LATERAL LEAD NTH_VALUE " +
+  "GENERATED GET IO_AFTER_GTIDS IO_BEFORE_GTIDS OPTIMIZER_COSTS STORED VIRTUAL MANUAL PARALLEL " +
+    "CUBE CUME_DIST DENSE_RANK EMPTY FIRST_VALUE FUNCTION GROUPING GROUPS JSON_TABLE LAG LAST_VALUE LATERAL LEAD NTH_VALUE " +
     "NTILE OF PERCENT_RANK RANK ROW_NUMBER SYSTEM WINDOW",
 );
 

@@ -85,6 +85,18 @@ test("analyze() knows the alias behind FOR SYSTEM_TIME", () => {
   assert.equal(statements[0]?.predicates[0]?.table, "h");
 });
 
+test("analyze() knows calls of MariaDB's functions that are named like words of MySQL's", () => {
+  const [statement] = factsOf(
+    "select get(1), optimizer_costs(2), generated.a from t generated, u",
+    "mariadb",
+  ).statements;
+  assert.deepEqual(
+    statement?.functions.map(({ name }) => name),
+    ["GET", "OPTIMIZER_COSTS"],
+  );
+  assert.equal(tablesOf(factsOf("select 1 from t get, virtual stored", "mariadb")), "app.t app.virtual >");
+});
+
 test("analyze() names the schema that ALTER SCHEMA means when it says none", () => {
   for (const sql of ["alter schema default collate utf8mb4_bin", "alter database charset = latin1"]) {
     const [statement] = factsOf(sql, "mysql").statements;
