@@ -248,35 +248,36 @@ function isRowClause(scan: ConditionScan, token: number): boolean {
 function predicate(scan: ConditionScan, operator: number, left: number, right: number): number {
   const leftValue = scan.attributes[left] as number;
   const rightValue = scan.attributes[right] as number;
-  const first = scan.firsts[left] as number;
-  const last = scan.lasts[right] as number;
   let result = V.combined(leftValue, rightValue) | V.IS_PREDICATE;
   if ((leftValue & rightValue & V.HAS_COLUMN) !== 0) {
     if (operator === V.OP_LIKE && isSameText(scan, left, right)) result |= V.IS_SELF;
     else scan.block().hasColumnPair = true;
   }
-  if (operator === V.OP_IN) {
-    judgeColumnOperand(scan, leftValue, rightValue, first, last);
-    // x IN (SELECT …) is how applications choose rows by those of another table.
-    const isOrdinary = (leftValue & V.HAS_COLUMN) !== 0 && (rightValue & V.IS_SUBQUERY) !== 0;
-    if (isOrdinary) result &= ~V.HAS_FOREIGN | (leftValue & V.HAS_FOREIGN);
-  } else if (operator === V.OP_REGEXP) {
-    if ((rightValue & V.HAS_SUBQUERY) !== 0) scan.emit("regexp-subquery", first, last, 1, undefined);
-    if (isAnyPattern(scan, last)) result |= V.IS_ANYTHING;
-  } else if (operator === V.OP_LIKE && (rightValue & V.IS_STRING) !== 0 && (leftValue & V.HAS_COLUMN) !== 0) {
-    result |= judgeWildcards(scan, first, last);
-  }
-  const isPattern = operator === V.OP_LIKE || operator === V.OP_REGEXP;
-  if (isPattern && (rightValue & V.IS_HEX) !== 0) scan.emit("hex-pattern", first, last, 1, undefined);
-  return result;
+  if (operator === V.OP_LIKE || operator === V.OP_REGEXP) return result | judgePattern(scan, operator, left, right);
+  if (operator !== V.OP_IN) return result;
+  judgeColumnOperand(scan, leftValue, rightValue, scan.firsts[left] as number, scan.lasts[right] as number);
+  // x IN (SELECT …) is how applications choose rows by those of another table.
+  const isOrdinary = (leftValue & V.HAS_COLUMN) !== 0 && (rightValue & V.IS_SUBQUERY) !== 0;
+  return isOrdinary ? result & (~V.HAS_FOREIGN | (leftValue & V.HAS_FOREIGN)) : result;
 }
 
-/** What a LIKE over a column with this pattern is. */
-function judgeWildcards(scan: ConditionScan, first: number, pattern: number): number {
-  const firstByte = scan.tokens.sql[(scan.tokens.starts[pattern] as number) + 1];
-  if (firstByte === PERCENT || firstByte === UNDERSCORE)
-    scan.emit("like-leading-wildcard", first, pattern, 1, undefined);
-  return isOnlyPercent(scan, pattern) ? V.IS_ANYTHING : 0;
+/** LIKE and REGEXP: what is odd about the pattern, and whether it fits everything. */
+function judgePattern(scan: ConditionScan, operator: number, left: number, right: number): number {
+  const leftValue = scan.attributes[left] as number;
+  const rightValue = scan.attributes[right] as number;
+  const first = scan.firsts[left] as number;
+  const last = scan.lasts[right] as number;
+  const isChain = (leftValue & (V.IS_COMPARISON | V.IS_PREDICATE)) !== 0 && (leftValue & V.IS_PARENTHESISED) === 0;
+  if (isChain) scan.emit("string-operator", first, last, 1, undefined);
+  if ((rightValue & V.IS_HEX) !== 0) scan.emit("hex-pattern", first, last, 1, undefined);
+  if (operator === V.OP_REGEXP) {
+    if ((rightValue & V.HAS_SUBQUERY) !== 0) scan.emit("regexp-subquery", first, last, 1, undefined);
+    return isAnyPattern(scan, last) ? V.IS_ANYTHING : 0;
+  }
+  if ((rightValue & V.IS_STRING) === 0 || (leftValue & V.HAS_COLUMN) === 0) return 0;
+  const firstByte = scan.tokens.sql[(scan.tokens.starts[last] as number) + 1];
+  if (firstByte === PERCENT || firstByte === UNDERSCORE) scan.emit("like-leading-wildcard", first, last, 1, undefined);
+  return isOnlyPercent(scan, last) ? V.IS_ANYTHING : 0;
 }
 
 const PERCENT = 0x25;

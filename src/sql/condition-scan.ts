@@ -432,6 +432,9 @@ export class ConditionScan {
     } else if (kind === K.WHERE || kind === K.ON || kind === K.USING) frame.hasWhere = true;
     else if (kind === K.UNION || kind === K.EXCEPT || kind === K.INTERSECT) this.#union(at);
     else if (kind === T.SEMICOLON) this.#endStatement(at);
+    else if (kind === K.PROCEDURE && frame.hasFrom && this.kindAt(at + 2) === T.LEFT_PAREN) {
+      this.emit("procedure-analyse", at, at + 1, 1, undefined);
+    }
     if (kind !== K.SELECT && kind !== K.BY && kind !== K.VALUES) frame.isSelecting = false;
     if (!FROM_WORDS.has(kind)) frame.isInFrom = false;
   }

@@ -32,6 +32,8 @@ const FOUND: readonly [what: FindingName, sql: string][] = [
   ["where-first-constant", "SELECT a FROM t WHERE b = 1 AND (1=1 AND a = 2)"],
   ["string-operator", "SELECT a FROM t WHERE a = ''*''"],
   ["string-operator", "SELECT a FROM t WHERE a = 'x' = ''"],
+  ["string-operator", "SELECT a FROM t WHERE a LIKE '%x' LIKE ''"],
+  ["procedure-analyse", "SELECT a FROM t WHERE a = 1 LIMIT 5 PROCEDURE ANALYSE(1, 1)"],
   ["adjacent-strings", "SELECT a FROM t WHERE a = 'x' 'y'"],
   ["constant-arithmetic", "SELECT a FROM t WHERE a = 4*5"],
   ["constant-comparison", "SELECT a FROM t WHERE a = (3=4)*9"],
