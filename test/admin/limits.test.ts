@@ -6,29 +6,19 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Clock } from "../../src/base/clock.ts";
 import { selfSigned } from "../config/self-signed.ts";
 import { eventually } from "../support/eventually.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { ADMIN_KEY, APPROVER_KEY, bearer, JSON_BODY, logIn, startAdmin } from "./admin-fixture.ts";
 
-class StandingClock implements Clock {
-  nowMs = 1_000_000;
-  wallMs(): number {
-    return this.nowMs;
-  }
-  monotonicMs(): number {
-    return this.nowMs;
-  }
-}
-
 test("one address may call 20 times at once and 10 times per second, health checks always", async () => {
-  const clock = new StandingClock();
+  const clock = new FakeClock();
   const admin = await startAdmin({}, clock);
   const statuses: number[] = [];
   for (let i = 0; i < 25; i++) statuses.push((await admin.call("GET", "/status", bearer(ADMIN_KEY))).status);
   assert.deepEqual(statuses, [...Array<number>(20).fill(200), ...Array<number>(5).fill(429)]);
   assert.equal((await admin.call("GET", "/livez")).status, 200);
-  clock.nowMs += 300;
+  clock.advance(300);
   const later: number[] = [];
   for (let i = 0; i < 4; i++) later.push((await admin.call("GET", "/status", bearer(ADMIN_KEY))).status);
   assert.deepEqual(later, [200, 200, 200, 429]);
@@ -37,14 +27,14 @@ test("one address may call 20 times at once and 10 times per second, health chec
 });
 
 test("after five wrong keys an address waits a minute, for the right key as well", async () => {
-  const clock = new StandingClock();
+  const clock = new FakeClock();
   const admin = await startAdmin({}, clock);
   const status = async (key: string): Promise<number> => (await admin.call("GET", "/status", bearer(key))).status;
   for (let i = 0; i < 5; i++) assert.equal(await status(`guess ${i}`), 401);
   assert.equal(await status(ADMIN_KEY), 429);
-  clock.nowMs += 59_000;
+  clock.advance(59_000);
   assert.equal(await status(ADMIN_KEY), 429);
-  clock.nowMs += 2_000;
+  clock.advance(2_000);
   assert.equal(await status(ADMIN_KEY), 200);
   for (let i = 0; i < 4; i++) assert.equal(await status(`guess ${i}`), 401);
   assert.equal(await status(ADMIN_KEY), 200);
@@ -54,7 +44,7 @@ test("after five wrong keys an address waits a minute, for the right key as well
 });
 
 test("wrong keys at the login count as well", async () => {
-  const admin = await startAdmin({}, new StandingClock());
+  const admin = await startAdmin({}, new FakeClock());
   const tryKey = async (key: string): Promise<number> =>
     (await admin.call("POST", "/auth/login", JSON_BODY, JSON.stringify({ key }))).status;
   for (let i = 0; i < 5; i++) assert.equal(await tryKey(`guess ${i}`), 401);
@@ -63,16 +53,16 @@ test("wrong keys at the login count as well", async () => {
 });
 
 test("a session ends by itself after eight hours, and at once when its user says so", async () => {
-  const clock = new StandingClock();
+  const clock = new FakeClock();
   const admin = await startAdmin({}, clock);
   const first = await logIn(admin, APPROVER_KEY);
   const second = await logIn(admin, ADMIN_KEY);
   assert.deepEqual((await admin.call("GET", "/auth/session", first)).json(), { name: "ann", role: "approver" });
   assert.equal((await admin.call("POST", "/auth/logout", first)).status, 200);
   assert.equal((await admin.call("GET", "/auth/session", first)).status, 401);
-  clock.nowMs += 8 * 3_600_000 - 1;
+  clock.advance(8 * 3_600_000 - 1);
   assert.equal((await admin.call("GET", "/auth/session", second)).status, 200);
-  clock.nowMs += 1;
+  clock.advance(1);
   assert.equal((await admin.call("GET", "/auth/session", second)).status, 401);
   await admin.close();
 });

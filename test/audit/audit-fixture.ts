@@ -6,25 +6,9 @@ import { type AuditKey, createPassingAuditKey } from "../../src/audit/audit-key.
 import { AuditLog, type AuditLogOptions } from "../../src/audit/audit-log.ts";
 import { type AuditRecord, decodeRecord } from "../../src/audit/audit-record.ts";
 import { FileSink, type FileSinkOptions } from "../../src/audit/file-sink.ts";
-import type { Clock } from "../../src/base/clock.ts";
 
 export const SESSION: AuditSession = { id: "s1", clientAddress: "127.0.0.1:50001", userSent: "app", user: "app" };
 export const KEY: AuditKey = createPassingAuditKey();
-
-export class FakeClock implements Clock {
-  wall = Date.UTC(2026, 10, 21, 12, 0, 0);
-  monotonic = 1000;
-  wallMs(): number {
-    return this.wall;
-  }
-  monotonicMs(): number {
-    return this.monotonic;
-  }
-  advance(ms: number): void {
-    this.wall += ms;
-    this.monotonic += ms;
-  }
-}
 
 export async function withFolder(run: (folder: string, path: string) => Promise<void> | void): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "querycop-audit-"));

@@ -7,7 +7,8 @@ import { type AuditRecord, CHAIN_START, decodeRecord } from "../../src/audit/aud
 import { type AuditSink, FilelessSink, type SinkStart, type SinkTurn } from "../../src/audit/audit-sink.ts";
 import { QuerycopError } from "../../src/base/errors.ts";
 import { eventually } from "../support/eventually.ts";
-import { FakeClock, intent, KEY, openLog, outcome, records, SESSION, types, withFolder } from "./audit-fixture.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { intent, KEY, openLog, outcome, records, SESSION, types, withFolder } from "./audit-fixture.ts";
 
 const isAuditFailure = (error: unknown): boolean => error instanceof QuerycopError && error.code === "QC_AUDIT_FAILED";
 

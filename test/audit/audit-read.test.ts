@@ -4,7 +4,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { followAudit, isMatch, type ReadRecord, readAudit, tailAudit } from "../../src/audit/audit-read.ts";
 import { readLines, readLinesBackwards } from "../../src/audit/segment-reader.ts";
-import { FakeClock, intent, openLog, outcome, SESSION, withFolder } from "./audit-fixture.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { intent, openLog, outcome, SESSION, withFolder } from "./audit-fixture.ts";
 
 const ordinals = (list: readonly ReadRecord[]): unknown[] => list.map((record) => record["ordinal"]);
 

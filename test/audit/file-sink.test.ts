@@ -20,8 +20,9 @@ import type { AuditLog } from "../../src/audit/audit-log.ts";
 import { verifyAudit, verifyAuditFiles } from "../../src/audit/audit-verify.ts";
 import { listSegments } from "../../src/audit/segment-files.ts";
 import { QuerycopError } from "../../src/base/errors.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { withSmallDisk } from "../support/small-disk.ts";
-import { FakeClock, intent, openLog, outcome, records, SESSION, types, withFolder } from "./audit-fixture.ts";
+import { intent, openLog, outcome, records, SESSION, types, withFolder } from "./audit-fixture.ts";
 
 const isAuditFailure = (error: unknown): boolean => error instanceof QuerycopError && error.code === "QC_AUDIT_FAILED";
 const refuses = (log: AuditLog, ordinal: number): void =>

@@ -18,25 +18,11 @@ import {
   type TokenTarget,
 } from "../../src/token/token.ts";
 import { type MintReport, TokenManager, type TokenManagerOptions } from "../../src/token/token-manager.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { HOSTILE_USERS } from "./hostile-users.ts";
 
 const TARGET: TokenTarget = { host: "db.example", port: 3306, region: "eu-west-1", user: "app" };
 const MINUTE = 60_000;
-
-class FakeClock implements Clock {
-  wall = Date.UTC(2026, 10, 21, 12, 0, 0);
-  monotonic = 1000;
-  wallMs(): number {
-    return this.wall;
-  }
-  monotonicMs(): number {
-    return this.monotonic;
-  }
-  advance(ms: number): void {
-    this.wall += ms;
-    this.monotonic += ms;
-  }
-}
 
 /** Mints numbered tokens; each mint waits until the test lets it end. */
 class FakeSource implements TokenSource {
