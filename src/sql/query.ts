@@ -43,7 +43,10 @@ export function walkQuery(w: Walker): void {
     const kind = kinds[w.at] as number;
     clauses[w.at] = w.clause;
     if (kind === T.LEFT_PAREN) {
-      if (!openLevel(w)) return;
+      if (!openLevel(w)) {
+        toStatementEnd(w);
+        return;
+      }
     } else if (kind === T.RIGHT_PAREN) {
       closeLevel(w);
       if (w.isSingleLevel && w.depth === 0) return;
@@ -54,6 +57,11 @@ export function walkQuery(w: Walker): void {
     }
   }
   endWalk(w);
+}
+
+/** SAFETY: who calls walkQuery() until the statement is over must not be left where the walk gave up. */
+function toStatementEnd(w: Walker) {
+  while (w.at < w.count && w.kinds[w.at] !== T.SEMICOLON) w.at++;
 }
 
 function isStop(w: Walker, kind: number): boolean {
