@@ -59,7 +59,7 @@ const INJECTION: readonly Rule[] = [
     title: "The first WHERE term is constant, as query builders write it",
     rewrite: "Start WHERE with the first real condition",
     example: { sql: "SELECT id FROM member WHERE 1=1 AND login = 'x'" },
-    findings: { "where-first-constant": 3, "where-constant": 3, "where-self-comparison": 3 },
+    findings: { "where-first-constant": 3 },
   },
   {
     id: "inj.implicit",

@@ -593,8 +593,6 @@ export const FINDING_NAMES = {
   "case-constant": "CASE WHEN or IF over constants only",
   "constant-comparison": "a comparison of constants elsewhere (select list, ORDER BY, argument)",
   "where-first-constant": "the first WHERE term is constant and more terms follow, as query builders write it",
-  "where-constant": "the whole WHERE is constant",
-  "where-self-comparison": "the whole WHERE compares columns only with themselves, or is LIKE '%'",
   "string-operator":
     "a string literal joined by an arithmetic, bit or comparison operator to what was compared with it: name=''=''",
   "adjacent-strings": "two string literals side by side outside of a select list: name = '' ''",
@@ -665,9 +663,7 @@ export const FINDING_NAMES = {
   "catalog-read-nested": "the same inside UNION, a subquery or DML",
   "mysql-schema-read": "a table of the schema mysql",
   "mysql-account-read": "mysql.user and other tables with account secrets",
-  "system-variable": "@@variable in a plain SELECT",
   "system-variable-nested": "@@variable in a condition, UNION or subquery",
-  "session-function": "VERSION(), USER(), DATABASE() … in a plain SELECT",
   "session-function-nested": "the same in a condition, UNION or subquery",
   // Reach
   "into-outfile": "INTO OUTFILE or DUMPFILE",

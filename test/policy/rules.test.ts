@@ -12,8 +12,6 @@ import { decideText } from "./policy-fixture.ts";
 
 /** Findings that only say what a rule on the kind or on another finding says already, or that are plain facts. */
 const FINDINGS_WITHOUT_RULE: ReadonlySet<FindingName> = new Set([
-  "system-variable",
-  "session-function",
   // The rule dyn.unknown looks at the reading itself.
   "not-understood",
 ]);
