@@ -65,13 +65,14 @@ export class SessionState {
   }
 
   /** What servers do not report of a text, told by the kinds of its statements. */
-  afterKinds(statementKind = ""): void {
+  afterKinds(statementKind = "", isOk = true): void {
     if (TELLING_NOTHING.has(statementKind)) return;
     const kinds = statementKind.split(",");
     // Not every server tells that a session has no schema any more.
     if (kinds.length > 1 || kinds.includes("drop-schema")) this.isSchemaKnown = false;
     const lastLock = kinds.findLast((kind) => kind === "lock-tables" || kind === "unlock-tables");
-    if (lastLock !== undefined) this.hasLockedTables = lastLock === "lock-tables";
+    // SAFETY: locks that were refused must not keep the impact guard away.
+    if (lastLock !== undefined && isOk) this.hasLockedTables = lastLock === "lock-tables";
   }
 
   /** Whether the server has told how it reads SQL. */

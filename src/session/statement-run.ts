@@ -321,7 +321,7 @@ function afterStatement(context: CommandContext, run: StatementRun, judgement: J
     state.setSchema(judgement.usesSchema);
   }
   state.afterResponse(end);
-  state.afterKinds(judgement.statementKind);
+  state.afterKinds(judgement.statementKind, end.outcome !== "err");
   // The server has nothing to kill where a statement waits here, and has said that this client may kill it.
   if (run.kills !== undefined && end.outcome !== "err") context.services.cancelHold(run.kills);
   if (run.prepared !== undefined) run.prepared.executedAs = state.ordinal;

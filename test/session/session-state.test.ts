@@ -16,6 +16,15 @@ test("SessionState.afterKinds() goes by the last statement of a text that locks 
   }
 });
 
+test("SessionState.afterKinds() takes tables neither for locked nor for unlocked by a statement that failed", () => {
+  const state = new SessionState();
+  state.afterKinds("lock-tables", false);
+  assert.equal(state.hasLockedTables, false);
+  state.afterKinds("lock-tables", true);
+  state.afterKinds("unlock-tables", false);
+  assert.equal(state.hasLockedTables, true);
+});
+
 test("SessionState.afterKinds() takes the schema for unknown after several statements and a DROP SCHEMA", () => {
   for (const [kinds, isKnown] of [
     [undefined, true],
