@@ -36,6 +36,7 @@ const MODES = [
 ];
 const TEXTS_PER_MODE = 100;
 const SHOWN_MAX = 6;
+const RESTARTS_MAX = 10;
 const ER_NO_SUCH_TABLE = 1146;
 /** So many tables are made for a text of others that names them. */
 const ATTEMPTS_MAX = 6;
@@ -52,7 +53,8 @@ interface Family {
 }
 
 interface Run {
-  readonly server: EffectsServer;
+  server: EffectsServer;
+  restarts: number;
   readonly families: Map<string, Family>;
   readonly shown: Map<string, string[]>;
   readonly out: string | undefined;
@@ -124,6 +126,12 @@ function wordTexts(symbolsFile: string | undefined): string[] {
   return words.flatMap((word) => WORD_PLACES.map((place) => place.replaceAll(/\bW\b/g, word)));
 }
 
+/** So many of the texts, from all over them. */
+function spread(texts: readonly string[], count: number): readonly string[] {
+  const step = Math.max(1, texts.length / count);
+  return texts.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
+}
+
 /** The table that the server looked for in vain. */
 function missingTable({ statements }: Observation): [schema: string, table: string] | undefined {
   const message = statements.find(({ errorNumber }) => errorNumber === ER_NO_SUCH_TABLE)?.message ?? "";
@@ -160,6 +168,27 @@ async function judge(run: Run, sql: Uint8Array, mode: string, attempts = 0): Pro
     if (texts.length < SHOWN_MAX) texts.push(`[${mode}] ${JSON.stringify(text)} ${first?.errorNumber ?? ""}`);
     if (run.out !== undefined) appendFileSync(run.out, `${JSON.stringify({ kind: server.kind, mode, line, text })}\n`);
   }
+}
+
+/** Some texts crash a server: it is started anew for those that follow. */
+async function judgeOrRestart(run: Run, text: string, mode: string): Promise<void> {
+  try {
+    await judge(run, Buffer.from(text), mode);
+  } catch (error) {
+    console.log(`The server is lost at ${JSON.stringify(text)}: ${error}\n${run.server.errorLog()}`);
+    if (++run.restarts > RESTARTS_MAX) throw error;
+    const { kind } = run.server;
+    await run.server.stop();
+    run.server = await EffectsServer.start(kind);
+    await run.server.useMode(mode);
+  }
+}
+
+/** Rows for LOAD DATA. */
+function inFileOf({ outFolder }: EffectsServer): string {
+  const file = join(outFolder, "..", "in.txt");
+  writeFileSync(file, "21,1,x\n22,2,y\n");
+  return file;
 }
 
 function report({ families, shown, cutOff }: Run): number {
@@ -214,36 +243,33 @@ async function main(): Promise<void> {
     shown: new Map(),
     out: values.out,
     cutOff: 0,
+    restarts: 0,
     isMaking: positionals.length > 0,
   };
-  let last = "";
   try {
-    const inFile = join(server.outFolder, "..", "in.txt");
-    writeFileSync(inFile, "21,1,x\n22,2,y\n");
     const samples = readSamples(positionals[0], values.corpus ?? "").map(({ sql }) => sql);
-    const texts = values.words ? wordTexts(values.symbols) : samples.filter((sql) => !SPOILING.test(sql));
+    const given = values.words ? wordTexts(values.symbols) : samples.filter((sql) => !SPOILING.test(sql));
+    const texts = values.cases === undefined ? given : spread(given, cases);
     let mode = "";
     for (let index = 0; index < (isGiven ? texts.length : cases); index++) {
       if (index % TEXTS_PER_MODE === 0 && !isGiven) {
         mode = values.mode ?? dice.pick(MODES);
-        await server.useMode(mode);
+        await run.server.useMode(mode);
       }
+      const { outFolder } = run.server;
       const text =
         texts[index] ??
         makeText(dice, grammar, {
           mode,
           oddity: Number(values.oddity ?? dice.pick([0, 0.03, 0.1, 0.3])),
           depth: Number(values.depth ?? dice.pick(isOwn ? [5, 8, 11] : [8, 20, 40])),
-          inFile,
-          outFile: join(server.outFolder, `out${index}`),
+          inFile: inFileOf(run.server),
+          outFile: join(outFolder, `out${index}`),
         });
-      last = text;
-      if (only === undefined || only.test(text)) await judge(run, Buffer.from(text), mode);
+      if (only === undefined || only.test(text)) await judgeOrRestart(run, text, mode);
     }
-  } catch (error) {
-    console.log(`The server is lost at ${JSON.stringify(last)}: ${error}\n${server.errorLog()}`);
   } finally {
-    await server.stop();
+    await run.server.stop();
   }
   process.exitCode = report(run) === 0 ? 0 : 1;
 }

@@ -270,7 +270,7 @@ function programDifferences(claims: Claims, { programs }: Observation): string[]
   const lines: string[] = [];
   for (const program of programs) {
     const [type = "", name = ""] = program.toLowerCase().split(" ");
-    if ((type !== "function" && type !== "procedure") || name === ".") continue;
+    if ((type !== "function" && type !== "procedure") || name === "." || name.startsWith("sys.")) continue;
     const last = name.slice(name.indexOf(".") + 1);
     const isCalledByOther = [...claims.names, ...claims.functions].some((each) =>
       closureOf(`qc1.${each}`).includes(name),
@@ -368,6 +368,8 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
   ["storage_engine", "default_storage_engine"],
   ["default_storage_engine", "storage_engine"],
   ["tmp_memory_table_size", "tmp_table_size"],
+  ["log_slow_query_time", "long_query_time"],
+  ["log_slow_disabled_statements", "log_slow_admin_statements"],
   ["tx_isolation", "transaction_isolation"],
   ["transaction_isolation", "tx_isolation"],
   ["tx_read_only", "transaction_read_only"],

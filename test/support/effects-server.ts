@@ -188,8 +188,8 @@ export class EffectsServer {
   }
 
   async stop(): Promise<void> {
-    this.#prober?.quit();
-    this.#observer.quit();
+    this.#prober?.reset();
+    this.#observer.reset();
     await this.#server.stop();
     rmSync(this.#temporary, { recursive: true, force: true });
   }
