@@ -53,7 +53,6 @@ const APPROVAL_VERDICTS = ["approved", "denied", "expired", "cancelled"] as cons
 const statementFields = {
   session: must("session", "The session the statement came in on"),
   ordinal: must("integer", "Number of the command in its session, counted from 1; pairs intent and outcome"),
-  part: may("integer", "Position inside a text of several statements, counted from 0"),
   command: must("text", "Name of the client's command, such as COM_QUERY"),
   statementId: may("integer", "Id of the prepared statement that runs"),
   text: may("text", "The statement in the form named by textForm; [cut] ends one too long for a record"),
@@ -129,7 +128,6 @@ export const AUDIT_EVENTS = {
     fields: {
       session: must("session", "The session the statement came in on"),
       ordinal: must("integer", "Number of the command in its session: the intent's"),
-      part: may("integer", "Position inside a text of several statements: the intent's"),
       outcome: oneOf(STATEMENT_OUTCOMES, "How it ended"),
       errorNumber: may("integer", "Error number of the backend"),
       sqlState: may("text", "SQLSTATE of the backend"),

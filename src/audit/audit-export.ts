@@ -15,7 +15,6 @@ export const DEFAULT_COLUMNS = [
   "session.backendConnectionId",
   "session.schema",
   "ordinal",
-  "part",
   "command",
   "textForm",
   "text",

@@ -24,7 +24,7 @@ interface IntentProblem {
 const EXAMPLES_MAX = 100;
 
 export class IntentLedger {
-  /** Session id → ordinal and part → the intent. */
+  /** Session id → ordinal → the intent. */
   readonly #open: Map<string, Map<string, OpenIntent>> = new Map();
   readonly #examples: OpenIntent[] = [];
   #unknown = 0;
@@ -90,8 +90,7 @@ export class IntentLedger {
 }
 
 function keyOf(record: AuditRecord): string {
-  const part = record.fields["part"];
-  return `${String(record.fields["ordinal"])}${part === undefined ? "" : `.${String(part)}`}`;
+  return String(record.fields["ordinal"]);
 }
 
 function sessionOf(record: AuditRecord): string | undefined {

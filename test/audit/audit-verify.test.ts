@@ -257,9 +257,9 @@ test("verifyAudit() pairs intents with outcomes", async () => {
     log.append(intent(1));
     log.append(intent(2));
     log.append(outcome(1));
-    log.append({ ...intent(3), part: 0 } as Parameters<typeof log.append>[0]);
-    log.append({ ...intent(3), part: 1 } as Parameters<typeof log.append>[0]);
-    log.append({ ...outcome(3), part: 1 } as Parameters<typeof log.append>[0]);
+    log.append(intent(3));
+    log.append(intent(5));
+    log.append(outcome(5));
     log.append(intent(4, { ...SESSION, id: "s2" }));
     log.append({ type: "disconnect", session: SESSION, reason: "internal" });
     await log.close();
