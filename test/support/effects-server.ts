@@ -3,8 +3,7 @@
  * of which kind, which tables it locked and touched, which routines it ran, what is different afterwards.
  */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { ServerKind } from "./accounts.ts";
 import { OTHER_SCHEMA, PROBER, SCHEMA, setupStatements, stateQueries } from "./effects-scratch.ts";
@@ -139,7 +138,6 @@ export class EffectsServer {
   readonly kind: ServerKind;
   readonly #server: TestServer;
   readonly #outFolder: string;
-  readonly #temporary: string;
   readonly #observer: RawClient;
   #prober: RawClient | undefined;
   #threadId = 0;
@@ -153,14 +151,12 @@ export class EffectsServer {
   readonly #own = new Set<string>();
 
   static async start(kind: ServerKind): Promise<EffectsServer> {
-    // Servers that start clear the temporary files of others from the folder that all of them would share.
-    const temporary = mkdtempSync(join(tmpdir(), "querycop-effects-"));
-    const server = await startServer({ kind, options: [...SERVER_OPTIONS, `--tmpdir=${temporary}`] });
+    const server = await startServer({ kind, options: SERVER_OPTIONS });
     const observer = await RawClient.connect(server.host, server.port);
     const { admin } = server.accounts;
     assert.ok(admin);
     await observer.login(admin);
-    const effects = new EffectsServer(server, observer, temporary);
+    const effects = new EffectsServer(server, observer);
     await effects.#ask("SET sql_mode = ''");
     await effects.#ask("USE mysql");
     effects.#state = await effects.#readState();
@@ -168,8 +164,7 @@ export class EffectsServer {
     return effects;
   }
 
-  private constructor(server: TestServer, observer: RawClient, temporary: string) {
-    this.#temporary = temporary;
+  private constructor(server: TestServer, observer: RawClient) {
     this.kind = server.kind;
     this.#server = server;
     this.#observer = observer;
@@ -191,7 +186,6 @@ export class EffectsServer {
     this.#prober?.reset();
     this.#observer.reset();
     await this.#server.stop();
-    rmSync(this.#temporary, { recursive: true, force: true });
   }
 
   /** Texts run under this sql_mode from now on. */

@@ -126,6 +126,8 @@ function serverOptions(kind: ServerKind, folder: string, port: number, certifica
     `--port=${port}`,
     `--socket=${join(folder, "server.sock")}`,
     `--pid-file=${join(folder, "server.pid")}`,
+    // Servers that start clear the temporary files of others from a folder that they share.
+    `--tmpdir=${join(folder, "tmp")}`,
     `--secure-file-priv=`,
     "--skip-name-resolve",
     "--local-infile=1",
@@ -397,6 +399,7 @@ export async function startServer(start: StartOptions): Promise<TestServer> {
     const folder = mkdtempSync(join(tmpdir(), "querycop-server-"));
     try {
       linkPlugins(root, iamPlugin, folder);
+      mkdirSync(join(folder, "tmp"));
       await runChecked("cp", ["-r", "--reflink=auto", template, join(folder, "data")]);
       const port = await pickPort();
       const options = [...serverOptions(start.kind, folder, port, start.certificate), ...(start.options ?? [])];
