@@ -1,6 +1,7 @@
 /** Puts a packet of megabytes together while it comes, so that nobody waits for a copy of the whole at its end. */
 import { concatBytes } from "../base/bytes.ts";
 import { PACKET_HEADER_BYTES, PACKET_PAYLOAD_MAX } from "./constants.ts";
+import { payloadLengthAt } from "./packet-header.ts";
 
 /** Room for a packet of several fragments, whose length nobody has told: taken up only as it is filled. */
 const FIRST_ROOM_BYTES = 64 * 1024 * 1024;
@@ -88,8 +89,8 @@ export class LargePacket {
   }
 
   #beginFragment(): void {
-    const [low = 0, middle = 0, high = 0, sequenceId = 0] = this.#header;
-    const length = low | (middle << 8) | (high << 16);
+    const length = payloadLengthAt(this.#header, 0);
+    const sequenceId = this.#header[3] as number;
     const isFirst = this.#filled === 0;
     if (isFirst) this.sequenceId = sequenceId;
     const before = isFirst ? 0 : this.#filled - PACKET_HEADER_BYTES;

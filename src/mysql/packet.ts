@@ -4,6 +4,7 @@ import { concatBytes } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { PACKET_HEADER_BYTES, PACKET_PAYLOAD_MAX } from "./constants.ts";
 import { LargePacket } from "./large-packet.ts";
+import { payloadLengthAt } from "./packet-header.ts";
 
 /** One logical packet: the payload of all its fragments and the very bytes that carried them. */
 export interface Packet {
@@ -278,8 +279,4 @@ export class PacketReader {
     if (consumed > 0) this.#chunks.splice(0, consumed);
     this.#offset = offset;
   }
-}
-
-function payloadLengthAt(bytes: Uint8Array, offset: number): number {
-  return (bytes[offset] as number) | ((bytes[offset + 1] as number) << 8) | ((bytes[offset + 2] as number) << 16);
 }

@@ -19,6 +19,7 @@ import {
   SERVER_STATUS_CURSOR_EXISTS,
 } from "./constants.ts";
 import { decodeEofPacketAt, decodeErrPacketAt } from "./generic-response.ts";
+import { payloadLengthAt } from "./packet-header.ts";
 import { decodeStmtPrepareOkAt } from "./prepared-statement.ts";
 import { type ResponseEnd, ResponseSummary } from "./response-end.ts";
 
@@ -498,10 +499,6 @@ export class ResponseTracker {
     this.#summary.err = err;
     this.#summary.outcome = "err";
   }
-}
-
-function payloadLengthAt(bytes: Uint8Array, offset: number): number {
-  return (bytes[offset] as number) | ((bytes[offset + 1] as number) << 8) | ((bytes[offset + 2] as number) << 16);
 }
 
 function violation(problem: string, cause?: unknown): QuerycopError {
