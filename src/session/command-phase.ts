@@ -15,7 +15,6 @@ import { changeUser } from "./change-user.ts";
 import type { CommandContext } from "./command-context.ts";
 import { tellRefusedFetch } from "./data-guard-record.ts";
 import { refuseCommand, sendErr } from "./local-answer.ts";
-import { drainBackend } from "./relay.ts";
 import { forwardCommand, runStatement } from "./statement-run.ts";
 import { fieldListSql, initDbSql, killSql, PROCESS_INFO_SQL, processKillSql, readKill } from "./statement-text.ts";
 
@@ -232,5 +231,5 @@ function refuseStatementId(context: CommandContext, statementId: number): void {
 
 function sendWithoutResponse(context: CommandContext, name: string, packet: Packet): Promise<void> | undefined {
   if (context.backend.send({ kind: "command", name }, packet.wire)) return undefined;
-  return drainBackend(context.backend, context.services.options.backend.writeTimeoutMs);
+  return context.backend.drainedWithin(context.services.options.backend.writeTimeoutMs);
 }

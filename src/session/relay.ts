@@ -132,8 +132,3 @@ async function drainClient(context: CommandContext): Promise<void> {
   await leg.drained();
   clearTimeout(timer);
 }
-
-/** As for the client, for a backend that does not take a large statement. */
-export function drainBackend(backend: BackendGate, timeoutMs: number): Promise<void> {
-  return backend.drainedWithin(timeoutMs);
-}

@@ -14,7 +14,7 @@ import { beginGuarded, endGuarded, type GuardedEnd, guardedRows } from "./guarde
 import { sendErr } from "./local-answer.ts";
 import { relayLocalInfile } from "./local-infile.ts";
 import { type Binding, PreparedStatement } from "./prepared-statements.ts";
-import { drainBackend, relayResponse } from "./relay.ts";
+import { relayResponse } from "./relay.ts";
 import { type Estimate, estimateRows } from "./row-estimates.ts";
 import { probeSession } from "./session-probe.ts";
 import { sqlContextOf } from "./sql-context.ts";
@@ -232,7 +232,7 @@ async function sendAndRelay(
   try {
     if (rowsMax !== undefined) await beginGuarded(context);
     if (!context.backend.send(permit, wire)) {
-      await drainBackend(context.backend, context.services.options.backend.writeTimeoutMs);
+      await context.backend.drainedWithin(context.services.options.backend.writeTimeoutMs);
     }
     let end: GuardedEnd =
       rowsMax === undefined
