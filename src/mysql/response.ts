@@ -77,6 +77,11 @@ const TEXT_ROW_LIMIT = 0xfe;
 const BINARY_ROW_LIMIT = 0x01;
 const DEFINITION_LIMIT = 0xfb;
 
+/** Whether a flag behind the column count says if definitions follow (page_protocol_com_query_response_text_resultset). */
+export function hasMetadataFlag({ flags, mariadb }: Capabilities): boolean {
+  return (flags & CLIENT_OPTIONAL_RESULTSET_METADATA) !== 0 || (mariadb & MARIADB_CLIENT_CACHE_METADATA) !== 0;
+}
+
 /**
  * Follows one response. Feed it every chunk read from the backend, then forward the bytes it says belong to the
  * response, unchanged. It holds no payload but the few packets it must read (at most 1 MiB).
@@ -133,8 +138,7 @@ export class ResponseTracker {
     this.#shape = shape;
     this.#summary = new ResponseSummary(flags);
     this.#isEofDeprecated = (flags & CLIENT_DEPRECATE_EOF) !== 0;
-    this.#hasMetadataFlag =
-      (flags & CLIENT_OPTIONAL_RESULTSET_METADATA) !== 0 || (mariadb & MARIADB_CLIENT_CACHE_METADATA) !== 0;
+    this.#hasMetadataFlag = hasMetadataFlag(capabilities);
     this.#hasProgress = (mariadb & MARIADB_CLIENT_PROGRESS) !== 0;
     this.#rowLimit = isBinary ? BINARY_ROW_LIMIT : TEXT_ROW_LIMIT;
     this.#expected = shape === "fetch" ? ROWS : shape === "field-list" ? FIELDS : FIRST;

@@ -2,17 +2,10 @@
 import { ByteReader, decodeUtf8Lossy } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { encodeQuery } from "../mysql/command.ts";
-import {
-  type Capabilities,
-  CLIENT_DEPRECATE_EOF,
-  CLIENT_OPTIONAL_RESULTSET_METADATA,
-  EOF_HEADER,
-  ERR_HEADER,
-  MARIADB_CLIENT_CACHE_METADATA,
-  OK_HEADER,
-} from "../mysql/constants.ts";
+import { type Capabilities, CLIENT_DEPRECATE_EOF, EOF_HEADER, ERR_HEADER, OK_HEADER } from "../mysql/constants.ts";
 import { decodeErrPacket } from "../mysql/generic-response.ts";
 import { encodePacket } from "../mysql/packet.ts";
+import { hasMetadataFlag } from "../mysql/response.ts";
 import type { BackendGate } from "./backend-gate.ts";
 import { decodingFrom } from "./malformed.ts";
 
@@ -79,11 +72,10 @@ function refusal(payload: Uint8Array): TextAnswer {
 }
 
 /** page_protocol_com_query_response_text_resultset: the flag stands behind the count. */
-function decodeColumnCount(payload: Uint8Array, { flags, mariadb }: Capabilities) {
+function decodeColumnCount(payload: Uint8Array, capabilities: Capabilities) {
   const reader = new ByteReader(payload, "column count");
   const count = reader.lenencCount("it", COLUMNS_MAX);
-  const hasFlag = (flags & CLIENT_OPTIONAL_RESULTSET_METADATA) !== 0 || (mariadb & MARIADB_CLIENT_CACHE_METADATA) !== 0;
-  return { count, hasDefinitions: !hasFlag || reader.uint8() !== 0 };
+  return { count, hasDefinitions: !hasMetadataFlag(capabilities) || reader.uint8() !== 0 };
 }
 
 /** catalog, schema, table, org_table, name: page_protocol_com_query_response_text_resultset_column_definition. */
