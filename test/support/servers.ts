@@ -243,6 +243,7 @@ async function launch(
   options: readonly string[],
   isFolderKept = false,
 ): Promise<RunningServer> {
+  mkdirSync(join(folder, "tmp"), { recursive: true });
   const { command, args } = root.command(SERVER_PROGRAM[kind], [...programOptions(kind, root, folder), ...options]);
   const child = spawnSupervised(command, args, {
     env: {
@@ -399,7 +400,6 @@ export async function startServer(start: StartOptions): Promise<TestServer> {
     const folder = mkdtempSync(join(tmpdir(), "querycop-server-"));
     try {
       linkPlugins(root, iamPlugin, folder);
-      mkdirSync(join(folder, "tmp"));
       await runChecked("cp", ["-r", "--reflink=auto", template, join(folder, "data")]);
       const port = await pickPort();
       const options = [...serverOptions(start.kind, folder, port, start.certificate), ...(start.options ?? [])];
