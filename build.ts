@@ -2,11 +2,15 @@
  * Compiles querycop into one executable file.
  *
  *   npm run build                  dist/querycop for this machine
- *   npm run build -- --release     dist/querycop-<os>-<arch>[-musl|-baseline] for every released target
+ *   npm run build -- --release     dist/querycop-<os>-<arch>[-musl] for every released target, with the list
+ *                                  of their checksums and install.sh
  *   npm run build -- --deb         dist/querycop_<version>_<arch>.deb as well, for this machine; needs dpkg-deb
  *
  * The same sources and the same lock file give the same bytes. Other machines' runtimes come from the npm registry, in
  * the version that package-lock.json pins and checked against the hash it holds; nothing else is downloaded.
+ *
+ * QUERYCOP_SIGNING_KEY_FILE names the Ed25519 key (PEM) that signs a release. Its public half goes into the executables
+ * and into install.sh; who builds the same bytes without that key sets QUERYCOP_PUBLIC_KEY instead.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -24,6 +28,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bundleDashboard } from "./tools/dashboard.ts";
+import { signAdHoc } from "./tools/mach-o-signature.ts";
+import { type ReleaseKeys, releaseKeys, withReleaseKey } from "./tools/release-keys.ts";
 
 const PROJECT = fileURLToPath(new URL(".", import.meta.url));
 const DIST = join(PROJECT, "dist");
@@ -36,23 +43,30 @@ interface Target {
   readonly bunTarget: string;
   /** The npm package that holds the runtime. */
   readonly runtimePackage: string;
+  /** `.exe` on Windows, which starts nothing without. */
+  readonly ending?: string;
+  /** Bun leaves the runtime's own signature in the file, which no longer fits and says that macOS shall insist on it. */
+  readonly isSignedAnew?: true;
 }
 
 /**
- * `baseline` is for x64 processors without AVX2. Since 1.4 Bun picks its instructions at run time and its baseline
- * runtime is the same file as the other; the name stays, so that installers may ask for it.
+ * Since 1.4 Bun picks its instructions at run time and its baseline runtime is the same file as the other: one file is for
+ * x64 processors with AVX2 and without.
+ * On macOS and Windows there is no proxy: docs/decisions/0010-other-systems.md.
  */
 const TARGETS: readonly Target[] = [
   { name: "linux-x64", bunTarget: "bun-linux-x64", runtimePackage: "@oven/bun-linux-x64" },
-  { name: "linux-x64-baseline", bunTarget: "bun-linux-x64", runtimePackage: "@oven/bun-linux-x64" },
   { name: "linux-x64-musl", bunTarget: "bun-linux-x64-musl", runtimePackage: "@oven/bun-linux-x64-musl" },
   { name: "linux-arm64", bunTarget: "bun-linux-arm64", runtimePackage: "@oven/bun-linux-aarch64" },
   { name: "linux-arm64-musl", bunTarget: "bun-linux-arm64-musl", runtimePackage: "@oven/bun-linux-aarch64-musl" },
+  { name: "darwin-x64", bunTarget: "bun-darwin-x64", runtimePackage: "@oven/bun-darwin-x64", isSignedAnew: true },
+  { name: "darwin-arm64", bunTarget: "bun-darwin-arm64", runtimePackage: "@oven/bun-darwin-aarch64" },
+  { name: "windows-x64", bunTarget: "bun-windows-x64", runtimePackage: "@oven/bun-windows-x64", ending: ".exe" },
 ];
 
 /** The parser and the judge of long texts run in workers, which have to be compiled in as entry points. */
-const ENTRY_POINTS = ["src/main.ts", "src/sql/parse-worker.ts", "src/server/judge-worker.ts"].filter((file) =>
-  existsSync(join(PROJECT, file)),
+const ENTRY_POINTS = ["src/main.ts", "src/sql/second-opinion/parse-worker.ts", "src/server/judge-worker.ts"].filter(
+  (file) => existsSync(join(PROJECT, file)),
 );
 
 /**
@@ -83,7 +97,7 @@ function readJson<T>(file: string): T {
 }
 
 /** Stamps for `querycop version`. The date is the commit's: the time of the build would change the bytes. */
-function buildDefines(): readonly string[] {
+function buildDefines({ publicKey }: ReleaseKeys): readonly string[] {
   const { version } = readJson<{ version: string }>("package.json");
   const git = (args: readonly string[]): string | undefined => {
     const result = spawnSync("git", args, { cwd: PROJECT, encoding: "utf8" });
@@ -94,10 +108,10 @@ function buildDefines(): readonly string[] {
   const commit = head === undefined ? "unknown" : `${head}${isDirty ? "-dirty" : ""}`;
   const seconds = git(["log", "-1", "--format=%ct"]);
   const date = seconds === undefined ? "unknown" : new Date(Number(seconds) * 1000).toISOString().slice(0, 10);
-  return Object.entries({ VERSION: version, COMMIT: commit, DATE: date }).flatMap(([name, value]) => [
-    "--define",
-    `QUERYCOP_BUILD_${name}=${JSON.stringify(value)}`,
-  ]);
+  const stamps = { VERSION: version, COMMIT: commit, DATE: date, RELEASE_KEY: publicKey };
+  return Object.entries(stamps).flatMap(([name, value]) =>
+    value === undefined ? [] : ["--define", `QUERYCOP_BUILD_${name}=${JSON.stringify(value)}`],
+  );
 }
 
 /** The Bun of another target, downloaded once and kept in .cache/. */
@@ -105,7 +119,8 @@ function runtimeFor(target: Target): string {
   const locked = readJson<Lock>("package-lock.json").packages[`node_modules/${target.runtimePackage}`];
   if (locked?.integrity === undefined) throw new Error(`package-lock.json holds no hash of ${target.runtimePackage}`);
   const folder = join(CACHE, `${target.runtimePackage.replace("@oven/", "")}-${locked.version}`);
-  const bun = join(folder, "package/bin/bun");
+  const inArchive = `package/bin/bun${target.ending ?? ""}`;
+  const bun = join(folder, inArchive);
   if (existsSync(bun)) return bun;
 
   mkdirSync(CACHE, { recursive: true });
@@ -119,7 +134,7 @@ function runtimeFor(target: Target): string {
     if (`sha512-${digest}` !== locked.integrity) {
       throw new Error(`Cannot use ${archive}: its hash is not the one in package-lock.json`);
     }
-    run("tar", ["-xzf", archive, "package/bin/bun"], draft);
+    run("tar", ["-xzf", archive, inArchive], draft);
     rmSync(join(draft, archive));
     renameSync(draft, folder);
   } finally {
@@ -151,8 +166,10 @@ function compile(output: string, defines: readonly string[], target?: Target): v
       "--outfile",
       join(folder, "querycop"),
     ]);
-    chmodSync(join(folder, "querycop"), 0o755);
-    renameSync(join(folder, "querycop"), output);
+    const made = join(folder, `querycop${target?.ending ?? ""}`);
+    if (target?.isSignedAnew === true) writeFileSync(made, signAdHoc(readFileSync(made), "querycop"));
+    chmodSync(made, 0o755);
+    renameSync(made, output);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -163,20 +180,37 @@ function describe(file: string): string {
   return `${hash}  ${(statSync(file).size / 1024 / 1024).toFixed(1).padStart(6)} MiB  ${file.slice(DIST.length + 1)}`;
 }
 
-function buildRelease(defines: readonly string[]): void {
+function buildRelease(defines: readonly string[], keys: ReleaseKeys): void {
   const sums: string[] = [];
   const compiled = new Map<string, string>();
   for (const target of TARGETS) {
-    const output = join(DIST, `querycop-${target.name}`);
+    const name = `querycop-${target.name}${target.ending ?? ""}`;
+    const output = join(DIST, name);
     const same = compiled.get(target.bunTarget);
     if (same === undefined) compile(output, defines, target);
     else copyFileSync(same, output);
     compiled.set(target.bunTarget, output);
     const line = describe(output);
     console.log(line);
-    sums.push(`${line.slice(0, 64)}  querycop-${target.name}\n`);
+    sums.push(`${line.slice(0, 64)}  ${name}\n`);
   }
-  writeFileSync(join(DIST, "SHA256SUMS"), sums.join(""));
+  const list = Buffer.from(sums.join(""));
+  writeFileSync(join(DIST, "SHA256SUMS"), list);
+  const installer = readFileSync(join(PROJECT, "install.sh"), "utf8");
+  writeFileSync(join(DIST, "install.sh"), withReleaseKey(installer, keys.publicKey));
+  signRelease(list, keys);
+}
+
+/** The signature lies beside the list; an older build's must not stay there. */
+function signRelease(list: Uint8Array, { sign, publicKey }: ReleaseKeys): void {
+  const file = join(DIST, "SHA256SUMS.minisig");
+  rmSync(file, { force: true });
+  if (sign === undefined) {
+    console.log("not signed: QUERYCOP_SIGNING_KEY_FILE is not set");
+    return;
+  }
+  writeFileSync(file, sign(list, `querycop ${readJson<{ version: string }>("package.json").version}`));
+  console.log(`signed by ${publicKey}`);
 }
 
 async function buildDeb(): Promise<void> {
@@ -198,9 +232,11 @@ async function buildDeb(): Promise<void> {
 const args = process.argv.slice(2);
 const unknown = args.find((arg) => arg !== "--release" && arg !== "--deb");
 if (unknown !== undefined) throw new Error(`Unknown option ${unknown}: there are --release and --deb`);
-if (args.includes("--release")) buildRelease(buildDefines());
+const keys = releaseKeys(process.env);
+bundleDashboard();
+if (args.includes("--release")) buildRelease(buildDefines(keys), keys);
 else {
-  compile(join(DIST, "querycop"), buildDefines());
+  compile(join(DIST, "querycop"), buildDefines(keys));
   console.log(describe(join(DIST, "querycop")));
   if (args.includes("--deb")) await buildDeb();
 }

@@ -4,6 +4,8 @@
 #   QUERYCOP_BASE_URL     where releases are: SHA256SUMS and files of the latest one there, others below v<version>/
 #   QUERYCOP_VERSION      the version to install (default: the latest)
 #   QUERYCOP_INSTALL_DIR  where to (default: ~/.local/bin)
+#   QUERYCOP_PUBLIC_KEY   the minisign key that must have signed SHA256SUMS (default: the one this script was released
+#                         with); set to nothing, the signature is not checked
 #
 # It never asks for root, never edits a shell profile and never installs a file whose SHA-256 it could not check.
 # Everything is inside of functions and the call is at the very end: a script cut short in transit does nothing.
@@ -27,7 +29,15 @@ has() {
 detect_target() {
   system=$(uname -s)
   machine=$(uname -m)
-  [ "$system" = Linux ] || fail "Cannot install on $system: releases exist for Linux only"
+  case $system in
+    Linux) ;;
+    Darwin)
+      darwin_target "$machine"
+      return
+      ;;
+    MINGW* | MSYS* | CYGWIN*) fail "Cannot install on Windows: download querycop-windows-x64.exe, see docs/deployment.md" ;;
+    *) fail "Cannot install on $system: releases exist for Linux, macOS and Windows" ;;
+  esac
   case $machine in
     x86_64 | amd64) target=linux-x64 ;;
     aarch64 | arm64) target=linux-arm64 ;;
@@ -39,10 +49,23 @@ detect_target() {
   fi
   if uses_musl; then
     target=$target-musl
-  elif [ "$target" = linux-x64 ] && lacks_avx2; then
-    target=$target-baseline
   fi
   printf '%s\n' "$target"
+}
+
+darwin_target() {
+  case $1 in
+    arm64) printf 'darwin-arm64\n' ;;
+    x86_64)
+      # A shell that Rosetta translates believes in the wrong processor.
+      if [ "$(sysctl -n sysctl.proc_translated 2>/dev/null || true)" = 1 ]; then
+        printf 'darwin-arm64\n'
+      else
+        printf 'darwin-x64\n'
+      fi
+      ;;
+    *) fail "Cannot install on a $1 processor: releases exist for x86_64 and arm64" ;;
+  esac
 }
 
 uses_musl() {
@@ -59,12 +82,8 @@ uses_musl() {
   return 1
 }
 
-lacks_avx2() {
-  [ -r /proc/cpuinfo ] && grep -q '^flags' /proc/cpuinfo && ! grep -q '^flags.*[[:space:]]avx2\([[:space:]]\|$\)' /proc/cpuinfo
-}
-
 # SAFETY: only addresses that nobody on the way can answer for. The checksums come from the same place as the file, so
-# they protect against damage and mix-ups, not against whoever can answer in the server's name.
+# without a signature they protect against damage and mix-ups, not against whoever can answer in the server's name.
 check_base_url() {
   case $1 in
     https://?* | file:///*) return ;;
@@ -124,6 +143,25 @@ sha256() {
   fi
 }
 
+# SAFETY: with a key known nothing is installed that it did not sign. $1 the list, $2 its signature, $3 the key.
+check_signature() {
+  if has minisign; then
+    minisign -V -q -m "$1" -x "$2" -P "$3" >&2 || fail "$not_signed"
+  elif has openssl && openssl pkeyutl -help 2>&1 | grep -q -e -rawin; then
+    # minisign's files: two bytes of kind and eight of number stand in front of key and signature.
+    {
+      printf '\060\052\060\005\006\003\053\145\160\003\041\000'
+      printf '%s\n' "$3" | openssl base64 -d -A | tail -c 32
+    } >"$scratch/key.der"
+    sed -n 2p "$2" | openssl base64 -d -A | tail -c 64 >"$scratch/signature"
+    openssl pkeyutl -verify -pubin -keyform DER -inkey "$scratch/key.der" -rawin -in "$1" \
+      -sigfile "$scratch/signature" >/dev/null 2>&1 || fail "$not_signed"
+  else
+    fail "Cannot check the signature of SHA256SUMS: install minisign or OpenSSL 3, or set QUERYCOP_PUBLIC_KEY= to do without"
+  fi
+  say "SHA256SUMS is signed by $3"
+}
+
 # Prints the SHA-256 that the list holds for a file; fails unless there is exactly one well-formed line for it.
 expected_sha256() {
   awk -v name="$2" '
@@ -163,6 +201,10 @@ main() {
   base_url=${QUERYCOP_BASE_URL%/}
   check_base_url "$base_url"
   [ -z "$version" ] || base_url=$base_url/v$version
+  # The build of a release writes its key here.
+  release_key=''
+  public_key=${QUERYCOP_PUBLIC_KEY-$release_key}
+  not_signed="Cannot install: SHA256SUMS is not signed by $public_key; nothing was installed"
   [ -n "${QUERYCOP_INSTALL_DIR:-}${HOME:-}" ] || fail "HOME is not set: set QUERYCOP_INSTALL_DIR"
   install_dir=${QUERYCOP_INSTALL_DIR:-$HOME/.local/bin}
 
@@ -179,6 +221,10 @@ main() {
   trap 'exit 143' TERM
 
   download "$base_url/SHA256SUMS" "$scratch/SHA256SUMS"
+  if [ -n "$public_key" ]; then
+    download "$base_url/SHA256SUMS.minisig" "$scratch/SHA256SUMS.minisig"
+    check_signature "$scratch/SHA256SUMS" "$scratch/SHA256SUMS.minisig" "$public_key"
+  fi
   expected=$(expected_sha256 "$scratch/SHA256SUMS" "$name") ||
     fail "Cannot install $name: SHA256SUMS has no valid line for it; nothing was installed"
   if [ -f "$install_dir/querycop" ] && [ "$(sha256 "$install_dir/querycop")" = "$expected" ]; then

@@ -1,5 +1,6 @@
 /**
- * What recording costs: appends per second of one process, against a bare write of the same bytes, in interleaved rounds.
+ * What recording costs: statements, an intent and an outcome each, a second of one process, against a bare write of one whole
+ * intent, in interleaved rounds.
  *
  *   bun bench/audit.ts <folder on the disk to measure>
  */
@@ -7,7 +8,7 @@ import { Buffer } from "node:buffer";
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import type { AuditEvent } from "../src/audit/audit-event.ts";
+import type { AuditEvent, AuditEventOf } from "../src/audit/audit-event.ts";
 import { createPassingAuditKey } from "../src/audit/audit-key.ts";
 import { AuditLog } from "../src/audit/audit-log.ts";
 import { encodeRecord } from "../src/audit/audit-record.ts";
@@ -45,6 +46,19 @@ const intent = (ordinal: number): AuditEvent => ({
   policyVersion: "0123456789ab",
 });
 
+const outcome = (ordinal: number): AuditEventOf<"statement-outcome"> => ({
+  type: "statement-outcome",
+  session: { id: session.id, clientAddress: session.clientAddress, user: "app", backendConnectionId: 4242 },
+  ordinal,
+  outcome: "ok",
+  rows: 1,
+  affectedRows: 0,
+  resultSets: 1,
+  warnings: 0,
+  bytes: 212,
+  durationUs: 151,
+});
+
 interface Contender {
   readonly name: string;
   /** Records until `untilMs`; returns how many. */
@@ -56,7 +70,7 @@ function bareWrite(folder: string): Contender {
   const fd = openSync(join(folder, "bare"), "a", 0o600);
   const line = Buffer.from(encodeRecord(intent(1), { seq: 0, hash: "0".repeat(64) }, Date.now()).line);
   return {
-    name: "bare write() of the same bytes",
+    name: "bare write() of one whole record",
     run: async (untilMs) => {
       let count = 0;
       for (; performance.now() < untilMs; count++) writeSync(fd, line);
@@ -66,21 +80,27 @@ function bareWrite(folder: string): Contender {
   };
 }
 
-function auditLog(folder: string, mode: "kernel" | "durable", parallel: number): Contender {
-  const path = join(folder, `${mode}${parallel}`, "audit.ndjson");
+function auditLog(
+  folder: string,
+  mode: "kernel" | "durable",
+  parallel: number,
+  form: "short" | "whole" = "short",
+): Contender {
+  const path = join(folder, `${mode}${parallel}${form}`, "audit.ndjson");
   const sink = new FileSink({ path, retention: { bytesMax: 256 << 20 } });
-  const log = new AuditLog({ sink, key: createPassingAuditKey(), mode });
+  const log = new AuditLog({ sink, key: createPassingAuditKey(), mode, isCompact: form === "short" });
   let ordinal = 0;
   const one = async (untilMs: number): Promise<number> => {
     let count = 0;
     for (; performance.now() < untilMs; count++) {
       const pending = log.append(intent(++ordinal));
       if (pending !== undefined) await pending;
+      log.appendSoon(outcome(ordinal));
     }
     return count;
   };
   return {
-    name: `${mode}, ${parallel} session${parallel === 1 ? "" : "s"}`,
+    name: `${mode}, ${form} records, ${parallel} session${parallel === 1 ? "" : "s"}`,
     run: async (untilMs) => {
       const counts = await Promise.all(Array.from({ length: parallel }, () => one(untilMs)));
       return counts.reduce((sum, count) => sum + count, 0);
@@ -100,6 +120,7 @@ const folder = mkdtempSync(join(parent, "querycop-bench-"));
 try {
   const contenders = [
     bareWrite(folder),
+    auditLog(folder, "kernel", 1, "whole"),
     auditLog(folder, "kernel", 1),
     auditLog(folder, "durable", 1),
     auditLog(folder, "durable", 64),
@@ -125,7 +146,7 @@ try {
     const cpuUs = median(cpus[index] ?? []).toFixed(2);
     const ratio = (rate / base).toFixed(3);
     process.stdout.write(
-      `${contender.name.padEnd(32)} ${`${Math.round(rate)}/s`.padStart(10)} ${ratio.padStart(8)} of bare ${cpuUs.padStart(8)} µs CPU each\n`,
+      `${contender.name.padEnd(42)} ${`${Math.round(rate)}/s`.padStart(10)} ${ratio.padStart(8)} of bare ${cpuUs.padStart(8)} µs CPU each\n`,
     );
     await contender.close();
   }

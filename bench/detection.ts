@@ -6,9 +6,9 @@
  */
 import { decide } from "../src/policy/decide.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
-import { contextFor, subjectFor } from "../src/policy/tool-context.ts";
-import { analyze } from "../src/sql/analyze.ts";
-import { sha256Hex } from "../src/sql/digest.ts";
+import { contextFor, subjectFor } from "../src/policy/tools/tool-context.ts";
+import { analyze } from "../src/sql/mysql/analyze.ts";
+import { sha256Hex } from "../src/sql/mysql/digest/digest.ts";
 import { readSamples, type Sample } from "./corpus.ts";
 
 interface AttackSample extends Sample {

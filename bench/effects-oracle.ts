@@ -12,8 +12,8 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { analyze } from "../src/sql/analyze.ts";
-import { KEYWORD_ROWS } from "../src/sql/keywords.ts";
+import { analyze } from "../src/sql/mysql/analyze.ts";
+import { KEYWORD_ROWS } from "../src/sql/mysql/lexing/keywords.ts";
 import type { ServerKind } from "../test/support/accounts.ts";
 import { Dice } from "../test/support/digest-oracle.ts";
 import { contextOf, underReports } from "../test/support/effects-compare.ts";

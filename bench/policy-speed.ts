@@ -2,10 +2,12 @@
  * How long a verdict takes: `bun bench/policy-speed.ts [<corpora folder>]`. Medians of batches in one process.
  * Without a folder, built-in statements only; with one, also the mean over its benign statements.
  */
+
 import { SYSTEM_CLOCK } from "../src/base/clock.ts";
 import { Judge } from "../src/policy/judge.ts";
+import { MYSQL_ENGINE } from "../src/policy/mysql/mysql-engine.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
-import { contextFor, subjectFor } from "../src/policy/tool-context.ts";
+import { contextFor, subjectFor } from "../src/policy/tools/tool-context.ts";
 import { readSamples } from "./corpus.ts";
 
 const STATEMENTS: readonly [name: string, sql: string][] = [
@@ -34,7 +36,13 @@ const subject = subjectFor({});
 const encoder = new TextEncoder();
 
 function judgeWith(cacheBytesMax: number): Judge {
-  return new Judge({ policy: DEFAULT_POLICY, clock: SYSTEM_CLOCK, idPrefix: "b", cacheBytesMax });
+  return new Judge({
+    engines: { mysql: MYSQL_ENGINE },
+    policy: DEFAULT_POLICY,
+    clock: SYSTEM_CLOCK,
+    idPrefix: "b",
+    cacheBytesMax,
+  });
 }
 
 /** Microseconds per call: the median of the batches, and the third best, which a busy machine disturbs less. */

@@ -7,18 +7,15 @@
  * Targets are measured in turn, in another order each round; quoted is the median over the rounds of the ratio to the
  * direct connection of the same round. Absolute figures say more about the machine than about the programs.
  */
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
-import { tmpdir } from "node:os";
+import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { makeCertificates } from "../test/support/certificates.ts";
-import { run, spawnSupervised } from "../test/support/child.ts";
-import type { DebianRoot } from "../test/support/debian-root.ts";
-import { eventually } from "../test/support/eventually.ts";
+import { run } from "../test/support/child.ts";
 import { installServerRoot } from "../test/support/install.ts";
 import { startQuerycop } from "../test/support/querycop.ts";
 import { pickPort, startServer } from "../test/support/servers.ts";
+import { BenchStage, median, processorUs, type Target } from "./targets.ts";
 
 const { values } = parseArgs({
   options: {
@@ -36,81 +33,17 @@ const { values } = parseArgs({
   },
 });
 
-interface Target {
-  readonly name: string;
-  readonly port: number;
-  /** Known for querycop: processor time per query says more than a rate on a machine that does other things as well. */
-  readonly pid?: number;
-}
-
-/** Processor time a process has used so far, in microseconds. Linux counts it in hundredths of a second. */
-function processorUs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const [user = 0, system = 0] = stat
-    .slice(stat.lastIndexOf(")") + 2)
-    .split(" ")
-    .slice(11, 13)
-    .map(Number);
-  return (user + system) * 10_000;
-}
-
 const certificates = await makeCertificates();
 const { goodEc } = certificates.leaves;
-const folder = mkdtempSync(join(tmpdir(), "querycop-bench-"));
+const stage = new BenchStage();
+const { folder } = stage;
 const bench = await installServerRoot("bench");
-const stops: (() => void | Promise<void>)[] = [];
 const user = "admin";
-
-function startProgram(root: DebianRoot, program: string, args: readonly string[]): void {
-  const { command, args: all } = root.command(program, args);
-  const child = spawnSupervised(command, all, {
-    cwd: folder,
-    pidFile: join(folder, `${program.replaceAll("/", "-")}.pid`),
-  });
-  child.stderr?.on("data", (text: Buffer) => process.env["BENCH_DEBUG"] && process.stderr.write(text));
-  stops.push(() => {
-    child.stdin?.end();
-  });
-}
-
-async function untilOpen(name: string, port: number): Promise<Target> {
-  await eventually(`${name} listens`, async () => {
-    const socket = connect({ host: "127.0.0.1", port });
-    const isOpen = await new Promise<boolean>((resolve) => {
-      socket.once("connect", () => resolve(true));
-      socket.once("error", () => resolve(false));
-    });
-    socket.destroy();
-    return isOpen;
-  });
-  return { name, port };
-}
-
-async function haproxy(backendPort: number): Promise<Target> {
-  const port = await pickPort();
-  const config = join(folder, "haproxy.cfg");
-  const lines = [
-    "global",
-    "  nbthread 1",
-    "defaults",
-    "  mode tcp",
-    "  timeout connect 5s",
-    "  timeout client 1h",
-    "  timeout server 1h",
-    "listen mysql",
-    `  bind 127.0.0.1:${port}`,
-    `  server backend 127.0.0.1:${backendPort}`,
-  ];
-  writeFileSync(config, `${lines.join("\n")}\n`);
-  startProgram(bench, "usr/sbin/haproxy", ["-f", config]);
-  return untilOpen(values.tls ? "haproxy (TLS passed through)" : "haproxy", port);
-}
 
 async function router(backendPort: number): Promise<Target> {
   const root = await installServerRoot("mysql");
   const port = await pickPort();
-  const config = join(folder, "router.conf");
-  const lines = [
+  const config = stage.file("router.conf", [
     "[DEFAULT]",
     `logging_folder=${folder}`,
     `plugin_folder=${root.path("usr/lib/mysqlrouter/plugin")}`,
@@ -127,10 +60,9 @@ async function router(backendPort: number): Promise<Target> {
     `server_ssl_mode=${values.tls ? "REQUIRED" : "DISABLED"}`,
     `client_ssl_cert=${goodEc.certFile}`,
     `client_ssl_key=${goodEc.keyFile}`,
-  ];
-  writeFileSync(config, `${lines.join("\n")}\n`);
-  startProgram(root, "usr/bin/mysqlrouter", ["-c", config]);
-  return untilOpen(values.tls ? "mysql router (TLS terminated)" : "mysql router", port);
+  ]);
+  const name = values.tls ? "mysql router (TLS terminated)" : "mysql router";
+  return await stage.start({ name, port, root, program: "usr/bin/mysqlrouter", args: ["-c", config] });
 }
 
 async function querycop(backendPort: number, isAudited: boolean, executable?: string): Promise<Target> {
@@ -151,7 +83,7 @@ async function querycop(backendPort: number, isAudited: boolean, executable?: st
       : {}),
   };
   const proxy = await startQuerycop(settings, executable === undefined ? {} : { executable });
-  stops.push(() => proxy.stop());
+  stage.onEnd(() => proxy.stop());
   const name = `${executable === undefined ? "querycop" : "the other querycop"}${isAudited ? `, audit ${values.durability}` : ""}`;
   return { name: values.tls ? `${name} (TLS terminated, both legs)` : name, port: proxy.port, pid: proxy.pid() };
 }
@@ -181,17 +113,13 @@ async function sysbench(port: number, threads: number, seconds: number, command:
   return Number(line?.slice(line.indexOf("(") + 1, line.indexOf(" per sec")) ?? Number.NaN);
 }
 
-const median = (numbers: readonly number[]): number => {
-  const sorted = [...numbers].sort((left, right) => left - right);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-};
-
 const server = await startServer({
   kind: values.server === "mysql" ? "mysql" : "mariadb",
   certificate: { ...goodEc, clientCaFile: certificates.caFile },
   options: ["--general-log=0", "--max-connections=500"],
 });
-stops.push(() => server.stop());
+stage.onEnd(() => server.stop());
+stage.onEnd(() => certificates.remove());
 const password = server.accounts["admin"]?.password ?? "";
 // sysbench 1.0 reads these names from its working directory.
 symlinkSync(certificates.caFile, join(folder, "cacert.pem"));
@@ -201,7 +129,8 @@ symlinkSync(certificates.leaves.client.keyFile, join(folder, "client-key.pem"));
 try {
   await sysbench(server.port, 1, 1, "prepare");
   const direct: Target = { name: "direct", port: server.port };
-  const others = [await haproxy(server.port), await querycop(server.port, false)];
+  const haproxy = values.tls ? "haproxy (TLS passed through)" : "haproxy";
+  const others = [await stage.haproxy(haproxy, server.port), await querycop(server.port, false)];
   if (values.audit) others.push(await querycop(server.port, true));
   if (values.beside !== "") others.push(await querycop(server.port, false, values.beside));
   try {
@@ -251,7 +180,5 @@ try {
     if (values.audit) console.log(`  with audit ÷ without, median of rounds: ${median(withAudit).toFixed(3)}`);
   }
 } finally {
-  for (const stop of stops.reverse()) await stop();
-  certificates.remove();
-  rmSync(folder, { recursive: true, force: true });
+  await stage.end();
 }

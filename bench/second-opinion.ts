@@ -5,10 +5,10 @@
  */
 import { decide, decideWithAdvice } from "../src/policy/decide.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
-import { contextFor, subjectFor } from "../src/policy/tool-context.ts";
-import type { Advice } from "../src/sql/advice.ts";
-import { analyze } from "../src/sql/analyze.ts";
-import { SecondOpinion } from "../src/sql/second-opinion.ts";
+import { contextFor, subjectFor } from "../src/policy/tools/tool-context.ts";
+import { analyze } from "../src/sql/mysql/analyze.ts";
+import type { Advice } from "../src/sql/second-opinion/advice.ts";
+import { SecondOpinion } from "../src/sql/second-opinion/second-opinion.ts";
 import { readSamples } from "./corpus.ts";
 
 /** What decides is the medium level: nothing below it is ever shown to anybody. */

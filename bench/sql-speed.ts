@@ -3,14 +3,16 @@
  * time of this process, the least of many rounds, so that a busy machine does not matter. With a folder also
  * its corpora as a whole, the spread over its benign statements and every line of hang.jsonl.
  */
+
 import { SYSTEM_CLOCK } from "../src/base/clock.ts";
 import { Judge } from "../src/policy/judge.ts";
+import { MYSQL_ENGINE } from "../src/policy/mysql/mysql-engine.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
-import { contextFor, subjectFor } from "../src/policy/tool-context.ts";
-import { lexForCache } from "../src/sql/analyze.ts";
-import { Digest } from "../src/sql/digest.ts";
-import { Lexer } from "../src/sql/lexer.ts";
-import { primaryRules } from "../src/sql/readings.ts";
+import { contextFor, subjectFor } from "../src/policy/tools/tool-context.ts";
+import { lexForCache } from "../src/sql/mysql/analyze.ts";
+import { Digest } from "../src/sql/mysql/digest/digest.ts";
+import { Lexer } from "../src/sql/mysql/lexing/lexer.ts";
+import { primaryRules } from "../src/sql/mysql/lexing/readings.ts";
 import { readSamples } from "./corpus.ts";
 
 const KIB = 1024;
@@ -91,7 +93,13 @@ function lexAndDigest(sql: Uint8Array): void {
 }
 
 function judgeWith(cacheBytesMax: number): Judge {
-  return new Judge({ policy: DEFAULT_POLICY, clock: SYSTEM_CLOCK, idPrefix: "b", cacheBytesMax });
+  return new Judge({
+    engines: { mysql: MYSQL_ENGINE },
+    policy: DEFAULT_POLICY,
+    clock: SYSTEM_CLOCK,
+    idPrefix: "b",
+    cacheBytesMax,
+  });
 }
 
 const cold = judgeWith(0);

@@ -6,9 +6,9 @@
  * Exits with 1 when traffic of ORMs has less than 99.5 % exact or one table too few, or less than 99.5 % of the benign
  * corpora (benign*.jsonl.gz) is understood.
  */
-import { contextFor } from "../src/policy/tool-context.ts";
-import { analyze } from "../src/sql/analyze.ts";
+import { contextFor } from "../src/policy/tools/tool-context.ts";
 import type { Analysis } from "../src/sql/facts.ts";
+import { analyze } from "../src/sql/mysql/analyze.ts";
 import { readSamples, type Sample } from "./corpus.ts";
 
 interface TableSample extends Sample {

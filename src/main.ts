@@ -1,11 +1,13 @@
 /** argv → command → exit code. The only process.exit() of the program. */
+import { isatty } from "node:tty";
 import { createStreamWriter } from "./base/log.ts";
-import type { CommandIo } from "./cli/command-io.ts";
+import { type CommandIo, EXIT_FAILED } from "./cli/command-io.ts";
 import { runCommandLine } from "./cli/commands.ts";
+import { StandardOutput } from "./cli/standard-output.ts";
 import { VERSION } from "./version.ts";
 
 async function readStdin(bytesMax: number): Promise<Uint8Array | undefined> {
-  if (process.stdin.isTTY) return undefined;
+  if (isatty(STDIN)) return undefined;
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of process.stdin) {
@@ -17,25 +19,38 @@ async function readStdin(bytesMax: number): Promise<Uint8Array | undefined> {
   return new Uint8Array(Buffer.concat(chunks).subarray(0, bytesMax + 1));
 }
 
-/** Resolves when all that was written has left, or when the reader is gone. */
+/** How long an end waits for a reader of the log. */
+const FLUSH_TIMEOUT_MS = 2000;
+
+/** Resolves when the log lines that were written have left, or when their reader is gone or takes too long. */
 function flushed(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => {
+    setTimeout(resolve, FLUSH_TIMEOUT_MS);
     stream.once("error", () => resolve());
     stream.write("", () => resolve());
   });
 }
 
+const STDIN = 0;
+const STDOUT = 1;
+const STDERR = 2;
+
 const stopped = new AbortController();
+const stdout = new StandardOutput(STDOUT, () => stopped.abort());
+const stderr = new StandardOutput(STDERR);
 
 const io: CommandIo = {
-  stdout: (text) => process.stdout.write(text),
-  stderr: createStreamWriter(process.stderr),
+  stdout: (text) => stdout.write(text),
+  stderr: (text) => stderr.write(text),
+  log: createStreamWriter(process.stderr),
   readStdin,
-  ...(process.stdin.isTTY ? {} : { stdinChunks: () => process.stdin as AsyncIterable<Uint8Array> }),
-  stdoutDrained: () => new Promise((resolve) => process.stdout.write("", () => resolve())),
+  // Not asked of process.stdin, which would take a pipe for its own that a started program is to read.
+  ...(isatty(STDIN) ? {} : { stdinChunks: () => process.stdin as AsyncIterable<Uint8Array> }),
   stopped: stopped.signal,
-  isStderrTerminal: process.stderr.isTTY === true,
-  isStdoutTerminal: process.stdout.isTTY === true,
+  isStderrTerminal: isatty(STDERR),
+  isStdoutTerminal: isatty(STDOUT),
+  stdoutColumns: () => (isatty(STDOUT) ? process.stdout.columns : undefined),
+  platform: process.platform,
   env: process.env,
   version: VERSION,
   serve: async (config, options) => {
@@ -45,10 +60,13 @@ const io: CommandIo = {
   },
 };
 
-// `querycop config | head` closes our standard output early; that is no reason to fail.
-process.stdout.on("error", () => stopped.abort());
+// The log of a running proxy: that nobody reads it any more is no reason to end.
 process.stderr.on("error", () => undefined);
 
-const exitCode = await runCommandLine(process.argv.slice(2), io);
-await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+let exitCode = await runCommandLine(process.argv.slice(2), io);
+await flushed(process.stderr);
+if (stdout.failure !== undefined) {
+  stderr.write(`querycop: the output is not complete: standard output cannot be written, ${stdout.failure}\n`);
+  exitCode ||= EXIT_FAILED;
+}
 process.exit(exitCode);

@@ -3,6 +3,7 @@
 declare const QUERYCOP_BUILD_VERSION: string | undefined;
 declare const QUERYCOP_BUILD_COMMIT: string | undefined;
 declare const QUERYCOP_BUILD_DATE: string | undefined;
+declare const QUERYCOP_BUILD_RELEASE_KEY: string | undefined;
 
 export interface VersionInfo {
   readonly name: "querycop";
@@ -17,6 +18,10 @@ export interface VersionInfo {
 
 /** The version in package.json; a test holds the two together. */
 const SOURCE_VERSION = "0.1.0";
+
+/** The key that signs releases, as minisign writes public keys; undefined where the build was given none. */
+export const RELEASE_KEY: string | undefined =
+  typeof QUERYCOP_BUILD_RELEASE_KEY === "undefined" ? undefined : QUERYCOP_BUILD_RELEASE_KEY;
 
 function runtimeName(): string {
   const { bun, deno, node } = process.versions;

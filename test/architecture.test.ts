@@ -10,14 +10,16 @@ import { tableOf } from "./support/contributing.ts";
 const PROJECT = fileURLToPath(new URL("..", import.meta.url));
 const LINES_MAX = 400;
 /** Import specifiers beyond the table: the parser runs in a worker. */
-const WORKER_FILES = ["src/sql/parse.ts", "src/sql/parse-worker.ts"];
+/** It loads a library that is no text. */
+const PARSER_FILE = "src/sql/postgres/parser/library.ts";
+const WORKER_FILES = ["src/sql/second-opinion/parse.ts", "src/sql/second-opinion/parse-worker.ts"];
 
 const read = (file: string): string => readFileSync(join(PROJECT, file), "utf8");
 
 function filesBelow(folder: string): string[] {
   return readdirSync(join(PROJECT, folder), { recursive: true, encoding: "utf8" })
     .map((file) => `${folder}/${file}`)
-    .filter((file) => file.endsWith(".ts"))
+    .filter((file) => /\.tsx?$/.test(file))
     .sort();
 }
 
@@ -106,10 +108,60 @@ test("no file imports past its folder's wall", () => {
   assert.deepEqual(broken, []);
 });
 
-test("every relative import ends in .ts, leads to a file and stays within src", () => {
+test("within sql and policy no file imports a floor that stands above it", () => {
+  const floors = tableOf("floor").map(([floor = "", cell]) => ({ floor, allowed: list(cell) }));
+  const folders = SOURCES.map((file) => dirname(file).slice("src/".length));
+  const houses = new Set(floors.map(({ floor }) => floor.split("/")[0]));
+  assert.deepEqual([...houses], ["sql"]);
+  const broken: string[] = [];
+  for (const found of IMPORTS.filter(isRelative)) {
+    const from = dirname(found.file).slice("src/".length);
+    const to = dirname(targetOf(found)).slice("src/".length);
+    const row = floors.find(({ floor }) => floor === from);
+    const isOwnHouse = to.split("/")[0] === from.split("/")[0];
+    if (row !== undefined && isOwnHouse && to !== from && to !== "sql" && !row.allowed.includes(to)) {
+      broken.push(`${found.file} imports ${found.specifier}`);
+    }
+    if ((to === "policy/tools" || to === "policy/file") && from.startsWith("policy") && from !== "policy/tools") {
+      if (from !== to) broken.push(`${found.file} imports ${found.specifier}`);
+    }
+  }
+  assert.deepEqual(broken, []);
+  const wings = folders.filter(
+    (folder) => folder.startsWith("sql/") && folder !== "sql/mysql" && folder !== "sql/postgres",
+  );
+  assert.deepEqual([...new Set(wings)].sort(), floors.map(({ floor }) => floor).sort());
+});
+
+/** The protocol or dialect whose wing a file stands in; undefined in the hall. */
+const wingOf = (file: string): string | undefined =>
+  dirname(file)
+    .split("/")
+    .find((name) => name === "mysql" || name === "postgres");
+
+test("the wings do not know each other, and the hall of session knows neither but for what is to be untied", () => {
+  const broken: string[] = [];
+  const tied = new Map<string, Set<string>>();
+  for (const found of IMPORTS.filter(isRelative)) {
+    const target = targetOf(found);
+    const [from, to] = [wingOf(found.file), wingOf(target)];
+    if (to === undefined || from === to) continue;
+    if (from !== undefined) broken.push(`${found.file} imports ${found.specifier}`);
+    else if (folderOf(found.file) === "session") {
+      tied.set(found.file, (tied.get(found.file) ?? new Set()).add(target));
+    }
+  }
+  assert.deepEqual(broken, []);
+  assert.deepEqual(
+    [...tied].map(([file, targets]) => [file, [...targets].sort().join(", ")]).sort(),
+    tableOf("untie", "docs/decisions/0015-two-wings.md").sort(),
+  );
+});
+
+test("every relative import ends in .ts or .tsx, leads to a file and stays within src", () => {
   const broken = IMPORTS.filter(isRelative).filter((found) => {
     const target = targetOf(found);
-    return !found.specifier.endsWith(".ts") || !target.startsWith("src/") || !existsSync(join(PROJECT, target));
+    return !/\.tsx?$/.test(found.specifier) || !target.startsWith("src/") || !existsSync(join(PROJECT, target));
   });
   assert.deepEqual(
     broken.map((found) => `${found.file} imports ${found.specifier}`),
@@ -122,7 +174,8 @@ test("pure folders use no node: module but those in the table", () => {
   for (const found of IMPORTS.filter(({ specifier }) => specifier.startsWith("node:"))) {
     const allowed = list(WALLS.find(([folder]) => folder === folderOf(found.file))?.[2] ?? "*");
     const isWorker = found.specifier === "node:worker_threads" && WORKER_FILES.includes(found.file);
-    if (!allowed.includes("*") && !allowed.includes(found.specifier) && !isWorker) {
+    const isLoading = ["node:fs", "node:module"].includes(found.specifier) && found.file === PARSER_FILE;
+    if (!allowed.includes("*") && !allowed.includes(found.specifier) && !isWorker && !isLoading) {
       broken.push(`${found.file} imports ${found.specifier}`);
     }
   }
@@ -158,8 +211,8 @@ test("every dependency is pinned and has its reason in the decision record", () 
 test("sources use neither default exports nor barrels nor a runtime's own globals", () => {
   const broken: string[] = [];
   for (const file of SOURCES) {
-    if (/(^|\/)(index|utils?|helpers?)\.ts$/.test(file)) broken.push(`${file}: name says nothing`);
-    if (!/^[a-z0-9]+(-[a-z0-9]+)*\.ts$/.test(file.split("/").at(-1) ?? "")) broken.push(`${file}: not kebab-case`);
+    if (/(^|\/)(index|utils?|helpers?)\.tsx?$/.test(file)) broken.push(`${file}: name says nothing`);
+    if (!/^[a-z0-9]+(-[a-z0-9]+)*\.tsx?$/.test(file.split("/").at(-1) ?? "")) broken.push(`${file}: not kebab-case`);
     const code = read(file)
       .replaceAll(/\/\*.*?\*\//gs, "")
       .replaceAll(/\/\/.*$/gm, "")
@@ -191,7 +244,10 @@ test("docs/errors.md has one entry for each error code, with the numbers that cl
   assert.deepEqual([...documented].sort(), Object.keys(ERROR_CODES).sort());
   for (const [code, row] of Object.entries(ERROR_CODES)) {
     const section = sections.find((text) => text.startsWith(`${code}\n`)) ?? "";
-    const facts = `MySQL error ${row.errorNumber} (${row.sqlState}), close reason \`${row.closeReason}\`.`;
+    const told = row.isLoss
+      ? `No MySQL error, the connection ends (${row.errorNumber} in records)`
+      : `MySQL error ${row.errorNumber} (${row.sqlState})`;
+    const facts = `${told}, close reason \`${row.closeReason}\`.`;
     assert.ok(section.includes(facts), `${code} should say: ${facts}`);
     assert.match(section, /\*\*What to do:\*\* \S/, code);
   }
@@ -220,7 +276,20 @@ test("R6: no MySQL driver is imported, and no text is run as code", () => {
   const evaluating = /\beval\(|new Function\(|\bFunction\(["'`]|node:vm["']/;
   const files = readdirSync(join(PROJECT, "src"), { recursive: true, encoding: "utf8" });
   const broken = files.filter(
-    (file) => file.endsWith(".ts") && evaluating.test(readFileSync(join(PROJECT, "src", file), "utf8")),
+    (file) => /\.tsx?$/.test(file) && evaluating.test(readFileSync(join(PROJECT, "src", file), "utf8")),
   );
   assert.deepEqual(broken, []);
+});
+
+test("one file of PostgreSQL's session has the backend's leg, and it writes under a permit", () => {
+  const files = SOURCES.filter((file) => file.startsWith("src/session/postgres/"));
+  const those = (pattern: RegExp): string[] => files.filter((file) => pattern.test(read(file))).sort();
+  const gate = "src/session/postgres/backend-connection.ts";
+  assert.deepEqual(those(/\.write\(/), [gate, "src/session/postgres/client-leg.ts"]);
+  assert.deepEqual(those(/new Leg\("backend"/), [gate]);
+  assert.deepEqual(those(/\bdialBackend\b/), [gate]);
+  const code = read(gate);
+  assert.match(code, /readonly #leg: Leg;/);
+  assert.match(code, /send\(_permit: BackendPermit, wire: Uint8Array \| Span\)/);
+  assert.deepEqual(code.match(/#outgoing\.add\(|\.write\(/g), [".write(", "#outgoing.add("]);
 });

@@ -1,6 +1,15 @@
 /** Makes a Debian package of an executable: the program, its units, manual page, completions and examples. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,10 +51,29 @@ Description: guard between MySQL clients and a managed MySQL
 `;
 }
 
+/** What dpkg keeps when an administrator has changed it. */
+const CONFIGURATION = ["etc/querycop/querycop.yaml", "etc/querycop/policy.yaml"] as const;
+
+const WITH_SYSTEMD = "[ -d /run/systemd/system ]";
+
+/** It starts nothing by itself: a service that is not configured could only fail. One that runs goes on with the new file. */
+const SCRIPTS: Readonly<Record<string, string>> = {
+  postinst: `if [ "$1" = configure ] && ${WITH_SYSTEMD}; then
+  systemctl daemon-reload || true
+  if [ -n "\${2:-}" ]; then systemctl try-restart querycop.service || true; fi
+fi`,
+  prerm: `if [ "$1" = remove ] && ${WITH_SYSTEMD}; then
+  systemctl stop querycop.socket querycop.service || true
+fi`,
+  postrm: `if ${WITH_SYSTEMD}; then systemctl daemon-reload || true; fi`,
+};
+
 /** Where each generated or copied file goes. */
 function contents(): ReadonlyMap<string, string | Uint8Array> {
   const read = (file: string): string => readFileSync(join(PROJECT, file), "utf8");
   const doc = "usr/share/doc/querycop";
+  const pages = readdirSync(join(PROJECT, "docs")).filter((name) => name.endsWith(".md"));
+  const [settings, policy] = CONFIGURATION;
   return new Map<string, string | Uint8Array>([
     ["lib/systemd/system/querycop.service", renderServiceUnit("/usr/bin/querycop")],
     ["lib/systemd/system/querycop.socket", renderSocketUnit()],
@@ -54,7 +82,11 @@ function contents(): ReadonlyMap<string, string | Uint8Array> {
     ["usr/share/zsh/vendor-completions/_querycop", renderCompletion("zsh", COMMAND_SHAPES)],
     ["usr/share/fish/vendor_completions.d/querycop.fish", renderCompletion("fish", COMMAND_SHAPES)],
     [`${doc}/copyright`, read("LICENSE")],
+    [settings, read("querycop.example.yaml")],
+    [policy, read("packaging/policy.yaml")],
     [`${doc}/README.md`, read("README.md")],
+    [`${doc}/CHANGELOG.md`, read("CHANGELOG.md")],
+    ...pages.map((name): [string, string] => [`${doc}/docs/${name}`, read(`docs/${name}`)]),
     [`${doc}/examples/querycop.yaml`, read("querycop.example.yaml")],
     [`${doc}/examples/policy.yaml`, read("querycop.policy.example.yaml")],
   ]);
@@ -75,8 +107,12 @@ export function buildDebianPackage(wanted: DebianPackage): void {
     const executable = place("usr/bin/querycop");
     copyFileSync(wanted.executable, executable);
     chmodSync(executable, 0o755);
-    mkdirSync(join(root, "etc/querycop"), { recursive: true, mode: 0o755 });
     writeFileSync(place("DEBIAN/control"), control(wanted));
+    writeFileSync(place("DEBIAN/conffiles"), CONFIGURATION.map((path) => `/${path}\n`).join(""));
+    for (const [name, script] of Object.entries(SCRIPTS)) {
+      writeFileSync(place(`DEBIAN/${name}`), `#!/bin/sh\nset -e\n${script}\nexit 0\n`);
+      chmodSync(place(`DEBIAN/${name}`), 0o755);
+    }
     const result = spawnSync(
       "dpkg-deb",
       ["--root-owner-group", "-Zgzip", `-z${wanted.level}`, "--build", root, wanted.output],

@@ -9,7 +9,7 @@ import { renderManPage } from "../src/cli/man-page.ts";
 import { renderServiceUnit, renderSocketUnit } from "../src/cli/service-command.ts";
 import { renderExample, renderReference } from "../src/config/reference.ts";
 import { renderDoctorPage } from "../src/doctor/doctor-page.ts";
-import { renderRulesMarkdown } from "../src/policy/rules-doc.ts";
+import { renderRulesMarkdown } from "../src/policy/tools/rules-doc.ts";
 import { renderAuditJsonSchema, renderAuditPage } from "./audit-documents.ts";
 import { renderJsonSchema } from "./json-schema.ts";
 import { renderMetricsPage } from "./metrics-page.ts";

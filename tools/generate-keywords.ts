@@ -1,4 +1,4 @@
-/** Prints src/sql/keywords.ts from tools/keywords.txt: `node tools/generate-keywords.ts > src/sql/keywords.ts`. */
+/** Prints src/sql/mysql/lexing/keywords.ts from tools/keywords.txt: `node tools/generate-keywords.ts > src/sql/mysql/lexing/keywords.ts`. */
 import { readFileSync } from "node:fs";
 
 const FIRST_ID = 128;

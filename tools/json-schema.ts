@@ -1,12 +1,15 @@
 /** The JSON Schema of the configuration file, for editors. */
 import { type JsonSchema, toJsonSchema } from "@valibot/to-json-schema";
 import type * as v from "valibot";
-import { listenerSchema, processSchema, type SettingMetadata } from "../src/config/schema.ts";
-import { SETTINGS } from "../src/config/settings.ts";
+import { CONNECTION_NAME } from "../src/config/connections.ts";
+import { connectionSchema, listenerSchema, processSchema, type SettingMetadata } from "../src/config/schema.ts";
+import { CONNECTION_SETTINGS, SETTINGS } from "../src/config/settings.ts";
 
 type Properties = Record<string, JsonSchema>;
 
-const KEY_BY_NAME = new Map(SETTINGS.map((setting) => [setting.path.at(-1) ?? "", setting.metadata.key]));
+const KEY_BY_NAME = new Map(
+  [...CONNECTION_SETTINGS, ...SETTINGS].map((setting) => [setting.path.at(-1) ?? "", setting.metadata.key]),
+);
 
 /** A setting as the file takes it, in place of the bare text the schema parses. */
 function toFileValue(schema: JsonSchema, { kind, example }: SettingMetadata): JsonSchema {
@@ -49,6 +52,12 @@ export function renderJsonSchema(): string {
     type: "object",
     additionalProperties: false,
     properties: {
+      connections: {
+        type: ["object", "null"],
+        maxProperties: 1000,
+        propertyNames: { pattern: CONNECTION_NAME.source },
+        additionalProperties: convert(connectionSchema),
+      },
       listeners: { type: "array", minItems: 1, maxItems: 64, items: listener },
       ...listener.properties,
       ...process.properties,

@@ -11,13 +11,33 @@ export interface TestReport extends TestTotals {
   readonly files: ReadonlySet<string>;
   /** `file: name` of each test that did not run, so that nothing is skipped in silence. */
   readonly skippedNames: readonly string[];
+  /** `file: name` of each test that failed, and the first lines of what it said. */
+  readonly failures: readonly string[];
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", "#10": "\n" };
 
+function decoded(text: string): string {
+  return text.replaceAll(/&([a-z]+|#10);/g, (whole, entity: string) => ENTITIES[entity] ?? whole);
+}
+
 function attribute(tag: string, name: string): string {
-  const value = new RegExp(`\\s${name}="([^"]*)"`).exec(tag)?.[1] ?? "";
-  return value.replaceAll(/&([a-z]+|#10);/g, (whole, entity: string) => ENTITIES[entity] ?? whole);
+  return decoded(new RegExp(`\\s${name}="([^"]*)"`).exec(tag)?.[1] ?? "");
+}
+
+/** So much of an error is repeated at the end of a run: enough to know it, and few enough lines for many. */
+const FAILURE_LINES = 14;
+const FAILURE_LINE_LENGTH = 240;
+
+/** What a failed test said, indented. An error without a text in its element has it in the attribute alone. */
+function failureText(body: string): string {
+  const [, tag = "", text = ""] = /(<(?:failure|error)\b[^>]*?)(?:\/>|>(.*?)<\/(?:failure|error)>)/s.exec(body) ?? [];
+  return (decoded(text) || attribute(tag, "message"))
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .slice(0, FAILURE_LINES)
+    .map((line) => `\n    ${line.slice(0, FAILURE_LINE_LENGTH)}`)
+    .join("");
 }
 
 /** A report that is cut off or not JUnit at all counts no test, which `judgeRun` then takes for a failure. */
@@ -25,18 +45,22 @@ export function readReport(xml: string): TestReport {
   const totals: TestTotals = { passed: 0, failed: 0, skipped: 0 };
   const files = new Set<string>();
   const skippedNames: string[] = [];
-  if (!xml.trimEnd().endsWith("</testsuites>")) return { ...totals, files, skippedNames };
+  const failures: string[] = [];
+  if (!xml.trimEnd().endsWith("</testsuites>")) return { ...totals, files, skippedNames, failures };
   // Text never holds a bare "<" in XML, so tags can be found by their brackets.
   for (const [, tag = "", body = ""] of xml.matchAll(/(<testcase\b[^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs)) {
     const file = (attribute(tag, "file") || attribute(tag, "classname")).replace(/^\.\//, "");
     files.add(file);
-    if (/<(failure|error)\b/.test(body)) totals.failed++;
-    else if (/<skipped\b/.test(body)) {
+    const name = `${file}: ${attribute(tag, "name")}`;
+    if (/<(failure|error)\b/.test(body)) {
+      totals.failed++;
+      failures.push(name + failureText(body));
+    } else if (/<skipped\b/.test(body)) {
       totals.skipped++;
-      skippedNames.push(`${file}: ${attribute(tag, "name")}`);
+      skippedNames.push(name);
     } else totals.passed++;
   }
-  return { ...totals, files, skippedNames };
+  return { ...totals, files, skippedNames, failures };
 }
 
 /**
@@ -49,7 +73,7 @@ export function judgeRun(
   xml: string | undefined,
   exitCode: number,
   namesFiles: boolean,
-): { totals: TestTotals; skippedNames: readonly string[]; problems: string[] } {
+): { totals: TestTotals; skippedNames: readonly string[]; failures: readonly string[]; problems: string[] } {
   const report = readReport(xml ?? "");
   const silent = namesFiles ? files.filter((file) => !report.files.has(file)) : [];
   const problems = silent.map((file) => `${file} reported no test: it crashed, ended the runner or is empty`);
@@ -62,6 +86,7 @@ export function judgeRun(
   return {
     totals: { passed: report.passed, failed: report.failed + problems.length, skipped: report.skipped },
     skippedNames: report.skippedNames,
+    failures: report.failures,
     problems,
   };
 }

@@ -1,5 +1,6 @@
 /** docs/protocol-coverage.md: what querycop does with each command, printed from the table that does it. */
 import { COMMANDS, type CommandDisposition } from "../src/mysql/command.ts";
+import { FRONTEND_MESSAGES, type FrontendDisposition } from "../src/postgres/frontend-message.ts";
 
 const MEANINGS: Readonly<Record<CommandDisposition, string>> = {
   judge: "judged by policy, then passed on",
@@ -11,9 +12,13 @@ const MEANINGS: Readonly<Record<CommandDisposition, string>> = {
 /** Where the disposition does not say it all. */
 const EXCEPTIONS: ReadonlyMap<string, string> = new Map([
   ["COM_STMT_SEND_LONG_DATA", "passed on; dropped, as servers do, for a statement id that was never prepared"],
+  [
+    "COM_STMT_BULK_EXECUTE",
+    "judged by policy, the values of every row, then passed on; refused with error 1047 where both sides have not agreed on MARIADB_CLIENT_STMT_BULK_OPERATIONS",
+  ],
 ]);
 
-const HEAD = `<!-- Generated from src/mysql/command.ts by npm run docs -->
+const HEAD = `<!-- Generated from src/mysql/command.ts and src/postgres/frontend-message.ts by npm run docs -->
 
 # Protocol coverage
 
@@ -36,6 +41,33 @@ time than it saves, and a small compressed frame may unpack into a very large on
 What is tried against the protocol, and which tests show the answer, is in [known-attacks.md](known-attacks.md).
 `;
 
+const POSTGRES_MEANINGS: Readonly<Record<FrontendDisposition, string>> = {
+  judge: "to be judged by policy",
+  forward: "to be passed on",
+  login: "to be read during the login, and to end the connection later",
+  refuse: "to be refused",
+};
+
+const POSTGRES_HEAD = `
+## PostgreSQL: not spoken yet
+
+No listener speaks PostgreSQL's protocol, and no setting makes one speak it. The codecs for it are written and tested
+against a real server; this is what their table says of each message of a client, for when it is spoken. A type that is not
+listed, and a length above the server's own limit, will end the connection.
+
+| type | message | what is to become of it | longest, as in the server |
+| --- | --- | --- | --- |
+`;
+
+function renderPostgres(): string {
+  const lines = FRONTEND_MESSAGES.flatMap((row) =>
+    row === undefined
+      ? []
+      : [`| ${row.type} | ${row.name} | ${POSTGRES_MEANINGS[row.disposition]} | ${row.lengthMax} |`],
+  );
+  return `${POSTGRES_HEAD}${lines.join("\n")}\n`;
+}
+
 export function renderProtocolCoverage(): string {
   const lines = COMMANDS.flatMap((row) => {
     if (row === undefined) return [];
@@ -43,5 +75,5 @@ export function renderProtocolCoverage(): string {
     const answer = row.disposition === "refuse" ? "-" : row.hasResponse ? row.response.replaceAll("-", " ") : "none";
     return [`| ${byte} | ${row.name} | ${EXCEPTIONS.get(row.name) ?? MEANINGS[row.disposition]} | ${answer} |`];
   });
-  return `${HEAD}${lines.join("\n")}\n${COMPRESSION}`;
+  return `${HEAD}${lines.join("\n")}\n${COMPRESSION}${renderPostgres()}`;
 }

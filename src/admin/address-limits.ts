@@ -1,11 +1,14 @@
-/** How often one address may call, and how often it may be wrong about a key. Bounded, however many addresses there are. */
+/**
+ * How often one caller may call, and how often an address may be wrong about a key. Bounded, however many there are.
+ * SAFETY: who has shown a right key is counted by its name, never by the address it shares with those who guess.
+ */
 import type { Clock } from "../base/clock.ts";
 import { Pace } from "../base/pace.ts";
 
 /** A page or a command makes a few calls at once. */
 const CALLS = { perSecond: 10, burst: 20, waitMsMax: 0 };
 const ADDRESSES_MAX = 4096;
-/** Wrong keys before an address has to wait. */
+/** Wrong keys before an address is told so no more, but to wait. */
 const FAILURES_MAX = 5;
 const LOCKED_MS = 60_000;
 
@@ -24,22 +27,21 @@ export class AddressLimits {
     this.#clock = clock;
   }
 
-  /** Counts a call; false when there were too many. */
-  take(address: string): boolean {
-    return this.#stateOf(address).calls.reserve(this.#clock.monotonicMs()) !== undefined;
+  /** Counts a call of an address, or of whoever has shown a key; false when there were too many. */
+  take(caller: string): boolean {
+    return this.#stateOf(caller).calls.reserve(this.#clock.monotonicMs()) !== undefined;
   }
 
-  /** Seconds this address has to wait before a key of it is looked at; 0 for none. */
-  lockedSeconds(address: string): number {
-    return Math.ceil(Math.max(0, this.#stateOf(address).lockedUntilMs - this.#clock.monotonicMs()) / 1000);
-  }
-
-  failed(address: string): void {
+  /** Counts a wrong key. The seconds for which this address was told to wait before; 0 for none. */
+  failed(address: string): number {
     const state = this.#stateOf(address);
+    const nowMs = this.#clock.monotonicMs();
+    if (state.lockedUntilMs > nowMs) return Math.ceil((state.lockedUntilMs - nowMs) / 1000);
     state.failures++;
-    if (state.failures < FAILURES_MAX) return;
+    if (state.failures < FAILURES_MAX) return 0;
     state.failures = 0;
-    state.lockedUntilMs = this.#clock.monotonicMs() + LOCKED_MS;
+    state.lockedUntilMs = nowMs + LOCKED_MS;
+    return 0;
   }
 
   succeeded(address: string): void {

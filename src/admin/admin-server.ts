@@ -6,19 +6,14 @@ import type { AddressInfo, Socket } from "node:net";
 import { type Clock, SYSTEM_CLOCK } from "../base/clock.ts";
 import type { AdminOptions, AdminServer, Operations } from "../server/operations.ts";
 import { AddressLimits } from "./address-limits.ts";
+import { ConnectionLimits } from "./connection-limits.ts";
 import { Credentials } from "./credentials.ts";
+import { loadDashboard } from "./dashboard-bundle.ts";
 import { Dispatcher } from "./dispatch.ts";
-import { adminRoutes } from "./routes.ts";
+import { adminRoutes, DESCRIBED_ROUTES, type RouteOptions } from "./routes.ts";
 
 /** For metrics, which count by route. */
-export const ADMIN_ROUTE_PATHS: readonly string[] = [
-  ...new Set(adminRoutes({ hasPublicMetrics: false }).map(({ path }) => path)),
-];
-
-/** Each holds a descriptor that a client of the database could have. */
-const CONNECTIONS_MAX = 64;
-/** So that one caller cannot keep health checks from elsewhere out. */
-const CONNECTIONS_PER_ADDRESS_MAX = 48;
+export const ADMIN_ROUTE_PATHS: readonly string[] = [...new Set(adminRoutes(DESCRIBED_ROUTES).map(({ path }) => path))];
 
 /** To have the address again when the certificate is replaced: ten seconds. */
 const REOPEN_ATTEMPTS = 100;
@@ -37,24 +32,31 @@ export async function startAdminServer(
   options: AdminOptions,
   operations: Operations,
   clock: Clock = SYSTEM_CLOCK,
+  dashboard: RouteOptions["loadDashboard"] = loadDashboard,
 ): Promise<AdminServer> {
   const credentials = new Credentials(options.adminKey, options.namedKeys, clock);
   const dispatcher = new Dispatcher({
-    routes: adminRoutes(options),
+    routes: adminRoutes({ ...options, loadDashboard: dashboard }),
     operations,
     credentials,
     limits: new AddressLimits(clock),
     isTls: options.tls !== undefined,
+    basePath: options.basePath,
     hostNames: hostNamesOf(options.listen),
   });
-  const listener: RequestListener = (request, response) => void dispatcher.dispatch(request, response);
-  const sockets = new Set<Socket>();
+  const sockets = new ConnectionLimits();
+  const listener: RequestListener = (request, response) => {
+    const { socket } = request;
+    sockets.asked(socket);
+    void dispatcher.dispatch(request, response).then((isIdentified) => sockets.answered(socket, isIdentified));
+  };
   const open = async (tls: AdminOptions["tls"], target: AdminOptions["listen"]): Promise<Server> => {
     const opened =
       tls === undefined
         ? createServer(LIMITS, listener)
         : createTlsServer({ ...LIMITS, ...tls, minVersion: "TLSv1.2" }, listener);
-    boundConnections(opened, sockets);
+    opened.on("connection", (socket: Socket) => sockets.add(socket));
+    opened.on("clientError", (_error, socket) => socket.destroy());
     await listen(opened, target);
     return opened;
   };
@@ -85,7 +87,7 @@ export async function startAdminServer(
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
+        sockets.destroyAll();
       }),
   };
 }
@@ -108,21 +110,6 @@ function hostNamesOf(listen: AdminOptions["listen"]): ReadonlySet<string> | unde
   const { host } = listen;
   const isLoopback = host === "localhost" || host === "::1" || host.startsWith("127.");
   return isLoopback ? new Set(["localhost", host]) : undefined;
-}
-
-/** `sockets` are those of all servers at the address. */
-function boundConnections(server: Server, sockets: Set<Socket>): void {
-  server.on("connection", (socket: Socket) => {
-    const { remoteAddress } = socket;
-    const fromAddress = [...sockets].filter((other) => other.remoteAddress === remoteAddress).length;
-    if (sockets.size >= CONNECTIONS_MAX || fromAddress >= CONNECTIONS_PER_ADDRESS_MAX) {
-      socket.destroy();
-      return;
-    }
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
-  });
-  server.on("clientError", (_error, socket) => socket.destroy());
 }
 
 function listen(server: Server, target: AdminOptions["listen"]): Promise<void> {

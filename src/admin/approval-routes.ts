@@ -1,5 +1,7 @@
 /** Statements that wait for an approval, and the answers of approvers. */
-import type { DeskAnswer, DeskRefusal } from "../server/approval-desk.ts";
+import type { RequestRefusal } from "../policy/approvals.ts";
+import type { ApprovalView, DeskAnswer, DeskRefusal } from "../server/approval-desk.ts";
+import type { LoadAsk } from "../server/load-request.ts";
 import { arrayOf, flag, integer, type JsonSchema, objectOf, text, word } from "./json-schema.ts";
 import { bodyOf, type Call, Refusal, type Reply, type Route } from "./route.ts";
 
@@ -34,8 +36,9 @@ const APPROVAL = objectOf(
     expiresAt: text("Until when it waits; once approved, until when it may run. RFC 3339"),
     approver: text("Who answered"),
     reason: text("What the approver said, or what cancelled it"),
+    askedBy: text("The key that asked, for a load of another process"),
   },
-  ["schema", "score", "level", "estimatedRows", "policyVersion", "approver", "reason"],
+  ["schema", "score", "level", "estimatedRows", "policyVersion", "approver", "reason", "askedBy"],
 );
 
 const AS: JsonSchema = {
@@ -44,6 +47,20 @@ const AS: JsonSchema = {
   description: "Who answers. Needed with ADMIN_API_KEY, which is nobody's own; refused with a key that has a name",
 };
 const REASON: JsonSchema = { type: "string", maxLength: 200, description: "The requester reads it after a denial" };
+
+const SEEN: JsonSchema = {
+  type: "string",
+  maxLength: 64,
+  description: "The statementHash of what was looked at; another statement than that is not answered",
+};
+
+/** SAFETY: an answer is for the statement that was seen. */
+function requireSeen(call: Call): void {
+  const { statementHash } = bodyOf<{ statementHash?: string }>(call);
+  const view = statementHash === undefined ? undefined : call.operations.approvals.find(idOf(call));
+  if (view === undefined || view.statementHash === statementHash) return;
+  throw new Refusal(409, "another-statement", "the request is for another statement than the one that was seen");
+}
 
 const STATUSES = {
   403: "Whoever asked cannot approve",
@@ -86,11 +103,42 @@ function replyTo(answer: DeskAnswer): Reply {
 
 const idOf = ({ path }: Call): string => path["id"] ?? "";
 
+const ABSENT = (): Refusal => new Refusal(404, "not-found", REFUSALS["not-found"][1]);
+
+/** SAFETY: who may only ask sees what it has asked for, and nobody uses what another key has asked for. */
+function viewFor(call: Call, isOwn: boolean): ApprovalView {
+  const view = call.operations.approvals.find(idOf(call));
+  if (view === undefined || (isOwn && view.askedBy !== call.principal?.name)) throw ABSENT();
+  return view;
+}
+
+/** Longer ones no approver would be shown whole. */
+const DESCRIPTION_CHARACTERS_MAX = 64 * 1024;
+const NAME: JsonSchema = { type: "string", maxLength: 512 };
+
+async function askForLoad(call: Call): Promise<Reply> {
+  const { operations, principal, clientAddress } = call;
+  const { livePolicy, approvals } = operations;
+  const { base, version } = livePolicy;
+  const asked = bodyOf<Pick<LoadAsk, "description" | "connection" | "user" | "table">>(call);
+  const askedBy = principal?.name ?? "";
+  const ask = { ...asked, askedBy, clientAddress, settings: base.approval, policyVersion: version };
+  let view: ApprovalView | RequestRefusal;
+  try {
+    view = await approvals.askForLoad(ask);
+  } catch {
+    throw new Refusal(503, "not-recorded", "the audit log cannot record the request, so there is none");
+  }
+  if (typeof view === "string") throw new Refusal(409, view, "too many requests are open, or the process shuts down");
+  return { status: 200, json: view, target: view.id };
+}
+
 export const APPROVAL_ROUTES: readonly Route[] = [
   {
     method: "GET",
     path: "/approvals",
     access: "approver",
+    isPolled: true,
     summary: "Open requests, oldest first; with ?all the latest ended ones behind them",
     query: { all: { type: "boolean", description: "Ended ones as well" } },
     response: objectOf({ approvals: arrayOf(APPROVAL) }),
@@ -103,14 +151,49 @@ export const APPROVAL_ROUTES: readonly Route[] = [
   {
     method: "GET",
     path: "/approvals/{id}",
-    access: "approver",
+    access: "requester",
+    isPolled: true,
     summary: "One request",
     response: APPROVAL,
     statuses: { 404: STATUSES[404] },
     handle: (call) => {
-      const view = call.operations.approvals.find(idOf(call));
-      if (view === undefined) throw new Refusal(404, "not-found", REFUSALS["not-found"][1]);
+      const view = viewFor(call, call.principal?.role === "requester");
       return { status: 200, json: view, target: view.id };
+    },
+  },
+  {
+    method: "POST",
+    path: "/approvals",
+    access: "requester",
+    summary:
+      "Ask for an approval of a load, as querycop load --approval does; an open request for the same is found again",
+    body: objectOf({
+      description: {
+        type: "string",
+        maxLength: DESCRIPTION_CHARACTERS_MAX,
+        description:
+          "All that the load is going to do, objects with their ETags included: the approval is for this text",
+      },
+      connection: { ...NAME, description: "The named connection" },
+      user: { ...NAME, description: "The user that policies know it by" },
+      table: { ...NAME, description: "The table" },
+    }),
+    response: APPROVAL,
+    statuses: { 409: "Too many requests are open", 503: "The request could not be recorded and there is none" },
+    handle: askForLoad,
+  },
+  {
+    method: "POST",
+    path: "/approvals/{id}/use",
+    access: "requester",
+    summary: "Use up the approval that this key has asked for; what is not approved any more is refused",
+    response: APPROVAL,
+    statuses: { 404: STATUSES[404], 409: "It is not approved, or has been used" },
+    handle: (call) => {
+      const { id, state } = viewFor(call, true);
+      const { approvals } = call.operations;
+      if (!approvals.use(id)) throw new Refusal(409, "not-approved", `it is ${state}`);
+      return { status: 200, json: approvals.find(id), target: id };
     },
   },
   {
@@ -118,10 +201,11 @@ export const APPROVAL_ROUTES: readonly Route[] = [
     path: "/approvals/{id}/approve",
     access: "approver",
     summary: "Let the statement run, once",
-    body: objectOf({ as: AS, reason: REASON }, ["as", "reason"]),
+    body: objectOf({ as: AS, reason: REASON, statementHash: SEEN }, ["as", "reason", "statementHash"]),
     response: APPROVAL,
     statuses: STATUSES,
     handle: async (call) => {
+      requireSeen(call);
       const { reason } = bodyOf<{ reason?: string }>(call);
       const { approvals } = call.operations;
       return replyTo(await approvals.approve(idOf(call), { approver: approverOf(call), reason }));
@@ -132,10 +216,11 @@ export const APPROVAL_ROUTES: readonly Route[] = [
     path: "/approvals/{id}/deny",
     access: "approver",
     summary: "Refuse the statement; its client reads the reason",
-    body: objectOf({ as: AS, reason: REASON }, ["as"]),
+    body: objectOf({ as: AS, reason: REASON, statementHash: SEEN }, ["as", "statementHash"]),
     response: APPROVAL,
     statuses: { 404: STATUSES[404], 409: STATUSES[409] },
     handle: (call) => {
+      requireSeen(call);
       const { reason } = bodyOf<{ reason?: string }>(call);
       return replyTo(call.operations.approvals.deny(idOf(call), { approver: approverOf(call), reason }));
     },

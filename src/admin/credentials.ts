@@ -1,11 +1,12 @@
 /** Who calls: keys in the Authorization header, and the sessions that POST /auth/login begins. */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import type { ApiRole } from "../base/api-role.ts";
 import type { Clock } from "../base/clock.ts";
 import type { NamedKey } from "../server/operations.ts";
 
 export interface Principal {
   readonly name: string;
-  readonly role: "admin" | "approver";
+  readonly role: ApiRole;
 }
 
 /** What was presented, and whose it is. */
@@ -57,6 +58,17 @@ export class Credentials {
   replaceKeys(adminKey: string | undefined, namedKeys: readonly NamedKey[]): void {
     this.#keys = knownKeys(adminKey, namedKeys);
     this.#sessions.clear();
+  }
+
+  /** Whose keys there are; nothing of the keys. */
+  get principals(): readonly Principal[] {
+    return this.#keys.map(({ principal }) => principal);
+  }
+
+  /** Browsers that are logged in, as far as they have not been found to be over. */
+  get sessionCount(): number {
+    const nowMs = this.#clock.monotonicMs();
+    return [...this.#sessions.values()].filter(({ expiresAtMs }) => nowMs < expiresAtMs).length;
   }
 
   get hasKeys(): boolean {

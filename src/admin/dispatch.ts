@@ -1,13 +1,13 @@
 /**
  * One request from its headers to its answer.
  *
- *   one Host, a known name ─► route ─► calls per second ─► credential ─► role ─► origin ─► query, body ─► handler ─► record
+ *   one Host, a known name ─► route ─► credential ─► calls per second ─► role ─► origin ─► query, body ─► handler ─► record
  *
  * SAFETY: everything is refused that no line here lets through: a route without `access: "public"` demands a credential.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
-import { plainAddress } from "../base/address.ts";
+import { plainAddress, UNIX_SOCKET } from "../base/address.ts";
 import { QuerycopError } from "../base/errors.ts";
 import type { Operations } from "../server/operations.ts";
 import type { AddressLimits } from "./address-limits.ts";
@@ -23,6 +23,7 @@ export interface DispatchOptions {
   readonly credentials: Credentials;
   readonly limits: AddressLimits;
   readonly isTls: boolean;
+  readonly basePath: string;
   /** Names by which a browser may know this API; any, where it is reachable from elsewhere and demands a key. */
   readonly hostNames: ReadonlySet<string> | undefined;
 }
@@ -43,15 +44,21 @@ interface Progress {
   isRecorded: boolean;
 }
 
+/** A page that stays open is recorded so often, for each of its routes. */
+const POLL_RECORD_MS = 5 * 60_000;
+const POLLERS_MAX = 1024;
+
 export class Dispatcher {
   readonly #options: DispatchOptions;
+  /** When a caller's polling of a route was recorded last, oldest first. */
+  readonly #polls = new Map<string, number>();
 
   constructor(options: DispatchOptions) {
     this.#options = options;
   }
 
-  /** Answers the request. Never rejects. */
-  async dispatch(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** Answers the request. Never rejects. Resolves with whether it came with a right key or session. */
+  async dispatch(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
     const progress: Progress = {
       route: undefined,
       identified: undefined,
@@ -75,48 +82,54 @@ export class Dispatcher {
       sendReply(request, response, replyOf(refusal));
     }
     this.#note(request, status, progress);
+    return progress.identified !== undefined;
   }
 
   async #answer(request: IncomingMessage, address: string, progress: Progress): Promise<Reply> {
-    const { credentials, operations, isTls } = this.#options;
+    const { credentials, operations, isTls, basePath } = this.#options;
     const host = this.#requireHost(request);
     const url = urlOf(request);
-    const { route, path } = this.#findRoute(request, url.pathname);
+    const pathname = withoutBase(url.pathname, basePath);
+    // Without the slash a page's own addresses would lead elsewhere.
+    if (pathname === "") return { status: 308, json: {}, headers: { Location: `${basePath}/` } };
+    const { route, path } = this.#findRoute(request, pathname);
     progress.route = route;
-    // A health check must not fail because somebody at the same address calls too often.
-    if (route.isRoutine !== true || route.access !== "public") this.#requirePace(address, progress);
     const cookie = sessionCookie(request.headers.cookie);
     const identified = this.#identify(request, cookie, address, progress);
     progress.identified = identified;
+    const isHealthCheck = route.access === "public" && route.isRoutine === true;
+    const isLogin = route.access === "public" && route.body !== undefined;
+    // A health check must not fail because somebody at the same address calls too often.
+    if (!isHealthCheck && !isLogin) this.#requirePace(callerOf(identified, address), progress);
     this.#requireAccess(route, identified);
     this.#requireOrigin(request, host, route, identified);
     const query = queryOf(url, route);
+    const principal = identified?.principal;
+    const isStillValid = (): boolean => this.#principalOf(request, cookie)?.name === principal?.name;
+    const lastEventId = request.headers["last-event-id"];
+    const about = {
+      isTls,
+      basePath,
+      isStillValid,
+      lastEventId: typeof lastEventId === "string" ? lastEventId : undefined,
+    };
+    const call = { ...about, operations, credentials, principal, clientAddress: address, path, query, cookie };
+    if (!isLogin) return await this.#handle(request, route, call);
+    try {
+      return await this.#handle(request, route, call);
+    } catch (thrown) {
+      // Nor must the right key. What was none is counted behind it.
+      if (thrown instanceof Refusal && thrown.status === 401) this.#countWrongKey(address, progress);
+      this.#requirePace(address, progress);
+      throw thrown;
+    }
+  }
+
+  async #handle(request: IncomingMessage, route: Route, call: Omit<Call, "body">): Promise<Reply> {
     const body = route.body === undefined ? undefined : await readBody(request);
     const problem = route.body === undefined ? undefined : problemOf(body, route.body);
     if (problem !== undefined) throw new Refusal(400, "bad-request", problem);
-    const principal = identified?.principal;
-    const call: Call = {
-      operations,
-      credentials,
-      principal,
-      clientAddress: address,
-      path,
-      query,
-      body,
-      cookie,
-      isTls,
-    };
-    return await this.#handle(route, call, address);
-  }
-
-  /** A wrong key at the login counts like a wrong key anywhere. */
-  async #handle(route: Route, call: Call, address: string): Promise<Reply> {
-    try {
-      return await route.handle(call);
-    } catch (thrown) {
-      if (thrown instanceof Refusal && thrown.status === 401) this.#options.limits.failed(address);
-      throw thrown;
-    }
+    return await route.handle({ ...call, body });
   }
 
   /**
@@ -151,37 +164,47 @@ export class Dispatcher {
     throw new Refusal(405, "method-not-allowed", `allowed here: ${found.map(({ route }) => route.method).join(", ")}`);
   }
 
-  #requirePace(address: string, progress: Progress): void {
-    if (this.#options.limits.take(address)) return;
+  #requirePace(caller: string, progress: Progress): void {
+    if (this.#options.limits.take(caller)) return;
     progress.isRecorded = false;
-    throw new Refusal(429, "too-many-requests", "at most 10 requests per second from one address");
+    throw new Refusal(429, "too-many-requests", "at most 10 requests per second with one key or from one address");
   }
 
+  #countWrongKey(address: string, progress: Progress): void {
+    const seconds = this.#options.limits.failed(address);
+    if (seconds === 0) return;
+    progress.isRecorded = false;
+    throw new Refusal(429, "locked", `too many wrong keys from this address, try again in ${seconds} s`);
+  }
+
+  /**
+   * SAFETY: a key is compared before anything is said about the address it comes from: others there may guess as often
+   * as they like, and the right key is let in all the same.
+   */
   #identify(
     request: IncomingMessage,
     cookie: string | undefined,
     address: string,
     progress: Progress,
   ): Identified | undefined {
-    const { credentials, limits } = this.#options;
+    const { limits } = this.#options;
     const key = bearerKey(request.headers.authorization);
-    const presentsNothing = key === undefined && cookie === undefined;
-    // A login has its key in the body.
-    if (presentsNothing && request.method !== "POST") return undefined;
-    const seconds = limits.lockedSeconds(address);
-    if (seconds > 0) {
-      progress.isRecorded = false;
-      throw new Refusal(429, "locked", `too many wrong keys from this address, try again in ${seconds} s`);
-    }
-    if (presentsNothing) return undefined;
-    const principal = key === undefined ? credentials.ofSession(cookie ?? "") : credentials.ofKey(key);
+    if (key === undefined && cookie === undefined) return undefined;
+    const principal = this.#principalOf(request, cookie);
     if (principal !== undefined) {
       limits.succeeded(address);
       return { principal, isCookie: key === undefined };
     }
     // A cookie of before a restart is no attempt to guess one.
-    if (key !== undefined) limits.failed(address);
+    if (key !== undefined) this.#countWrongKey(address, progress);
     return undefined;
+  }
+
+  #principalOf(request: IncomingMessage, cookie: string | undefined): Identified["principal"] | undefined {
+    const { credentials } = this.#options;
+    const key = bearerKey(request.headers.authorization);
+    if (key !== undefined) return credentials.ofKey(key);
+    return cookie === undefined ? undefined : credentials.ofSession(cookie);
   }
 
   #requireAccess(route: Route, identified: Identified | undefined): void {
@@ -192,8 +215,10 @@ export class Dispatcher {
     }
     if (identified === undefined)
       throw new Refusal(401, "unauthorized", "a valid key is needed: Authorization: Bearer");
-    if (identified.principal.role === "admin" || access === "approver") return;
-    throw new Refusal(403, "forbidden", "this key is for approvals only");
+    const { role } = identified.principal;
+    if (role === "admin" || access === "requester" || access === role) return;
+    const what = role === "requester" ? "asking for approvals" : "approvals";
+    throw new Refusal(403, "forbidden", `this key is for ${what} only`);
   }
 
   /** SAFETY: a browser says which page a request comes from; one that changes something must come from our own. */
@@ -215,12 +240,25 @@ export class Dispatcher {
     return new Refusal(500, "internal", "internal error, see the querycop log");
   }
 
+  #isFirstPoll({ path }: Route, identified: Identified | undefined): boolean {
+    const key = `${identified?.principal.name} ${path}`;
+    const nowMs = performance.now();
+    const recordedMs = this.#polls.get(key);
+    if (recordedMs !== undefined && nowMs - recordedMs < POLL_RECORD_MS) return false;
+    this.#polls.delete(key);
+    const [oldest] = this.#polls.keys();
+    if (this.#polls.size >= POLLERS_MAX && oldest !== undefined) this.#polls.delete(oldest);
+    this.#polls.set(key, nowMs);
+    return true;
+  }
+
   #note(request: IncomingMessage, status: number, progress: Progress): void {
     const { operations } = this.#options;
     const { route, identified } = progress;
     operations.metrics.adminRequests.of(route?.path ?? "other", `${Math.floor(status / 100)}xx`).value++;
     const isQuiet = route === undefined || (status < 400 && route.isRoutine === true) || route.access === "public";
     if (!progress.isRecorded || (isQuiet && route?.method !== "POST")) return;
+    if (status < 400 && route?.isPolled === true && !this.#isFirstPoll(route, identified)) return;
     operations.record({
       type: "admin-call",
       principal: identified?.principal.name,
@@ -233,6 +271,15 @@ export class Dispatcher {
   }
 }
 
+function withoutBase(pathname: string, basePath: string): string {
+  const isWithin = basePath !== "" && (pathname === basePath || pathname.startsWith(`${basePath}/`));
+  return isWithin ? pathname.slice(basePath.length) : pathname;
+}
+
+function callerOf(identified: Identified | undefined, address: string): string {
+  return identified === undefined ? address : `key ${identified.principal.name}`;
+}
+
 function replyOf({ status, code, message }: Refusal): Reply {
   const headers: Record<string, string> = {};
   if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="querycop"';
@@ -242,7 +289,7 @@ function replyOf({ status, code, message }: Refusal): Reply {
 
 function addressOf(request: IncomingMessage): string {
   const { remoteAddress } = request.socket;
-  return remoteAddress === undefined ? "unix" : plainAddress(remoteAddress);
+  return remoteAddress === undefined ? UNIX_SOCKET : plainAddress(remoteAddress);
 }
 
 /** `[::1]:8080` → `::1` */

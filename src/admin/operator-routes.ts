@@ -1,28 +1,8 @@
-/** Policy, configuration and audit log as the running process has them. */
-import { tailAudit } from "../audit/audit-read.ts";
+/** State and configuration as the running process has them, what was read again, and doctor on the spot. */
 import { redactSecrets } from "../base/redact.ts";
-import { arrayOf, flag, integer, type JsonSchema, objectOf, text, word } from "./json-schema.ts";
+import { arrayOf, flag, integer, objectOf, text, word } from "./json-schema.ts";
+import { RELOADS } from "./policy-routes.ts";
 import { type Call, Refusal, type Reply, type Route } from "./route.ts";
-
-const POLICY = objectOf(
-  {
-    version: text("Version in force, as decisions and audit records name it"),
-    file: text("Where it came from; absent for the built-in policy"),
-    isFileRefused: flag("Whether the file has a problem and the policy before it stays in force"),
-  },
-  ["file"],
-);
-
-const RELOADS = arrayOf(
-  objectOf(
-    {
-      what: text("What was read again"),
-      outcome: word(["unchanged", "replaced", "refused"], "What became of it"),
-      problems: text("Why it was refused, a line for each problem"),
-    },
-    ["problems"],
-  ),
-);
 
 const SETTING = objectOf(
   {
@@ -34,38 +14,21 @@ const SETTING = objectOf(
   ["value", "where"],
 );
 
-const AUDIT_LIMIT_MAX = 1000;
-/** Records scanned at the same time; each reads a disk. */
-let auditReads = 0;
-const AUDIT_READS_MAX = 2;
-const ANY: JsonSchema = { type: "object", additionalProperties: true, description: "See audit-event.schema.json" };
-
-async function readAudit({ operations, query }: Call): Promise<Reply> {
-  const { auditFile } = operations;
-  if (auditFile === undefined) throw new Refusal(404, "no-audit", "no audit log is kept, set audit.file");
-  if (auditReads >= AUDIT_READS_MAX) throw new Refusal(503, "busy", "other readers are at the audit log, try again");
-  auditReads++;
-  try {
-    const limit = Number(query["limit"] ?? 100);
-    const records = await tailAudit(auditFile, limit, {
-      types: query["type"]?.split(","),
-      user: query["user"],
-      sessionId: query["session"],
-      decision: query["decision"],
-    });
-    return { status: 200, json: { records: records.map(withoutRawText) } };
-  } finally {
-    auditReads--;
-  }
-}
-
-/** SAFETY: a statement kept in full is for who may read the file. */
-export function withoutRawText<T extends object>(record: T): T {
-  const fields = record as Readonly<Record<string, unknown>>;
-  if (fields["textForm"] !== "raw") return record;
-  const { text: _text, parameters: _parameters, ...rest } = fields;
-  return { ...rest, textForm: "none" } as unknown as T;
-}
+const FINDING = objectOf(
+  {
+    id: text("Name of the check, as doctor lists it"),
+    title: text("What is looked at"),
+    listener: text("Where it is about one listener"),
+    status: word(["ok", "warn", "fail", "skip"], "skip: does not apply, or what it needs has failed"),
+    detail: text("What was found, in lines"),
+    remedy: objectOf({
+      text: text("What to do"),
+      commands: arrayOf(text("A command that does it or tells more")),
+      docs: text("The page that says more"),
+    }),
+  },
+  ["listener", "remedy"],
+);
 
 export const OPERATOR_ROUTES: readonly Route[] = [
   {
@@ -101,25 +64,6 @@ export const OPERATOR_ROUTES: readonly Route[] = [
   },
   {
     method: "GET",
-    path: "/policy",
-    summary: "Which policy is in force",
-    response: POLICY,
-    handle: ({ operations }) => ({ status: 200, json: operations.policy() }),
-  },
-  {
-    method: "POST",
-    path: "/policy/reload",
-    summary: "Read policy, users file, certificates, CA bundles and log.level again, as SIGHUP does",
-    response: objectOf({ policy: POLICY, reloaded: RELOADS }),
-    statuses: { 409: "Something was refused; what was before it stays in force" },
-    handle: async ({ operations, principal }) => {
-      const reloaded = await operations.reload(principal?.name ?? "admin");
-      const status = reloaded.some(({ outcome }) => outcome === "refused") ? 409 : 200;
-      return { status, json: { policy: operations.policy(), reloaded } };
-    },
-  },
-  {
-    method: "GET",
     path: "/config",
     summary: "Every setting with its effective value and where it came from",
     response: objectOf({ settings: arrayOf(SETTING) }),
@@ -136,22 +80,34 @@ export const OPERATOR_ROUTES: readonly Route[] = [
   },
   {
     method: "GET",
-    path: "/audit",
-    summary: "The last records of the audit log, oldest first",
-    query: {
-      type: { type: "string", maxLength: 200, description: "Only of these event types, separated by commas" },
-      user: { type: "string", maxLength: 512, description: "Only of this user" },
-      session: { type: "string", maxLength: 64, description: "Only of this session" },
-      decision: { type: "string", maxLength: 32, description: "Only with this decision" },
-      limit: {
-        type: "integer",
-        minimum: 1,
-        maximum: AUDIT_LIMIT_MAX,
-        description: "At most so many; 100 unless given",
-      },
-    },
-    response: objectOf({ records: arrayOf(ANY) }),
-    statuses: { 404: "No audit log is kept" },
-    handle: readAudit,
+    path: "/reloads",
+    summary: "What was read again since the start and changed something or was refused, the newest first",
+    response: objectOf({
+      reloads: arrayOf(objectOf({ time: text("RFC 3339"), by: text("signal, file, or who asked"), outcomes: RELOADS })),
+    }),
+    handle: ({ operations }) => ({ status: 200, json: { reloads: operations.activity.changes.reloads } }),
+  },
+  {
+    method: "POST",
+    path: "/doctor",
+    summary: "Run doctor's checks, which change nothing, on the running configuration; one run at a time",
+    response: objectOf({ time: text("When they ended, RFC 3339"), checks: arrayOf(FINDING) }),
+    statuses: { 503: "A run is under way" },
+    handle: runDoctor,
   },
 ];
+
+let isDoctorRunning = false;
+
+async function runDoctor({ operations }: Call): Promise<Reply> {
+  const { doctor } = operations;
+  if (doctor === undefined) throw new Refusal(404, "no-doctor", "this process was started without doctor");
+  if (isDoctorRunning) throw new Refusal(503, "busy", "doctor is at work already, try again");
+  isDoctorRunning = true;
+  try {
+    const checks = await doctor();
+    return { status: 200, json: { time: new Date().toISOString(), checks } };
+  } finally {
+    isDoctorRunning = false;
+  }
+}

@@ -5,7 +5,7 @@ import type { Credentials, Principal } from "./credentials.ts";
 import type { JsonSchema } from "./json-schema.ts";
 
 /** Who may call. A route that does not say is for admins: a row that forgets it is closed, not open. */
-export type Access = "public" | "approver" | "admin";
+export type Access = "public" | "requester" | "approver" | "admin";
 
 export interface Route {
   readonly method: "GET" | "POST" | "DELETE";
@@ -22,6 +22,8 @@ export interface Route {
   readonly statuses?: Readonly<Record<number, string>>;
   /** Not recorded when it succeeds: called every few seconds by machines. */
   readonly isRoutine?: boolean;
+  /** Asked again and again by a page that is open: recorded once in a while for each caller, and whenever it is refused. */
+  readonly isPolled?: boolean;
   readonly handle: (call: Call) => Reply | Promise<Reply>;
 }
 
@@ -36,6 +38,12 @@ export interface Call {
   /** Checked against the route's schema. */
   readonly body: unknown;
   readonly cookie: string | undefined;
+  /** For streams: false once the key or session that began it counts no more. */
+  readonly isStillValid: () => boolean;
+  /** Where a reader of events that lost its connection left off. */
+  readonly lastEventId: string | undefined;
+  /** The path of the cookie: where this API begins for browsers. */
+  readonly basePath: string;
   readonly isTls: boolean;
 }
 
@@ -47,7 +55,12 @@ export type Reply =
       /** What the call acted on, for the record. */
       readonly target?: string;
     }
-  | { readonly status: number; readonly text: string; readonly contentType: string }
+  | {
+      readonly status: number;
+      readonly text: string;
+      readonly contentType: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   /** The handler goes on writing until it ends the response, or the client does. */
   | { readonly stream: (response: ServerResponse) => void };
 

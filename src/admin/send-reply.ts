@@ -19,9 +19,8 @@ export function sendReply(request: IncomingMessage, response: ServerResponse, re
   }
   if (!request.complete || reply.status === PAYLOAD_TOO_LARGE) leaveAfter(request, response);
   const body = Buffer.from("json" in reply ? encodeJson(reply.json) : reply.text, "utf8");
-  const headers = "json" in reply ? reply.headers : undefined;
   response.writeHead(reply.status, {
-    ...headers,
+    ...reply.headers,
     "Content-Type": "json" in reply ? "application/json; charset=utf-8" : reply.contentType,
     "Content-Length": body.length,
   });

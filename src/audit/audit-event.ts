@@ -35,14 +35,26 @@ const oneOf = <W extends string>(words: readonly W[], doc: string): Field<"word"
   words,
   doc,
 });
-/** How a statement came to its end. `unknown`: the backend was lost before it answered, so it may have run. */
-const STATEMENT_OUTCOMES = ["ok", "error", "unknown", "client-gone", "cut-off", "rolled-back", "not-sent"] as const;
+/**
+ * How a statement came to its end. `unknown`: the backend was lost before it answered, so it may have run. `skipped`: the
+ * server has discarded it behind an error, as PostgreSQL does up to the next Sync.
+ */
+export const STATEMENT_OUTCOMES = [
+  "ok",
+  "error",
+  "unknown",
+  "client-gone",
+  "cut-off",
+  "rolled-back",
+  "not-sent",
+  "skipped",
+] as const;
 
 /** Which form of the statement's text the record holds. */
 const TEXT_FORMS = ["digest", "redacted", "raw", "none"] as const;
 
 /** The words of a policy decision, as everywhere in querycop. */
-const DECISION_ACTIONS = ["allow", "warn", "block", "require-approval"] as const;
+export const DECISION_ACTIONS = ["allow", "warn", "block", "require-approval"] as const;
 
 /** What the data guard did at a limit. */
 const GUARD_ACTIONS = ["warned", "exceeded", "cut-off", "terminated", "refused"] as const;
@@ -55,6 +67,7 @@ const statementFields = {
   ordinal: must("integer", "Number of the command in its session, counted from 1; pairs intent and outcome"),
   command: must("text", "Name of the client's command, such as COM_QUERY"),
   statementId: may("integer", "Id of the prepared statement that runs"),
+  boundRows: may("integer", "Rows of values bound by one COM_STMT_BULK_EXECUTE: how many times the statement runs"),
   text: may("text", "The statement in the form named by textForm; [cut] ends one too long for a record"),
   textForm: oneOf(TEXT_FORMS, "Which form `text` has"),
   sealedText: may(
@@ -63,7 +76,14 @@ const statementFields = {
   ),
   textBytes: may("integer", "Length of the statement as the client sent it, in bytes"),
   textHash: may("text", "HMAC-SHA256 of the whole statement as sent, hexadecimal"),
+  digestHashes: may(
+    "texts",
+    "SHA-256 of each digest that a policy lists for the statement, where `text` does not give it: of SQL behind a name " +
+      "or in a string, of a text read in several ways, of a long one; empty where no list can know it",
+  ),
   statementKind: may("text", "What the statement does, as the analysis names it"),
+  innerKinds: may("texts", "What the SQL does that it prepares or runs by name or out of a string"),
+  tables: may("texts", "Tables of the statement and of that SQL"),
   decision: oneOf(DECISION_ACTIONS, "What the policy said"),
   decisionId: may("text", "Id of the decision, also shown to the client"),
   score: may("number", "Risk score, 0 to 100"),
@@ -109,9 +129,16 @@ export const AUDIT_EVENTS = {
     doc: "The backend accepted the login; also written for a change of user within a session",
     fields: {
       session: must("session", "The session, now with user and backend connection"),
-      clientAuth: must("text", "How the client proved who it is: pass-through, trust, password, certificate"),
+      clientAuth: must(
+        "text",
+        "How the client proved who it is: relay (to the server itself), trust, password, certificate",
+      ),
       authPlugin: may("text", "Authentication method the backend asked for"),
       tokenUsed: may("flag", "Whether a minted token was the password"),
+      backendUser: may(
+        "text",
+        "The account that was logged in with a password of querycop's, where it is not the user",
+      ),
       durationUs: may("integer", "From connect to login"),
     },
   },
@@ -119,8 +146,15 @@ export const AUDIT_EVENTS = {
     doc: "A statement or command is about to be sent to the backend; recorded before its first byte is sent",
     fields: statementFields,
   },
+  "syntax-check": {
+    doc:
+      "A text that querycop does not understand is about to be put to the server's parser, which runs nothing " +
+      "(COM_STMT_PREPARE). Where the server does not understand it either, the client gets its error 1064 and this is the " +
+      "only record; else statement-blocked follows",
+    fields: statementFields,
+  },
   "statement-blocked": {
-    doc: "A statement was refused; no byte of it reached the backend",
+    doc: "A statement was refused; no byte of it reached the backend, but where a syntax-check came before",
     fields: { ...statementFields, errorNumber: may("integer", "Error number the client was told") },
   },
   "statement-outcome": {
@@ -135,6 +169,7 @@ export const AUDIT_EVENTS = {
       affectedRows: may("integer", "Rows changed, as the backend says"),
       resultSets: may("integer", "Result sets returned"),
       warnings: may("integer", "Warnings, as the backend says"),
+      jobId: may("text", "Id of the job that Aurora DSQL runs for it (sys.jobs)"),
       bytes: may("integer", "Bytes of the response sent on to the client"),
       durationUs: may("integer", "From sending the statement to the end of its response"),
       limit: may("text", "The limit that cut the response off"),
@@ -161,12 +196,55 @@ export const AUDIT_EVENTS = {
       contentHash: may("text", "SHA-256 of what was sent on, hexadecimal"),
     },
   },
+  "load-object": {
+    doc: "An object of S3 was sent to the server by querycop load; whether its rows are in force says the load that follows",
+    fields: {
+      connection: must("text", "The named connection"),
+      object: must("text", "Its address, what is special in it in percent signs"),
+      version: may("text", "Its version, where the bucket keeps versions"),
+      etag: must("text", "Its ETag: nothing of another was read"),
+      objectBytes: must("integer", "Its size"),
+      contentHash: may(
+        "text",
+        "SHA-256 of the object as it is in S3, hexadecimal; of objects that were read whole by querycop",
+      ),
+      bytes: may("integer", "Bytes sent to the server, unpacked"),
+      target: must("text", "The table the load is for"),
+      mode: must("text", "append, abort, delete, replace, switch or truncate"),
+      via: must("text", "stream: through querycop. server: Aurora read it itself"),
+      outcome: oneOf(["loaded", "failed"], "failed: the load is taken back"),
+      records: may("integer", "Rows read, as the server says"),
+      deleted: may("integer", "Rows that gave way to others with the same key"),
+      skipped: may("integer", "Rows that were not taken"),
+      warnings: may("integer", "Warnings"),
+      durationUs: may("integer", "Time it took"),
+    },
+  },
+  load: {
+    doc: "A querycop load came to its end",
+    fields: {
+      connection: must("text", "The named connection"),
+      target: must("text", "The table"),
+      mode: must("text", "append, abort, delete, replace, switch or truncate"),
+      via: must("text", "stream or server"),
+      outcome: oneOf(
+        ["committed", "nothing-to-do", "unchanged", "unknown"],
+        "unchanged: the table has the rows it had; unknown: the connection broke off at the end",
+      ),
+      objects: must("integer", "Objects that were found"),
+      approvalId: may("text", "Id of the approval it ran under"),
+      approver: may("text", "Who approved it"),
+    },
+  },
   "own-statement": {
     doc: "querycop is about to put a statement of its own to the backend, on account of the session's statement",
     fields: {
       session: must("session", "The session it is for"),
       ordinal: must("integer", "Number of the command in its session that called for it"),
-      purpose: must("text", "What for: kill-query, estimate, or the transaction around a guarded statement"),
+      purpose: must(
+        "text",
+        "What for: kill-query, estimate, read-only (the session is set read only, or back), or the transaction around a guarded statement",
+      ),
       text: must("text", "The statement; an EXPLAIN shows the client's statement as its digest"),
     },
   },
@@ -190,6 +268,7 @@ export const AUDIT_EVENTS = {
       session: must("session", "The session that ended"),
       reason: must("text", "Close reason"),
       errorCode: may("text", "querycop's error code"),
+      by: may("text", "Whose key ended it, where an operator did"),
       commands: may("integer", "Commands received"),
       bytesToClient: may("integer", "Bytes sent to the client"),
       bytesToBackend: may("integer", "Bytes sent to the backend"),
@@ -203,7 +282,7 @@ export const AUDIT_EVENTS = {
       port: must("integer", "Backend port"),
       region: may("text", "Region"),
       user: must("text", "Database user"),
-      source: must("text", "command or rds-signer"),
+      source: must("text", "command, rds-signer or dsql-signer"),
       outcome: oneOf(["ok", "error"], "Whether a token came out"),
       reason: may("text", "Why it failed: one of a closed list"),
       forced: may("flag", "Minted although a fresh token was at hand, because the backend had refused that one"),
@@ -224,6 +303,10 @@ export const AUDIT_EVENTS = {
     fields: {
       fromVersion: may("text", "Version before"),
       toVersion: must("text", "Version after, or the version refused"),
+      policyText: may(
+        "text",
+        "The policy file as it took effect, for reading old decisions: querycop policy show. [cut] ends one too long for a record",
+      ),
       outcome: oneOf(["ok", "error"], "Whether it took effect"),
       by: must("text", "Who or what changed it: start, signal, file, or an admin principal"),
     },
@@ -262,10 +345,13 @@ export const AUDIT_EVENTS = {
   "audit-gap": {
     doc: "Events could not be recorded for a time, or the log was tampered with while open",
     fields: {
-      reason: must("text", "What went wrong: an errno name, or truncated, deleted, replaced"),
+      reason: must(
+        "text",
+        "What went wrong: an errno name, or truncated, foreign-bytes, deleted, replaced, folder-replaced, cut-end",
+      ),
       lost: must("integer", "Events refused while it lasted; each was told to its session"),
       since: may("text", "When it began, RFC 3339"),
-      detail: may("text", "Where recovered records were put"),
+      detail: may("text", "What was found, and where recovered records were put"),
     },
   },
   "segment-start": {

@@ -1,7 +1,7 @@
 /** Audit records as text for other programs: one JSON object a line, or CSV for spreadsheets. */
-import { createHash } from "node:crypto";
-import type { ReadRecord } from "./audit-read.ts";
-import { CUT_MARK } from "./audit-record.ts";
+import { counted } from "../base/counted.ts";
+import { digestHashesOf } from "./audit-read.ts";
+import type { ReadRecord } from "./record-expander.ts";
 
 /** What an export holds when no columns are asked for. A dot reaches into `session`. */
 export const DEFAULT_COLUMNS = [
@@ -39,13 +39,9 @@ export function renderNdjson(record: ReadRecord): string {
   return `${escapeNonAscii(JSON.stringify({ ...rest, digestHash: digestHashOf(record) }))}\n`;
 }
 
-/**
- * Equal for statements that differ in literals only, and the hash that `querycop explain` shows. Worked out here and not
- * when the statement is recorded, where it would cost each one a twentieth of its record.
- */
-function digestHashOf({ text, textForm }: ReadRecord): string | undefined {
-  if (textForm !== "digest" || typeof text !== "string" || text.endsWith(CUT_MARK)) return undefined;
-  return createHash("sha256").update(text).digest("hex");
+/** Equal for statements that differ in literals only, and the hash that `querycop explain` shows. */
+function digestHashOf(record: ReadRecord): string | undefined {
+  return digestHashesOf(record)[0];
 }
 
 export function renderCsvHeader(columns: readonly string[] = DEFAULT_COLUMNS): string {
@@ -82,6 +78,36 @@ export function renderText(record: ReadRecord): string {
     .map(([key, value]) => `${key}=${typeof value === "string" && isPlainWord(value) ? value : JSON.stringify(value)}`);
   const parts = [record["time"], String(record["type"]).padEnd(17), who.join("@"), ...details];
   return `${escapeNonAscii(parts.filter((part) => part !== "").join(" "))}\n`;
+}
+
+/** What a line of a terminal shows, and how: the rest is in --json and in wide lines. */
+const BRIEF_FIELDS: readonly (readonly [name: string, show: (value: string) => string])[] = [
+  ["decision", (value) => value],
+  ["score", (value) => value],
+  ["rules", (value) => value],
+  ["decisionId", (value) => `[${value}]`],
+  ["outcome", (value) => value],
+  ["errorNumber", (value) => `error ${value}`],
+  ["rows", (value) => counted(Number(value), "row")],
+  ["affectedRows", (value) => `${value} changed`],
+  ["reason", (value) => value],
+  ["text", (value) => value],
+];
+
+/** One line of at most `width` characters for a person at a terminal, the statement's text last. */
+export function renderBrief(record: ReadRecord, width: number): string {
+  const { time, type } = record;
+  const moment = typeof time === "string" ? time.slice(0, 19).replace("T", " ") : "";
+  const who = ["user", "clientAddress"].map((field) => valueAt(record, `session.${field}`)).filter(Boolean);
+  const details = BRIEF_FIELDS.map(([name, show]) => {
+    const value = record[name];
+    if (value === undefined || value === "" || value === 0) return "";
+    return show(Array.isArray(value) ? value.join(" ") : String(value));
+  });
+  const line = escapeNonAscii(
+    [moment, String(type).padEnd(17), who.join("@"), ...details].filter((part) => part !== "").join(" "),
+  );
+  return `${line.length > width ? `${line.slice(0, Math.max(1, width - 3))}...` : line}\n`;
 }
 
 function isPlainWord(text: string): boolean {

@@ -6,10 +6,19 @@
  */
 import { Buffer } from "node:buffer";
 import { readdirSync } from "node:fs";
-import { type FileHandle, stat } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { RECORD_BYTES_MAX } from "./audit-record.ts";
-import { listAuditFiles, openForReading, readFirstRecord } from "./segment-reader.ts";
+import type { RecordExpander } from "./record-expander.ts";
+import {
+  expanderOf,
+  filesOf,
+  inodeOf,
+  type NamedFile,
+  openForReading,
+  readFirstRecord,
+  readFirstRecordOf,
+} from "./segment-reader.ts";
 
 export interface AuditPlace {
   readonly run: string;
@@ -20,6 +29,8 @@ export interface AuditPlace {
 
 export interface FollowedLines {
   readonly lines: readonly string[];
+  /** Tells the records that they stand for. */
+  readonly expander: RecordExpander;
   /** Where reading goes on behind these lines. */
   readonly place: AuditPlace;
   /** Set when the stored place is no longer there, so that lines may be missing before these. */
@@ -36,6 +47,7 @@ interface OpenSegment {
   readonly inode: number;
   readonly run: string;
   readonly segment: number;
+  readonly expander: RecordExpander;
   offset: number;
 }
 
@@ -53,22 +65,28 @@ export class AuditFollower {
   /** The next whole lines, or undefined when there are none yet. */
   async read(): Promise<FollowedLines | undefined> {
     for (;;) {
-      this.#open ??= await this.#first();
+      if (this.#open === undefined) {
+        const first = await this.#first();
+        if (first === "moved") continue;
+        this.#open = first;
+      }
       if (this.#open === undefined) return undefined;
       let lines = await readWholeLines(this.#open);
       const next = lines.length > 0 ? undefined : await this.#successor(this.#open);
       // Read once more: what was written before there was another file belongs to this one.
       if (next !== undefined) lines = await readWholeLines(this.#open);
       if (lines.length > 0) {
-        const { run, segment, offset } = this.#open;
+        const { run, segment, offset, expander } = this.#open;
         const isAfterLoss = this.#isAfterLoss;
         this.#isAfterLoss = false;
-        return { lines, place: { run, segment, offset }, isAfterLoss };
+        return { lines, expander, place: { run, segment, offset }, isAfterLoss };
       }
       if (next === undefined) return undefined;
+      const opened = await openSegment(next, "begin");
+      if (opened === "moved") continue;
       await this.#open.file.close();
-      this.#open = await openSegment(next, "begin");
-      if (this.#open === undefined) this.#from = "begin";
+      this.#open = opened;
+      if (opened === undefined) this.#from = "begin";
     }
   }
 
@@ -79,50 +97,52 @@ export class AuditFollower {
   }
 
   /** Opens the segment to begin with. */
-  async #first(): Promise<OpenSegment | undefined> {
+  async #first(): Promise<OpenSegment | "moved" | undefined> {
     const from = this.#from;
-    const paths = await listAuditFiles(this.#activePath);
+    const files = await filesOf(this.#activePath);
     if (from === "end") {
-      const newest = paths.at(-1);
+      const newest = files.at(-1);
       // Without any file yet, "from now on" is all of the first one.
       if (newest === undefined) this.#from = "begin";
       return newest === undefined ? undefined : openSegment(newest, "end");
     }
     if (typeof from === "object") {
-      const path = await this.#find(from, paths);
-      const opened = path === undefined ? undefined : await openSegment(path, from.offset);
+      const file = await this.#find(from, files);
+      const opened = file === undefined ? undefined : await openSegment(file, from.offset);
+      if (opened === "moved") return opened;
       this.#from = "begin";
       if (opened !== undefined) return opened;
       this.#isAfterLoss = true;
     }
-    return paths[0] === undefined ? undefined : openSegment(paths[0], "begin");
+    return files[0] === undefined ? undefined : openSegment(files[0], "begin");
   }
 
   /** Looks through all files with the log's name, under whatever suffix another program has given them. */
-  async #find(place: AuditPlace, paths: readonly string[]): Promise<string | undefined> {
+  async #find(place: AuditPlace, files: readonly NamedFile[]): Promise<NamedFile | undefined> {
     const folder = dirname(this.#activePath);
     const stem = basename(this.#activePath, extname(this.#activePath));
     const others = readdirSync(folder)
       .filter((name) => name.startsWith(stem))
-      .map((name) => join(folder, name));
-    for (const path of new Set([...paths, ...others])) {
-      if (await isSegment(path, place)) return path;
+      .map((name) => join(folder, name))
+      .filter((path) => !files.some((file) => file.path === path));
+    for (const path of [...files.map((file) => file.path), ...others]) {
+      const inode = await inodeOf(path);
+      if (await isSegment(path, place)) return { path, inode };
     }
     return undefined;
   }
 
   /** The file that comes behind `open`, once there is one. */
-  async #successor(open: OpenSegment): Promise<string | undefined> {
+  async #successor(open: OpenSegment): Promise<NamedFile | undefined> {
     if ((await inodeOf(this.#activePath)) === open.inode) return undefined;
-    const paths = await listAuditFiles(this.#activePath);
-    const inodes = await Promise.all(paths.map(inodeOf));
-    const position = inodes.indexOf(open.inode);
-    if (position >= 0) return paths[position + 1];
+    const files = await filesOf(this.#activePath);
+    const position = files.findIndex(({ inode }) => inode === open.inode);
+    if (position >= 0) return files[position + 1];
     // Renamed away by others: it was the newest then, so what comes is the first file that says it is later.
-    for (const path of paths) {
-      if (await isSegment(path, { run: open.run, segment: open.segment + 1 })) return path;
+    for (const file of files) {
+      if (await isSegment(file.path, { run: open.run, segment: open.segment + 1 })) return file;
     }
-    return paths.at(-1);
+    return files.at(-1);
   }
 }
 
@@ -135,32 +155,39 @@ async function isSegment(path: string, wanted: { readonly run: string; readonly 
   }
 }
 
-async function inodeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).ino;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Undefined when the file is gone, or too short to hold the place. */
-async function openSegment(path: string, from: number | "begin" | "end"): Promise<OpenSegment | undefined> {
+/** `moved` when its name is that of another file by now; undefined when it is gone, or too short to hold the place. */
+async function openSegment(
+  named: NamedFile,
+  from: number | "begin" | "end",
+): Promise<OpenSegment | "moved" | undefined> {
   let file: FileHandle;
   try {
-    file = await openForReading(path);
+    file = await openForReading(named.path);
   } catch (error) {
     if ((error as { code?: unknown }).code === "ENOENT") return undefined;
     throw error;
   }
   const { size, ino } = await file.stat();
+  if (ino !== named.inode) {
+    await file.close();
+    return "moved";
+  }
   const offset = from === "begin" ? 0 : from === "end" ? size : from;
   if (offset > size) {
     await file.close();
     return undefined;
   }
-  const first = await readFirstRecord(path);
+  // Of the file that is open, not of the one that has its name by now.
+  const first = await readFirstRecordOf(file);
   const { run, segment } = first?.fields ?? {};
-  return { file, inode: ino, run: String(run ?? ""), segment: Number(segment ?? 0), offset };
+  return {
+    file,
+    inode: ino,
+    run: String(run ?? ""),
+    segment: Number(segment ?? 0),
+    expander: expanderOf(file),
+    offset,
+  };
 }
 
 /** Some lines, and moves on behind them. A line that is longer than a record can be is passed over. */

@@ -3,8 +3,9 @@
  * or querycop is away, and nobody waits for it: however slow it is, it only falls behind.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { pause } from "../base/pause.ts";
 import { AuditFollower, type AuditPlace, type FollowedLines } from "./audit-follower.ts";
-import { pause } from "./pause.ts";
+import { wholeLine } from "./record-expander.ts";
 
 /** Resolves when the lines have arrived; rejects when they must be sent again. */
 export interface AuditDestination {
@@ -98,9 +99,11 @@ export class AuditForwarder {
     }
   }
 
-  async #deliver({ lines, place, isAfterLoss }: FollowedLines): Promise<void> {
+  async #deliver({ lines: inShort, expander, place, isAfterLoss }: FollowedLines): Promise<void> {
     if (isAfterLoss) this.#options.onStateChange("lost", "segments were deleted before they had been sent");
-    this.#oldestUnsentMs = timeOf(lines[0]);
+    this.#oldestUnsentMs = timeOf(inShort[0]);
+    const lines: string[] = [];
+    for (const line of inShort) lines.push(wholeLine(await expander.read(line), line));
     for (
       let backoffMs = BACKOFF_MS_MIN;
       !this.#abort.signal.aborted;

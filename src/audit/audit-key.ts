@@ -15,6 +15,7 @@ import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, readFi
 import { dirname } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { QuerycopError } from "../base/errors.ts";
+import { GROUP_OR_WORLD_ANY, othersMay } from "../base/file-mode.ts";
 
 export interface CheckpointFacts {
   readonly run: string;
@@ -43,7 +44,16 @@ const HASH_SLICE_BYTES = 1 << 20;
 
 /** Reads the key file, or makes one (0600) where there is none. Refuses a file that others may read. */
 export function loadAuditKey(path: string): AuditKey {
-  const pem = readKeyFile(path) ?? createKeyFile(path);
+  return auditKeyOf(parseAuditKey(readKeyFile(path) ?? createKeyFile(path), path));
+}
+
+/** Throws where loadAuditKey() would, but makes no file. */
+export function checkAuditKey(path: string): undefined {
+  const pem = readKeyFile(path);
+  if (pem !== undefined) parseAuditKey(pem, path);
+}
+
+function parseAuditKey(pem: string, path: string): KeyObject {
   let key: KeyObject;
   try {
     key = createPrivateKey(pem);
@@ -55,7 +65,7 @@ export function loadAuditKey(path: string): AuditKey {
   if (key.asymmetricKeyType !== "ed25519") {
     throw new QuerycopError("QC_CONFIG", `Cannot use audit key "${path}": expected an Ed25519 key`);
   }
-  return auditKeyOf(key);
+  return key;
 }
 
 /** A key for one process life, for sinks without a folder to keep one in. */
@@ -117,7 +127,7 @@ function readKeyFile(path: string): string | undefined {
     if (!stat.isFile() || stat.size > KEY_BYTES_MAX) {
       throw new QuerycopError("QC_CONFIG", `Cannot use audit key "${path}": expected a small regular file`);
     }
-    if ((stat.mode & 0o077) !== 0) {
+    if (othersMay(stat.mode, GROUP_OR_WORLD_ANY)) {
       throw new QuerycopError(
         "QC_CONFIG",
         `Cannot use audit key "${path}": others may read it, run: chmod 600 "${path}"`,

@@ -12,14 +12,17 @@ import { type Clock, SYSTEM_CLOCK } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
 import type { AuditEvent, AuditEventOf, AuditEventType } from "./audit-event.ts";
 import type { AuditKey } from "./audit-key.ts";
-import { CHAIN_START, encodeRecord, RECORD_FORMAT, type RecordHead } from "./audit-record.ts";
+import { CHAIN_START, COMPACT_RECORD_FORMAT, encodeRecord, RECORD_FORMAT, type RecordHead } from "./audit-record.ts";
 import type { AuditSink, ChainEnd, SinkTurn } from "./audit-sink.ts";
+import { RecordChain, type TimedEvent } from "./record-chain.ts";
 
 export interface AuditLogOptions {
   readonly sink: AuditSink;
   readonly key: AuditKey;
   /** `kernel`: recorded = the write() is complete. `durable`: recorded = fdatasync returned; grouped. */
   readonly mode: "kernel" | "durable";
+  /** Writes the records of statements in short: for readers that have the file they stand in. */
+  readonly isCompact?: boolean;
   readonly clock?: Clock;
   readonly checkpointRecords?: number;
   readonly checkpointMs?: number;
@@ -27,6 +30,8 @@ export interface AuditLogOptions {
   readonly sealText?: (text: Uint8Array) => string;
   /** Gets each checkpoint line, to be kept where the log's own disk cannot be reached from. */
   readonly copyCheckpoint?: (line: string) => void;
+  /** Told what others did to the file. */
+  readonly onGap?: (reason: string, detail: string) => void;
   /** Told when recording begins to fail and when it works again; for the operational log and metrics. */
   readonly onStateChange?: (state: AuditState, detail: string) => void;
 }
@@ -60,11 +65,6 @@ const DEFERRED_MAX = 64;
 const RETRY_MS = 500;
 const KEPT_MAX = 256;
 
-interface TimedEvent {
-  readonly event: AuditEvent;
-  readonly timeMs: number;
-}
-
 interface Gap {
   readonly reason: string;
   readonly sinceMs: number;
@@ -82,6 +82,7 @@ export class AuditLog {
   readonly #options: AuditLogOptions;
   readonly #sink: AuditSink;
   readonly #clock: Clock;
+  readonly #chain: RecordChain;
   readonly #checkpointRecords: number;
   readonly #timer: ReturnType<typeof setInterval>;
   #head: RecordHead = { seq: 0, hash: CHAIN_START };
@@ -102,6 +103,7 @@ export class AuditLog {
     this.#options = options;
     this.#sink = options.sink;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
+    this.#chain = new RecordChain(options.isCompact === true);
     this.#checkpointRecords = options.checkpointRecords ?? 1000;
     this.#begin();
     this.#timer = setInterval(() => this.#checkpointIfAny(), options.checkpointMs ?? 60_000);
@@ -232,20 +234,15 @@ export class AuditLog {
 
   /** Writes the deferred events and then this one, all or none of them. */
   #write(event: AuditEvent | undefined): void {
-    let head: RecordHead = this.#head;
-    let text = "";
-    for (const deferred of this.#deferred) {
-      const record = encodeRecord(deferred.event, head, deferred.timeMs);
-      text += record.line;
-      head = record;
+    const events = event === undefined ? this.#deferred : [...this.#deferred, { event, timeMs: this.#clock.wallMs() }];
+    if (events.length === 0) return;
+    const { text, ...head } = this.#chain.encode(events, this.#head);
+    try {
+      this.#sink.write(text);
+    } catch (thrown) {
+      this.#chain.forget();
+      throw thrown;
     }
-    if (event !== undefined) {
-      const record = encodeRecord(event, head, this.#clock.wallMs());
-      text += record.line;
-      head = record;
-    }
-    if (text === "") return;
-    this.#sink.write(text);
     const count = head.seq - this.#head.seq;
     this.#head = head;
     this.#counters.records += count;
@@ -266,14 +263,16 @@ export class AuditLog {
     this.#writeSegmentStart(turn.why, undefined, 0);
     this.#pendingTurn = undefined;
     if (turn.gap !== undefined) {
+      this.#options.onGap?.(turn.gap.reason, turn.gap.detail ?? "");
       this.#writeAlone({ type: "audit-gap", reason: turn.gap.reason, lost: 0, detail: turn.gap.detail });
     }
   }
 
   #writeSegmentStart(why: SinkTurn["why"] | "start", previous: ChainEnd | undefined, tornBytes: number): void {
+    this.#chain.forget();
     this.#writeAlone({
       type: "segment-start",
-      format: RECORD_FORMAT,
+      format: this.#options.isCompact === true ? COMPACT_RECORD_FORMAT : RECORD_FORMAT,
       run: this.run,
       segment: this.#segment + 1,
       why,

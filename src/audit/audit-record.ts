@@ -10,8 +10,9 @@ import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import type { AuditEvent } from "./audit-event.ts";
 
-/** Version written into each segment-start record. */
+/** Versions written into each segment-start record: of whole records only, and with those of statements in short. */
 export const RECORD_FORMAT = 1;
+export const COMPACT_RECORD_FORMAT = 2;
 
 /** `prev` of the first record ever. */
 export const CHAIN_START = "0".repeat(64);
@@ -49,11 +50,28 @@ export type DecodedRecord =
 /** Makes the record that follows `previous`. Texts too long for RECORD_BYTES_MAX are cut and end in `[cut]`. */
 export function encodeRecord(event: AuditEvent, previous: RecordHead, timeMs: number): EncodedRecord {
   const seq = previous.seq + 1;
-  const head = `{"seq":${seq},"time":"${isoTime(timeMs)}",`;
+  const head = recordHead(seq, timeMs);
   const tail = `,"prev":"${previous.hash}"`;
   const body = head + encodeEvent(event, RECORD_BYTES_MAX - head.length - tail.length - TAIL_CHARS - 1) + tail;
   const own = hashOf(body);
-  return { seq, hash: own, line: `${body}${HASH_KEY}${own}"}\n` };
+  return { seq, hash: own, line: hashedLine(body, own) };
+}
+
+/** How each record begins. */
+export function recordHead(seq: number, timeMs: number): string {
+  return `{"seq":${seq},"time":"${isoTime(timeMs)}",`;
+}
+
+/** A line that ends in a hash, of its beginning. */
+export function hashedLine(body: string, hash: string): string {
+  return `${body}${HASH_KEY}${hash}"}\n`;
+}
+
+/** The hash that a line ends in, and what stands before it; undefined for a line that ends in none. */
+export function hashAtEnd(line: string): { readonly body: string; readonly hash: string } | undefined {
+  const bodyChars = line.length - TAIL_CHARS;
+  if (bodyChars < 2 || !line.startsWith(HASH_KEY, bodyChars) || !line.endsWith('"}')) return undefined;
+  return { body: line.slice(0, bodyChars), hash: line.slice(bodyChars + HASH_KEY.length, -2) };
 }
 
 let lastTimeMs = Number.NaN;
@@ -70,12 +88,10 @@ function isoTime(timeMs: number): string {
 
 /** Checks and parses one line without its newline. */
 export function decodeRecord(line: string): DecodedRecord {
-  const bodyChars = line.length - TAIL_CHARS;
-  if (bodyChars < 2 || !line.startsWith(HASH_KEY, bodyChars) || !line.endsWith('"}')) {
-    return { ok: false, reason: "shape" };
-  }
-  const own = line.slice(bodyChars + HASH_KEY.length, -2);
-  if (hashOf(line.slice(0, bodyChars)) !== own) return { ok: false, reason: "hash" };
+  const end = hashAtEnd(line);
+  if (end === undefined) return { ok: false, reason: "shape" };
+  const { body, hash: own } = end;
+  if (hashOf(body) !== own) return { ok: false, reason: "hash" };
   let parsed: unknown;
   try {
     parsed = JSON.parse(line);
@@ -105,7 +121,8 @@ function pickHead(parsed: ParsedRecord, hash: string): Omit<AuditRecord, "fields
   return { seq: parsed.seq, time: parsed.time, type: parsed.type, prev: parsed.prev, hash };
 }
 
-function hashOf(body: string): string {
+/** Of text that a brace is put behind. */
+export function hashOf(body: string): string {
   return hash("sha256", `${body}}`, "hex");
 }
 
@@ -131,16 +148,21 @@ function cut(value: unknown, max: number): unknown {
 const HEX_DIGITS = Buffer.from("0123456789abcdef", "latin1");
 const hexDigit = (value: number): number => HEX_DIGITS[value & 15] ?? 0;
 
-/**
- * The JSON object without its braces, or undefined when it is too long.
- *
- * JSON.stringify leaves everything above 0x7e as it is: direction marks, line separators and DEL among it, which can
- * reorder or split a line on a terminal. All of that occurs inside strings only, so escapes keep the meaning.
- */
+/** The JSON object without its braces, ASCII only, or undefined when it is too long. */
 function asciiMembers(json: string, charsMax: number): string | undefined {
   if (json.length - 2 > charsMax) return undefined;
+  const ascii = asciiJson(json);
+  return ascii.length - 2 > charsMax ? undefined : ascii.slice(1, -1);
+}
+
+/**
+ * The same JSON as ASCII. JSON.stringify leaves everything above 0x7e as it is: direction marks, line separators and DEL
+ * among it, which can reorder or split a line on a terminal. All of that occurs inside strings only, so escapes keep the
+ * meaning.
+ */
+export function asciiJson(json: string): string {
   // One byte for each UTF-16 unit means ASCII; this native test is far cheaper than looking at each unit here.
-  if (Buffer.byteLength(json) === json.length && !json.includes("\x7f")) return json.slice(1, -1);
+  if (Buffer.byteLength(json) === json.length && !json.includes("\x7f")) return json;
   const bytes = Buffer.allocUnsafe(json.length * 6);
   let length = 0;
   for (let i = 0; i < json.length; i++) {
@@ -153,5 +175,5 @@ function asciiMembers(json: string, charsMax: number): string | undefined {
       for (let shift = 12; shift >= 0; shift -= 4) bytes[length++] = hexDigit(unit >> shift);
     }
   }
-  return length - 2 > charsMax ? undefined : bytes.toString("latin1", 1, length - 1);
+  return bytes.toString("latin1", 0, length);
 }

@@ -14,8 +14,18 @@ const CHAIN_FIELDS: Fields = {
   seq: { kind: "integer", optional: false, words: [], doc: "Number in its run, counted from 1, without gaps" },
   time: { kind: "text", optional: false, words: [], doc: "RFC 3339, UTC, milliseconds; the order of records is seq" },
   type: { kind: "text", optional: false, words: [], doc: "Event type" },
-  prev: { kind: "text", optional: false, words: [], doc: "Hash of the record before" },
-  hash: { kind: "text", optional: false, words: [], doc: "SHA-256 of the line up to this field, brace put back" },
+  prev: {
+    kind: "text",
+    optional: true,
+    words: [],
+    doc: "Hash of the record before; not of a record in short, which its file chains",
+  },
+  hash: {
+    kind: "text",
+    optional: false,
+    words: [],
+    doc: "SHA-256 of the line up to this field, brace put back; of the whole line, where the file has it in short",
+  },
 };
 
 /** JSON Schema (2020-12) of one record. */

@@ -4,11 +4,15 @@
  * What each part can prove: the chain finds a change by someone who does not recompute it; a checkpoint's signature finds
  * one by someone who does, but lacks the key; the next run's segment-start and checkpoints kept elsewhere find a cut end.
  */
+import type { AuditHead } from "./audit-head.ts";
 import { isCheckpointSignature, keyIdOf } from "./audit-key.ts";
 import { type AuditRecord, CHAIN_START, decodeRecord } from "./audit-record.ts";
+import { isInShort } from "./compact-record.ts";
 import { IntentLedger, type IntentReport } from "./intent-ledger.ts";
+import { RecordExpander } from "./record-expander.ts";
+import { type ClosedGroup, OpenGroup } from "./record-group.ts";
 import { inOrder } from "./segment-order.ts";
-import { listAuditFiles, readLines } from "./segment-reader.ts";
+import { readLines, readSettled } from "./segment-reader.ts";
 
 export type ProblemKind =
   | "unreadable-record"
@@ -71,14 +75,16 @@ export interface VerifyOptions {
   readonly trustedKeys?: readonly string[];
   /** Checkpoint records kept elsewhere, as whole lines: each must be in the log. */
   readonly checkpoints?: readonly string[];
+  /** Where the log ended when its process last said so: the log must hold that record. */
+  readonly head?: AuditHead;
 }
 
 const PROBLEMS_MAX = 100;
 const GAPS_MAX = 1000;
 
 /** Reads every file of the log at `activePath`. Rejects only when files cannot be read. */
-export async function verifyAudit(activePath: string, options: VerifyOptions = {}): Promise<AuditVerification> {
-  return verifyAuditFiles(await listAuditFiles(activePath), { activePath, ...options });
+export function verifyAudit(activePath: string, options: VerifyOptions = {}): Promise<AuditVerification> {
+  return readSettled(activePath, (paths) => verifyAuditFiles(paths, { activePath, ...options }));
 }
 
 /** The same for files named one by one, in any order: for logs that others have rotated. */
@@ -98,6 +104,7 @@ export async function verifyAuditFiles(
       for (const line of lines) verifier.takeLine(line);
       if (tornBytes > 0) verifier.takeTornTail(path, tornBytes, isActive);
     }
+    verifier.endFile(path, isActive);
     // The active file may be without a whole record for a moment, or for good when its writer was killed just then.
     if (!isBegun && !isActive) verifier.beginFile(path, first);
   }
@@ -111,6 +118,8 @@ interface RunState {
   lastSeq: number;
   /** undefined after a bad line: the next record's word is taken, so that one fault is told once. */
   lastHash: string | undefined;
+  /** After a group that does not match its hash, the one it has: its writer may have gone on from there. */
+  otherHash: string | undefined;
   unsigned: number;
   isStopped: boolean;
   /** Hashes that other runs or kept checkpoints refer to, by sequence number. */
@@ -133,9 +142,12 @@ class Verifier {
   #file = "";
   #line = 0;
   #run: RunState | undefined;
+  readonly #group = new OpenGroup();
+  #expander = new RecordExpander();
 
   constructor(options: VerifyOptions) {
     this.#options = options;
+    if (options.head !== undefined) this.#want(options.head.run, options.head.seq);
     for (const line of options.checkpoints ?? []) {
       const decoded = decodeRecord(line.trimEnd());
       if (decoded.ok) this.#want(String(decoded.record.fields["run"]), decoded.record.seq);
@@ -151,14 +163,21 @@ class Verifier {
   beginFile(path: string, first: AuditRecord | undefined): void {
     this.#file = path;
     this.#line = 0;
+    this.#expander = new RecordExpander();
     if (first?.type === "segment-start") this.#beginSegment(first);
     else this.#run = this.#runOfHeadless(first);
   }
 
   takeLine(line: string): void {
     this.#line++;
+    if (isInShort(line)) {
+      const group = this.#group.add(line);
+      if (group !== undefined) this.#takeGroup(group);
+      return;
+    }
     const decoded = decodeRecord(line);
     if (!decoded.ok) {
+      this.#group.damage();
       this.#problem(
         decoded.reason === "hash" ? "wrong-hash" : "unreadable-record",
         "the record was changed or damaged",
@@ -169,19 +188,28 @@ class Verifier {
       }
       return;
     }
+    if (!this.#group.isEmpty) this.#leaveGroup();
     this.#records++;
     this.#takeRecord(decoded.record);
+  }
+
+  /** What the file ends with belongs to no group of another one. */
+  endFile(path: string, isActive: boolean): void {
+    const { bytes } = this.#group;
+    if (bytes > 0) this.takeTornTail(path, bytes, isActive);
+    this.#group.clear();
   }
 
   takeTornTail(path: string, bytes: number, isActive: boolean): void {
     this.#file = path;
     this.#line++;
-    if (isActive) this.#tornBytes = bytes;
+    if (isActive) this.#tornBytes += bytes;
     else this.#problem("torn-record", `${bytes} bytes behind the last record of a finished file`);
   }
 
   finish(files: number): AuditVerification {
     this.#checkKeptCheckpoints();
+    this.#checkHead();
     return {
       isWhole: this.#problemCount === 0,
       files,
@@ -233,6 +261,7 @@ class Verifier {
       records: 0,
       lastSeq: 0,
       lastHash: undefined,
+      otherHash: undefined,
       unsigned: 0,
       isStopped: false,
       wanted,
@@ -281,10 +310,59 @@ class Verifier {
     const run = this.#run;
     if (run === undefined) return;
     this.#checkPlace(run, record);
+    run.lastHash = record.hash;
+    run.otherHash = undefined;
+    this.#count(run, record);
+  }
+
+  /** The group that was begun has no end, or a line of it was damaged, which has been told. */
+  #leaveGroup(): void {
+    if (this.#group.bytes > 0) {
+      this.#problem("unreadable-record", "records before this one lack the hash that chains them");
+      if (this.#run !== undefined) this.#run.lastHash = undefined;
+    }
+    this.#group.clear();
+  }
+
+  #takeGroup(group: ClosedGroup): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    const begin = this.#line - group.lines.length + 1;
+    const records = group.lines.map((line) => recordOf(this.#expander.read(line)));
+    const known = [run.lastHash, run.otherHash].filter((hash) => hash !== undefined);
+    const isRight = known.length === 0 || known.some((hash) => group.hashBehind(hash) === group.hash);
+    if (!isRight && !group.isDamaged) this.#tellGroup(run, records[0], begin, group.lines.length);
+    run.otherHash = isRight || known[0] === undefined ? undefined : group.hashBehind(known[0]);
+    for (const [index, record] of records.entries()) {
+      if (record === undefined) {
+        if (isRight)
+          this.#problem("unreadable-record", "what it refers to is not in the file before it", begin + index);
+        run.lastSeq++;
+        continue;
+      }
+      if (isRight && record.seq !== run.lastSeq + 1) this.#tellGap(run, record.seq, begin + index);
+      const hash = index === records.length - 1 ? group.hash : "";
+      this.#records++;
+      this.#count(run, { ...record, hash, prev: "" });
+    }
+    run.lastHash = group.hash;
+  }
+
+  /** Its hash is not the one it ends in. */
+  #tellGroup(run: RunState, first: ShortRecord | undefined, line: number, lines: number): void {
+    if (first !== undefined && first.seq !== run.lastSeq + 1) this.#tellGap(run, first.seq, line);
+    else if (lines === 1) this.#problem("wrong-hash", "the record was changed or damaged", line);
+    else this.#problem("wrong-hash", `one of the ${lines} records from here on was changed or damaged`, line);
+  }
+
+  #tellGap({ run, lastSeq }: RunState, seq: number, line?: number): void {
+    this.#problem("sequence-gap", `record ${seq} comes after record ${lastSeq} of run ${run}`, line);
+  }
+
+  #count(run: RunState, record: AuditRecord): void {
     run.records++;
     run.unsigned++;
     run.lastSeq = record.seq;
-    run.lastHash = record.hash;
     if (run.wanted.has(record.seq)) run.wanted.set(record.seq, record.hash);
     if (record.type !== "checkpoint") run.isStopped = record.type === "stop";
     this.#takeType(run, record);
@@ -295,8 +373,8 @@ class Verifier {
 
   #checkPlace(run: RunState, record: AuditRecord): void {
     if (record.seq !== run.lastSeq + 1) {
-      this.#problem("sequence-gap", `record ${record.seq} comes after record ${run.lastSeq} of run ${run.run}`);
-    } else if (run.lastHash !== undefined && record.prev !== run.lastHash) {
+      this.#tellGap(run, record.seq);
+    } else if (run.lastHash !== undefined && record.prev !== run.lastHash && record.prev !== run.otherHash) {
       this.#problem("broken-chain", `record ${record.seq} does not follow the record before it`);
     }
   }
@@ -356,8 +434,26 @@ class Verifier {
     }
   }
 
-  #problem(kind: ProblemKind, detail: string): void {
-    this.#problemCount++;
-    if (this.#problems.length < PROBLEMS_MAX) this.#problems.push({ kind, file: this.#file, line: this.#line, detail });
+  #checkHead(): void {
+    const { head } = this.#options;
+    if (head === undefined) return;
+    const run = this.#runs.get(head.run);
+    if (run?.wanted.get(head.seq) === head.hash) return;
+    const found = run === undefined ? "no file of that run is there" : `${run.lastSeq} are there`;
+    this.#problem("cut-end", `run ${head.run} had ${head.seq} records when its process last said so: ${found}`);
   }
+
+  #problem(kind: ProblemKind, detail: string, line = this.#line): void {
+    this.#problemCount++;
+    if (this.#problems.length < PROBLEMS_MAX) this.#problems.push({ kind, file: this.#file, line, detail });
+  }
+}
+
+type ShortRecord = Pick<AuditRecord, "seq" | "time" | "type" | "fields">;
+
+function recordOf(read: ReturnType<RecordExpander["read"]>): ShortRecord | undefined {
+  if (read === undefined || read instanceof Promise) return undefined;
+  const { seq, time, type } = read;
+  const isRecord = Number.isSafeInteger(seq) && typeof time === "string" && typeof type === "string";
+  return isRecord ? { seq: seq as number, time, type, fields: read } : undefined;
 }

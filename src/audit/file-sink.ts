@@ -17,6 +17,7 @@ import {
   openSync,
   renameSync,
   type Stats,
+  statSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
@@ -37,6 +38,7 @@ import {
   type SegmentEnds,
   segmentPath,
 } from "./segment-files.ts";
+import { type ChainName, chainNameOf, describeStranger, isInFolder, isNewerChain, putAside } from "./stranger.ts";
 
 export interface FileSinkOptions {
   /** The active file. Finished segments lie beside it. */
@@ -49,6 +51,11 @@ export interface FileSinkOptions {
   readonly reserveBytes?: number;
   /** How often to look whether the path still names our file. */
   readonly inspectMs?: number;
+  /**
+   * For a process of short life beside one that has the name, or may have it soon: its files carry their final names from
+   * the beginning, and it keeps nothing back on the disk.
+   */
+  readonly isGuest?: boolean;
   readonly clock?: Clock;
 }
 
@@ -72,7 +79,9 @@ export class FileSink implements AuditSink {
   #beganWallMs = 0;
   #beganMs = 0;
   #inspectAtMs = 0;
-  #emptyStrangerSeen = false;
+  /** The inode of what had the name when it was looked at last. */
+  #strangerSeen: number | undefined;
+  #folder: Stats | undefined;
   #torn = false;
   #suspect = false;
   /** A new file's name is in the folder, and the folder's own pages are not synced yet. */
@@ -84,13 +93,14 @@ export class FileSink implements AuditSink {
     this.#options = options;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#path = options.path;
-    this.#reserveBytes = options.reserveBytes ?? 4 << 20;
+    this.#reserveBytes = options.isGuest === true ? 0 : (options.reserveBytes ?? 4 << 20);
     this.#reservePath = `${options.path}.reserve`;
   }
 
   open(run: string): SinkStart {
     this.#run = run;
     checkFolder(this.#path);
+    if (this.#options.isGuest === true) return this.#openBeside();
     // Another process that starts at the same moment may take the name first: then its file is the one to continue.
     for (let attempt = 1; ; attempt++) {
       const start = this.#leavePreviousFile();
@@ -104,6 +114,17 @@ export class FileSink implements AuditSink {
       this.#deleteOld();
       return start;
     }
+  }
+
+  /** The chain goes on from wherever its writer is now. */
+  #openBeside(): SinkStart {
+    const isThere = lstatSync(this.#path, { throwIfNoEntry: false })?.isFile() === true;
+    const active = isThere ? endOfFile(this.#path) : undefined;
+    const start = active?.previous === undefined ? this.#endOfNewestSegment() : active;
+    this.#superseded = true;
+    this.#path = segmentPath(this.#options.path, { beganMs: this.#clock.wallMs(), run: this.#run, segment: 1 });
+    this.#begin(createFile(this.#path));
+    return start;
   }
 
   write(lines: string): void {
@@ -213,13 +234,7 @@ export class FileSink implements AuditSink {
 
   #endOfNewestSegment(): SinkStart {
     const newest = listSegments(this.#path).at(-1);
-    if (newest === undefined) return { previous: undefined, tornBytes: 0 };
-    const fd = openFile(newest.path);
-    try {
-      return { ...chainEndOf(readEnds(fd)), tornBytes: 0 };
-    } finally {
-      closeSync(fd);
-    }
+    return newest === undefined ? { previous: undefined, tornBytes: 0 } : endOfFile(newest.path);
   }
 
   #begin(fd: number): void {
@@ -232,7 +247,8 @@ export class FileSink implements AuditSink {
     this.#torn = false;
     this.#suspect = false;
     this.#isFolderUnsynced = true;
-    this.#emptyStrangerSeen = false;
+    this.#strangerSeen = undefined;
+    this.#folder = statSync(dirname(this.#options.path));
   }
 
   /** Goes on to `fd`; the file left behind is synced and closed in the background. */
@@ -278,51 +294,77 @@ export class FileSink implements AuditSink {
   /** Compares the path with the open file. */
   #inspect(): SinkTurn | undefined {
     const own = fstatSync(this.#fd);
-    if (own.nlink === 0) return this.#recover(own);
-    if (own.size !== this.#bytes && !this.#torn) return this.#leaveChangedFile(own);
+    const isDeleted = own.nlink === 0;
+    if (!isDeleted && own.size !== this.#bytes && !this.#torn) return this.#leaveChangedFile(own);
     const named = lstatSync(this.#path, { throwIfNoEntry: false });
-    if (named === undefined) {
-      if (this.#superseded) return undefined;
-      this.#goOnTo(createFile(this.#path));
-      return { why: "reopened" };
-    }
-    if (named.ino === own.ino && named.dev === own.dev) return undefined;
-    return this.#meetStranger(named);
-  }
-
-  /** The name has another file. */
-  #meetStranger(named: Stats): SinkTurn | undefined {
+    if (isDeleted) return this.#recover(own, named, "deleted");
+    if (named !== undefined && named.ino === own.ino && named.dev === own.dev) return undefined;
+    // A file system was mounted over the folder, or taken away again: this file is not in the folder that has the name.
+    if (this.#isFolderReplaced()) return this.#recover(own, named, "folder-replaced");
     if (this.#superseded) return undefined;
-    if (!named.isFile() || named.size > 0) {
-      // A newer process has taken the name over. It continues the chain; this one goes on in the file it has.
-      this.#superseded = true;
-      return undefined;
-    }
-    // Log rotation made an empty file for us. A process that starts writes at once, so one that stays empty is ours.
-    if (!this.#emptyStrangerSeen) {
-      this.#emptyStrangerSeen = true;
-      return undefined;
-    }
-    unlinkSync(this.#path);
+    if (named !== undefined) return this.#meetStranger(own, named);
     this.#goOnTo(createFile(this.#path));
     return { why: "reopened" };
   }
 
-  /** The file was deleted, but its content lives as long as the descriptor. */
-  #recover(own: Stats): SinkTurn {
-    const path = this.#finalPath();
-    copyOpenFile(this.#fd, path);
-    const named = lstatSync(this.#path, { throwIfNoEntry: false });
-    if (named?.isFile() === true && named.size === 0) unlinkSync(this.#path);
-    else if (named !== undefined) this.#supersede();
-    this.#goOnTo(createFile(this.#path));
-    return { why: "recovered", gap: { reason: "deleted", detail: `${own.size} bytes recovered to ${path}` } };
+  #isFolderReplaced(): boolean {
+    const folder = statSync(dirname(this.#options.path), { throwIfNoEntry: false });
+    return folder !== undefined && (folder.ino !== this.#folder?.ino || folder.dev !== this.#folder.dev);
   }
 
-  #supersede(): void {
-    this.#superseded = true;
+  /** The name has something else. A newer process continues the chain there, and this one goes on in the file it has. */
+  #meetStranger(own: Stats, named: Stats): SinkTurn | undefined {
+    if (isNewerChain(this.#path, named, this.#chainName())) {
+      this.#superseded = true;
+      return undefined;
+    }
+    // A process that begins writes its first record at once: what has none the next time is not a newer process's.
+    if (this.#strangerSeen !== named.ino) {
+      this.#strangerSeen = named.ino;
+      return undefined;
+    }
+    // Log rotation made an empty file for us.
+    if (named.isFile() && named.size === 0) {
+      unlinkSync(this.#path);
+      this.#goOnTo(createFile(this.#path));
+      return { why: "reopened" };
+    }
+    return this.#recover(own, named, "replaced");
+  }
+
+  #chainName(): ChainName | undefined {
+    return chainNameOf(readEnds(this.#fd));
+  }
+
+  /** The file has lost its name or its folder, but its content lives as long as the descriptor. */
+  #recover(own: Stats, named: Stats | undefined, reason: string): SinkTurn {
+    const path = this.#finalPath();
+    const details: string[] = [];
+    if (!isInFolder(this.#options.path, own)) {
+      copyOpenFile(this.#fd, path);
+      details.push(`${own.size} bytes recovered to ${path}`);
+    }
+    if (named !== undefined && !this.#superseded) details.push(this.#takeNameBack(named));
     const next = { beganMs: this.#clock.wallMs(), run: this.#run, segment: this.#segment + 1 };
-    this.#path = segmentPath(this.#options.path, next);
+    if (this.#superseded) this.#path = segmentPath(this.#options.path, next);
+    this.#goOnTo(createFile(this.#path));
+    return { why: "recovered", gap: { reason, detail: details.filter((detail) => detail !== "").join(", ") } };
+  }
+
+  /** Says what had the name and where it is. Where it cannot be moved, files have their final names from the beginning. */
+  #takeNameBack(named: Stats): string {
+    const own = this.#chainName();
+    if (isNewerChain(this.#path, named, own)) {
+      this.#superseded = true;
+      return "another process has the name";
+    }
+    try {
+      const aside = putAside(this.#path, named, own, this.#clock.wallMs());
+      return aside === undefined ? "" : `${describeStranger(named)} had the name, now ${aside}`;
+    } catch (error) {
+      this.#superseded = true;
+      return `${describeStranger(named)} has the name and cannot be moved: ${codeOf(error)}`;
+    }
   }
 
   #leaveChangedFile(own: Stats): SinkTurn {
@@ -390,6 +432,15 @@ function syncFolder(path: string): Promise<void> {
       else resolve();
     });
   });
+}
+
+function endOfFile(path: string): SinkStart {
+  const fd = openFile(path);
+  try {
+    return { ...chainEndOf(readEnds(fd)), tornBytes: 0 };
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function chainEndOf(ends: SegmentEnds): Pick<SinkStart, "previous" | "problem"> {

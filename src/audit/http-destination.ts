@@ -83,7 +83,8 @@ function post(options: HttpDestinationOptions, contentType: string, body: string
   });
 }
 
-function readHeaders(path: string | undefined): Record<string, string> {
+/** Throws QC_CONFIG for a file that is not of that form. */
+export function readHeaders(path: string | undefined): Record<string, string> {
   if (path === undefined) return {};
   const text = readFileSync(path, "utf8").slice(0, HEADERS_BYTES_MAX);
   const headers: Record<string, string> = {};

@@ -2,7 +2,7 @@
  * Audit records as an ExportLogsServiceRequest of OTLP/HTTP in JSON (opentelemetry-proto, logs/v1). The body is the whole
  * record, so that its hash can still be checked; the attributes are what one searches by.
  */
-import type { ReadRecord } from "./audit-read.ts";
+import type { ReadRecord } from "./record-expander.ts";
 
 /** SeverityNumber of opentelemetry-proto. */
 const INFO = 9;

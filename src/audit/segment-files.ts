@@ -17,7 +17,10 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
-import { type AuditRecord, decodeRecord, RECORD_BYTES_MAX } from "./audit-record.ts";
+import { GROUP_OR_WORLD_WRITABLE, othersMay } from "../base/file-mode.ts";
+import { type AuditRecord, decodeRecord, hashAtEnd, RECORD_BYTES_MAX, type RecordHead } from "./audit-record.ts";
+import { isInShort } from "./compact-record.ts";
+import { groupHash } from "./record-group.ts";
 
 export interface SegmentName {
   readonly beganMs: number;
@@ -33,8 +36,8 @@ export interface SegmentFile extends SegmentName {
 /** First and last record of a file, as far as they can be read. */
 export interface SegmentEnds {
   readonly first: AuditRecord | undefined;
-  readonly last: AuditRecord | undefined;
-  /** Length of the whole lines; what lies behind is a torn record. */
+  readonly last: RecordHead | undefined;
+  /** Length up to the last line that ends in a hash; what lies behind is a torn record, or a torn group of them. */
   readonly wholeBytes: number;
   readonly bytes: number;
 }
@@ -82,29 +85,68 @@ function split(activePath: string): { folder: string; stem: string; extension: s
 export function checkFolder(activePath: string): void {
   const folder = dirname(activePath);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  checkFolderMode(folder);
+}
+
+/** Throws for a folder where others could exchange files. */
+export function checkFolderMode(folder: string): void {
   const stat = lstatSync(folder);
   if (!stat.isDirectory()) throw new Error(`audit folder "${folder}" is not a directory`);
-  if ((stat.mode & 0o022) !== 0) {
+  if (othersMay(stat.mode, GROUP_OR_WORLD_WRITABLE)) {
     throw new Error(`audit folder "${folder}" can be written by others, run: chmod 700 "${folder}"`);
   }
 }
 
-/** Reads both ends of an open file; at most two records' worth of bytes. */
+/** Reads both ends of an open file; at most three records' worth of bytes. */
 export function readEnds(fd: number): SegmentEnds {
   const bytes = fstatSync(fd).size;
   const first = readAt(fd, 0, Math.min(bytes, RECORD_BYTES_MAX));
   const firstEnd = first.indexOf(NEWLINE);
   const tailStart = Math.max(0, bytes - 2 * RECORD_BYTES_MAX);
-  const tail = readAt(fd, tailStart, bytes - tailStart);
-  const lastEnd = tail.lastIndexOf(NEWLINE);
+  const tail = readAt(fd, tailStart, bytes - tailStart).toString("latin1");
+  const lastEnd = endOfWhole(tail);
   if (firstEnd < 0 || lastEnd < 0) return { first: undefined, last: undefined, wholeBytes: 0, bytes };
-  const lastStart = lastEnd === 0 ? 0 : tail.lastIndexOf(NEWLINE, lastEnd - 1) + 1;
   return {
     first: decode(first.subarray(0, firstEnd)),
-    last: decode(tail.subarray(lastStart, lastEnd)),
+    last: lastOf(tail, lastEnd),
     wholeBytes: tailStart + lastEnd + 1,
     bytes,
   };
+}
+
+/** Where the newline of the last line is, but for records in short whose group has no end. */
+function endOfWhole(text: string): number {
+  let end = text.lastIndexOf("\n");
+  while (end > 0) {
+    const begin = text.lastIndexOf("\n", end - 1) + 1;
+    const line = text.slice(begin, end);
+    if (!isInShort(line) || hashAtEnd(line) !== undefined) return end;
+    end = begin - 1;
+  }
+  return end;
+}
+
+/** The record that the chain goes on from, where its hash is right. `end`: of its line, without the newline. */
+function lastOf(tail: string, end: number): RecordHead | undefined {
+  const lineStart = tail.lastIndexOf("\n", end - 1) + 1;
+  const line = tail.slice(lineStart, end);
+  const hashed = isInShort(line) ? hashAtEnd(line) : undefined;
+  if (hashed === undefined) {
+    const decoded = decodeRecord(line);
+    return decoded.ok ? decoded.record : undefined;
+  }
+  let groupStart = lineStart;
+  let previous: string | undefined;
+  while (groupStart > 0 && previous === undefined) {
+    const begin = tail.lastIndexOf("\n", groupStart - 2) + 1;
+    previous = hashAtEnd(tail.slice(begin, groupStart - 1))?.hash;
+    if (previous === undefined) groupStart = begin;
+  }
+  const seq = /^\{"seq":(\d{1,15}),/.exec(line)?.[1];
+  if (seq === undefined || previous === undefined) return undefined;
+  const group = tail.slice(groupStart, lineStart) + hashed.body;
+  if (groupHash(previous, group) !== hashed.hash) return undefined;
+  return { seq: Number(seq), hash: hashed.hash };
 }
 
 function decode(line: Buffer): AuditRecord | undefined {

@@ -1,4 +1,8 @@
-/** Reading and writing of MySQL's little-endian wire types. Every read is bounds-checked. */
+/**
+ * Reading and writing of wire types: MySQL's are little-endian, PostgreSQL's, whose names end in BE, big-endian. Every
+ * read is bounds-checked.
+ */
+import { isUtf8 as isUtf8OfNode } from "node:buffer";
 
 /**
  * Bytes from a peer that break the layout they claim to have. The codec does not know which peer sent them:
@@ -10,6 +14,9 @@ export class MalformedPacketError extends Error {
     this.name = "MalformedPacketError";
   }
 }
+
+/** Whether bytes are valid UTF-8, without the text that `decodeUtf8` makes of them. */
+export const isUtf8: (bytes: Uint8Array) => boolean = isUtf8OfNode;
 
 const utf8Strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const utf8Lossy = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -31,6 +38,19 @@ export function decodeUtf8Lossy(bytes: Uint8Array): string {
 
 export function encodeUtf8(text: string): Uint8Array {
   return utf8Encoder.encode(text);
+}
+
+/** Smaller ones are cheap to leave to whoever collects garbage. */
+const FREED_BYTES_MIN = 32 * 1024;
+
+/**
+ * Frees the memory of a large chunk now: left to be collected, tens of megabytes of them lie about. Every view of it is
+ * empty from then on. Does nothing for a view of a part, and for memory that is shared between threads.
+ */
+export function freeBytes(bytes: Uint8Array): void {
+  if (bytes.length < FREED_BYTES_MIN) return;
+  const { buffer } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length) buffer.transfer(0);
 }
 
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
@@ -126,6 +146,20 @@ export class ByteReader {
     const start = this.#advance(4);
     const low = this.#at(start) | (this.#at(start + 1) << 8) | (this.#at(start + 2) << 16);
     return low + this.#at(start + 3) * 0x1000000;
+  }
+
+  uint16BE(): number {
+    const start = this.#advance(2);
+    return (this.#at(start) << 8) | this.#at(start + 1);
+  }
+
+  int32BE(): number {
+    const start = this.#advance(4);
+    return (this.#at(start) << 24) | (this.#at(start + 1) << 16) | (this.#at(start + 2) << 8) | this.#at(start + 3);
+  }
+
+  uint32BE(): number {
+    return this.int32BE() >>> 0;
   }
 
   uint64(): bigint {
@@ -256,6 +290,23 @@ export class ByteWriter {
 
   uint32(value: number): this {
     return this.#uint(value, 4);
+  }
+
+  uint16BE(value: number): this {
+    if (!Number.isInteger(value) || value < 0 || value > 0xffff) {
+      throw new RangeError(`Cannot write ${value} as an unsigned integer of 2 bytes`);
+    }
+    return this.uint8(value >>> 8).uint8(value & 0xff);
+  }
+
+  /** -2^31 to 2^32 - 1: a negative number and its unsigned twin are the same bytes. */
+  int32BE(value: number): this {
+    if (!Number.isInteger(value) || value < -0x80000000 || value > 0xffffffff) {
+      throw new RangeError(`Cannot write ${value} as an integer of 4 bytes`);
+    }
+    const start = this.#grow(4);
+    for (let index = 0; index < 4; index++) this.#buffer[start + index] = value >>> (24 - 8 * index);
+    return this;
   }
 
   uint64(value: bigint): this {

@@ -29,10 +29,17 @@ interface ErrorCodeRow {
   /**
    * The MySQL error number and SQLSTATE that drivers already know for this situation. Never one of 2000 to 2999: those
    * are for errors a client finds by itself, and libmariadb answers one that comes from a server with "Received
-   * malformed packet" in place of our text.
+   * malformed packet" in place of our text. Where the session goes on, none that drivers and pools take for the end of the
+   * connection or for a server that became a reader: 1290, 1792 and 1836 (go-sql-driver's rejectReadOnly, mysql2's pools,
+   * AWS's wrappers), 1105 and SQLSTATE 08xxx (HikariCP), 70100 (mariadb); but for 1047, which is the servers' own.
    */
   readonly errorNumber: number;
   readonly sqlState: string;
+  /**
+   * Nobody is told a number, which then stands in records alone: the client's connection ends, as it does when its own
+   * server is gone. Drivers and pools replace a connection that has ended, and keep one that said an error.
+   */
+  readonly isLoss: boolean;
 }
 
 const row = (origin: ErrorOrigin, closeReason: CloseReason, errorNumber: number, sqlState: string): ErrorCodeRow => ({
@@ -40,6 +47,12 @@ const row = (origin: ErrorOrigin, closeReason: CloseReason, errorNumber: number,
   closeReason,
   errorNumber,
   sqlState,
+  isLoss: false,
+});
+
+const loss = (closeReason: CloseReason, errorNumber: number): ErrorCodeRow => ({
+  ...row("backend", closeReason, errorNumber, "08S01"),
+  isLoss: true,
 });
 
 /** The closed table of error codes. docs/errors.md has one entry for each; a test holds the two together. */
@@ -62,22 +75,27 @@ export const ERROR_CODES = {
   QC_USER_NOT_ALLOWED: row("client", "auth-refused", 1045, "28000"),
   QC_TOO_MANY_CONNECTIONS: row("proxy", "limit", 1040, "08004"),
   QC_TOO_MANY_USER_CONNECTIONS: row("proxy", "limit", 1203, "42000"),
-  QC_BACKEND_UNREACHABLE: row("backend", "backend-unreachable", 1429, "HY000"),
-  QC_BACKEND_DNS: row("backend", "backend-unreachable", 1429, "HY000"),
-  QC_BACKEND_TIMEOUT: row("backend", "timeout", 1159, "08S01"),
-  QC_BACKEND_CLOSED: row("backend", "backend-closed", 1158, "08S01"),
+  QC_BACKEND_UNREACHABLE: loss("backend-unreachable", 1429),
+  QC_BACKEND_DNS: loss("backend-unreachable", 1429),
+  QC_BACKEND_TIMEOUT: loss("timeout", 1159),
+  QC_BACKEND_CLOSED: loss("backend-closed", 1158),
   QC_BACKEND_PROTOCOL: row("backend", "backend-protocol", 1835, "HY000"),
   QC_BACKEND_TLS: row("backend", "backend-tls", 1429, "HY000"),
   QC_BACKEND_TLS_NOT_OFFERED: row("backend", "backend-tls", 1429, "HY000"),
   QC_BACKEND_CLIENT_CERT: row("operator", "backend-tls", 1429, "HY000"),
   QC_BACKEND_REFUSED: row("backend", "auth-refused", 1045, "28000"),
   QC_TOKEN_FAILED: row("operator", "token-failed", 1045, "28000"),
+  QC_SECRET_FAILED: row("operator", "token-failed", 1045, "28000"),
+  QC_MEMORY_BUDGET: row("proxy", "limit", 1041, "HY000"),
+  QC_LOGIN_BUSY: row("proxy", "limit", 1040, "08004"),
   QC_TOKEN_BUSY: row("proxy", "token-failed", 1040, "08004"),
   QC_POLICY_BLOCKED: row("client", "policy", 1148, "42000"),
   QC_IMPACT_GUARD: row("proxy", "policy", 1148, "42000"),
-  QC_DATA_GUARD: row("proxy", "limit", 1317, "70100"),
-  QC_AUDIT_FAILED: row("proxy", "audit-failed", 1290, "HY000"),
+  QC_READ_ONLY_WALL: row("proxy", "policy", 1148, "42000"),
+  QC_DATA_GUARD: row("proxy", "limit", 1226, "42000"),
+  QC_AUDIT_FAILED: row("proxy", "audit-failed", 3164, "HY000"),
   QC_SHUTDOWN: row("proxy", "shutdown", 1053, "08S01"),
+  QC_KILLED: row("proxy", "killed", 1927, "70100"),
   QC_CONFIG: row("operator", "internal", 1105, "HY000"),
   QC_INTERNAL: row("proxy", "internal", 1105, "HY000"),
 } as const satisfies Record<string, ErrorCodeRow>;
@@ -87,7 +105,6 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 /** Each close reason once: the closed list as values. */
 export const CLOSE_REASONS: readonly CloseReason[] = [
   ...new Set(Object.values(ERROR_CODES).map(({ closeReason }) => closeReason)),
-  "killed",
 ];
 
 interface ErrorDetail {
@@ -113,6 +130,11 @@ export class QuerycopError extends Error {
 
   get origin(): ErrorOrigin {
     return ERROR_CODES[this.code].origin;
+  }
+
+  /** Told by the end of the connection alone. */
+  get isLoss(): boolean {
+    return ERROR_CODES[this.code].isLoss;
   }
 
   get closeReason(): CloseReason {

@@ -58,6 +58,11 @@ export const METRICS = {
     help: "Client connections refused with error 1040 or at shutdown, by the limit that was reached",
     labels: { limit: ["connections", "address", "user", "descriptors", "shutdown"] },
   },
+  loginsEnded: {
+    name: "querycop_silent_logins_ended_total",
+    type: "counter",
+    help: "Client connections ended to make room for others because they did not go on with their login",
+  },
   sessionsClosed: {
     name: "querycop_session_closed_total",
     type: "counter",
@@ -81,6 +86,12 @@ export const METRICS = {
     name: "querycop_backend_connect_failures_total",
     type: "counter",
     help: "Attempts to reach the backend that brought no greeting",
+  },
+  passwordChecks: {
+    name: "querycop_password_checks_total",
+    type: "counter",
+    help: "Whole passwords of clients checked by querycop itself, by the outcome; refused: too many waited",
+    labels: { result: ["right", "wrong", "refused"] },
   },
   commands: {
     name: "querycop_commands_total",
@@ -133,8 +144,8 @@ export const METRICS = {
   impactGuard: {
     name: "querycop_impact_guard_total",
     type: "counter",
-    help: "What the impact guard did: estimates made or not to be had, guarded statements committed or rolled back",
-    labels: { event: ["estimated", "estimate-kept", "no-estimate", "committed", "rolled-back"] },
+    help: "What the impact guard did: estimates made or not to be had, guarded statements committed, kept in their transaction, or rolled back",
+    labels: { event: ["estimated", "estimate-kept", "no-estimate", "committed", "kept", "rolled-back"] },
   },
   verdictCacheLookups: {
     name: "querycop_verdict_cache_lookups_total",
@@ -175,6 +186,12 @@ export const METRICS = {
     type: "counter",
     help: "Tokens that could not be made",
     labels: { reason: "tokenFailures" },
+  },
+  dsqlConflicts: {
+    name: "querycop_dsql_conflicts_total",
+    type: "counter",
+    help: "Transactions that Aurora DSQL refused because another one changed the same rows (OC000) or the schema (OC001)",
+    labels: { code: ["OC000", "OC001"] },
   },
   tokenLogins: {
     name: "querycop_token_logins_total",
@@ -224,6 +241,27 @@ export const METRICS = {
     type: "counter",
     help: "Requests to the admin API",
     labels: { route: "adminRoutes", status: ["2xx", "3xx", "4xx", "5xx"] },
+  },
+  memoryBudget: {
+    name: "querycop_memory_budget_bytes",
+    type: "gauge",
+    help: "Bytes that all sessions together may hold for their peers",
+  },
+  memoryHeld: {
+    name: "querycop_memory_held_bytes",
+    type: "gauge",
+    help: "Bytes that sessions hold now: unfinished packets, statements under way, rows not taken, prepared texts",
+  },
+  memoryWaiting: {
+    name: "querycop_memory_waiting",
+    type: "gauge",
+    help: "Large packets that wait for memory now",
+  },
+  memoryEvents: {
+    name: "querycop_memory_events_total",
+    type: "counter",
+    help: "Large packets that had to wait for memory, those refused for want of it, and slow sessions ended for it",
+    labels: { event: ["waited", "refused", "evicted"] },
   },
   processStartTime: {
     name: "process_start_time_seconds",

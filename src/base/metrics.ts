@@ -20,6 +20,13 @@ const COMPLETE_SERIES_MAX = 32;
 /** The sets of label values that base does not know, by the name the table gives them. */
 export type LabelSets = Readonly<Record<string, readonly string[]>>;
 
+export interface HistogramReading {
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly count: number;
+}
+
 class Histogram {
   readonly #bounds: readonly number[];
   readonly #counts: Float64Array;
@@ -41,6 +48,11 @@ class Histogram {
       (this.#counts[i] as number)++;
       return;
     }
+  }
+
+  /** As it stands: observations per bucket, not cumulated, those above the last bound left out. */
+  get reading(): HistogramReading {
+    return { bounds: this.#bounds, counts: [...this.#counts], sum: this.#sum, count: this.#count };
   }
 
   render(name: string, labels: string): string {
@@ -95,6 +107,11 @@ class Family<S> {
     for (const [key, series] of this.#series) yield [this.#labelTexts.get(key) ?? "", series];
   }
 
+  /** Series by the values of their labels, in the order of the table. */
+  *byValues(): IterableIterator<readonly [values: readonly string[], series: S]> {
+    for (const [key, series] of this.#series) yield [key.split("\n"), series];
+  }
+
   /** A value that is not of the set must not make a series. */
   #open(values: readonly string[]): S {
     const known = this.#labelNames.map((_name, index) => {
@@ -126,6 +143,8 @@ type Instruments = { readonly [K in keyof MetricTable]: Instrument<MetricTable[K
 export interface Metrics extends Instruments {
   /** Runs before each reading: for numbers that live elsewhere. */
   onScrape(refresh: () => void): void;
+  /** Brings in the numbers that live elsewhere, as each reading does. */
+  refresh(): void;
   /** All metrics in the text format 0.0.4. */
   render(): string;
 }
@@ -136,13 +155,17 @@ export function newMetrics(sets: LabelSets): Metrics {
   const made = Object.fromEntries(
     Object.entries<MetricRow>(METRICS).map(([key, row]) => [key, instrumentOf(row, sets)]),
   ) as unknown as Instruments;
+  const refreshAll = (): void => {
+    for (const refresh of refreshers) refresh();
+  };
   return {
     ...made,
     onScrape: (refresh) => {
       refreshers.push(refresh);
     },
+    refresh: refreshAll,
     render: () => {
-      for (const refresh of refreshers) refresh();
+      refreshAll();
       let text = "";
       for (const [key, row] of Object.entries<MetricRow>(METRICS))
         text += renderMetric(row, made[key as keyof MetricTable]);

@@ -19,8 +19,11 @@ export class Slots {
     return this.#waiters.size;
   }
 
-  /** Resolves to true with a slot, or to false when the queue is full or `signal` aborts first. Then `leave()`. */
-  enter(signal: AbortSignal): Promise<boolean> {
+  /**
+   * Resolves to true with a slot, or to false when the queue is full, `signal` aborts first or none is free for so long.
+   * Then `leave()`.
+   */
+  enter(signal: AbortSignal, patienceMs?: number): Promise<boolean> {
     if (signal.aborted) return Promise.resolve(false);
     if (this.#used < this.#slots) {
       this.#used++;
@@ -28,15 +31,16 @@ export class Slots {
     }
     if (this.#waiters.size >= this.#waitersMax) return Promise.resolve(false);
     return new Promise((resolve) => {
-      const onAbort = (): void => {
+      const end = (hasSlot: boolean): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", giveUp);
         this.#waiters.delete(onSlot);
-        resolve(false);
+        resolve(hasSlot);
       };
-      const onSlot = (): void => {
-        signal.removeEventListener("abort", onAbort);
-        resolve(true);
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
+      const giveUp = (): void => end(false);
+      const onSlot = (): void => end(true);
+      const timer = patienceMs === undefined ? undefined : setTimeout(giveUp, patienceMs);
+      signal.addEventListener("abort", giveUp, { once: true });
       this.#waiters.add(onSlot);
     });
   }

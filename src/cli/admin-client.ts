@@ -39,11 +39,12 @@ export function readKeyFile(path: string): string {
 }
 
 /** SAFETY: a key is not sent through a network in plaintext. */
-export function targetOfUrl(text: string, key: string, ca: string | undefined): AdminTarget {
+export function targetOfUrl(text: string, key: string | undefined, ca: string | undefined): AdminTarget {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
     throw new UsageError(`--url: expected http://… or https://…, got ${JSON.stringify(text)}`);
   }
+  if (url.pathname !== "/" || url.search !== "") throw new UsageError("--url: expected no path behind host and port");
   if (url.protocol === "http:" && !isLoopbackHost(url.hostname.replace(/^\[|\]$/g, ""))) {
     throw new UsageError("--url: the key would cross the network in plaintext: use https, or a tunnel to 127.0.0.1");
   }

@@ -1,79 +1,82 @@
 /** `querycop status|sessions|reload|metrics`: what a running querycop does, through its admin API. */
 import type { ArgsDef } from "citty";
+import { counted, timeSpan } from "../base/counted.ts";
 import { visibleText } from "../base/visible-text.ts";
-import type { Config } from "../config/schema.ts";
-import { type AdminReply, callAdmin, targetOfConfig } from "./admin-client.ts";
+import type { ReloadOutcome } from "../server/operations.ts";
+import type { SessionView } from "../session/session-view.ts";
+import { type AdminReply, type AdminTarget, callAdmin } from "./admin-client.ts";
+import { ADMIN_SETTINGS, adminTarget, TARGET_OPTIONS, targetArguments } from "./admin-target.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import type { CommandHelp } from "./help.ts";
-import { loadFromArguments, reportFindings } from "./settings-command.ts";
 
 type Arguments = Readonly<Record<string, unknown>>;
 
 const JSON_OPTION = ["--json", "Print JSON"] as const;
-const KEY_HINT = "The key is the configuration's: ADMIN_API_KEY or admin_api_key_file.";
+const ASKS = "Asks the admin API that the configuration names, or the one at --url.";
 
 export const statusHelp: CommandHelp = {
   name: "status",
   summary: "Show whether a running querycop serves clients; exits with 1 if not",
   example: "  querycop status --config /etc/querycop/querycop.yaml",
-  text: `Asks the admin API. Without a key it shows what /readyz shows. ${KEY_HINT}`,
-  options: [JSON_OPTION],
-  takesSettings: true,
+  text: `${ASKS} Without a key it shows what /readyz shows.`,
+  options: [...TARGET_OPTIONS, JSON_OPTION],
+  settings: ADMIN_SETTINGS,
 };
 
 export const sessionsHelp: CommandHelp = {
   name: "sessions",
   summary: "List the sessions of a running querycop, or end one",
   example: "  querycop sessions list --user app",
-  text: ["  sessions list        All sessions, longest first", "  sessions kill ID     End one now", KEY_HINT].join(
-    "\n",
-  ),
-  options: [["--user NAME", "list: only of this user"], JSON_OPTION],
-  takesSettings: true,
+  text: [
+    "  sessions list        All sessions, longest first, with the statement that each runs and since when",
+    "  sessions kill ID     End one now; its client, the log and the audit log are told by whose key",
+    ASKS,
+  ].join("\n"),
+  options: [
+    ["--user NAME", "list: only of this user"],
+    ["--wide", "list: whole statements, also on a terminal, where a line each is cut to its width"],
+    ...TARGET_OPTIONS,
+    JSON_OPTION,
+  ],
+  settings: ADMIN_SETTINGS,
 };
 
 export const reloadHelp: CommandHelp = {
   name: "reload",
   summary: "Have a running querycop read policy, users and certificates again",
   example: "  querycop reload --config /etc/querycop/querycop.yaml",
-  text: `As SIGHUP does, and shows what became of it. Exits with 1 if something was refused. ${KEY_HINT}`,
-  options: [JSON_OPTION],
-  takesSettings: true,
+  text: `As SIGHUP does, and shows what became of each file. Exits with 1 if something was refused.\n${ASKS}`,
+  options: [...TARGET_OPTIONS, JSON_OPTION],
+  settings: ADMIN_SETTINGS,
 };
 
 export const metricsHelp: CommandHelp = {
   name: "metrics",
   summary: "Print the metrics of a running querycop",
   example: "  querycop metrics | grep querycop_client_connections",
-  text: `In the text format of Prometheus. ${KEY_HINT}`,
-  options: [],
-  takesSettings: true,
+  text: `In the text format of Prometheus.\n${ASKS}`,
+  options: TARGET_OPTIONS,
+  settings: ADMIN_SETTINGS,
 };
 
-export const adminArguments: ArgsDef = { json: { type: "boolean" } };
+export const metricsArguments: ArgsDef = targetArguments;
+export const adminArguments: ArgsDef = { ...targetArguments, json: { type: "boolean" } };
 export const sessionsArguments: ArgsDef = {
   verb: { type: "positional", required: true, valueHint: "list|kill" },
   id: { type: "positional", required: false },
   user: { type: "string" },
-  json: { type: "boolean" },
+  wide: { type: "boolean" },
+  ...adminArguments,
 };
 
-/** Runs the work with the configuration, or says what is wrong with that. */
-async function withConfig(args: Arguments, io: CommandIo, work: (config: Config) => Promise<number>): Promise<number> {
-  const result = await loadFromArguments(args, io);
-  if (!result.ok) {
-    reportFindings(result, io);
-    return EXIT_USAGE;
-  }
-  const { api } = result.config;
-  if (api.socket === undefined && api.port === 0) {
-    throw new UsageError("api.port 0 is chosen anew at each start: name the port with --api-port");
-  }
-  return work(result.config);
-}
-
-function ask(config: Config, method: "GET" | "POST" | "DELETE", path: string): Promise<AdminReply> {
-  return callAdmin(targetOfConfig(config, config.adminApiKey, undefined), method, path);
+/** Runs the work with the API to call, or says what is wrong with the configuration that should name it. */
+async function withTarget(
+  args: Arguments,
+  io: CommandIo,
+  work: (target: AdminTarget) => Promise<number>,
+): Promise<number> {
+  const target = await adminTarget(args, io);
+  return target === undefined ? EXIT_USAGE : work(target);
 }
 
 /** What the API said no with, for people. */
@@ -98,9 +101,9 @@ interface Status {
 }
 
 export function showStatus(args: Arguments, io: CommandIo): Promise<number> {
-  return withConfig(args, io, async (config) => {
-    const hasKey = config.adminApiKey !== undefined;
-    const answer = await ask(config, "GET", hasKey ? "/status" : "/readyz?verbose");
+  return withTarget(args, io, async (target) => {
+    const hasKey = target.key !== undefined;
+    const answer = await callAdmin(target, "GET", hasKey ? "/status" : "/readyz?verbose");
     if (answer.status !== 200 && answer.status !== 503) return refused(answer, io);
     const status = answer.json as Status;
     const isReady = status.isReady ?? status.status === "ready";
@@ -111,11 +114,11 @@ export function showStatus(args: Arguments, io: CommandIo): Promise<number> {
 }
 
 function renderStatus(status: Status, isReady: boolean): string {
-  const { version, uptimeSeconds, sessions, policyVersion, checks = [] } = status;
+  const { version, uptimeSeconds = 0, sessions = 0, policyVersion, checks = [] } = status;
   const about =
     version === undefined
       ? ""
-      : `: version ${version}, up ${uptimeSeconds} s, ${sessions} sessions, policy ${policyVersion}`;
+      : `: version ${version}, up ${timeSpan(uptimeSeconds)}, ${counted(sessions, "session")}, policy ${policyVersion}`;
   const lines = checks.map(({ name, ok, detail }) => `${ok ? "ok  " : "FAIL"} ${name}: ${detail}\n`);
   return `${isReady ? "ready" : "not ready"}${about}\n${lines.join("")}`;
 }
@@ -127,55 +130,63 @@ export function runSessions(args: Arguments, io: CommandIo): Promise<number> {
   throw new UsageError("expected list, or kill and the id of a session");
 }
 
-interface SessionRow {
-  readonly id: string;
-  readonly user?: string;
-  readonly clientAddress: string;
-  readonly listener: string;
-  readonly state: string;
-  readonly isInTransaction: boolean;
-  readonly commands: number;
-  readonly ageSeconds: number;
-  readonly schema?: string;
+interface SessionList {
+  readonly total: number;
+  readonly sessions: readonly SessionView[];
 }
 
 function listSessions(args: Arguments, io: CommandIo): Promise<number> {
-  return withConfig(args, io, async (config) => {
+  return withTarget(args, io, async (target) => {
     const { user } = args;
     const query = typeof user === "string" ? `?user=${encodeURIComponent(user)}` : "";
-    const answer = await ask(config, "GET", `/sessions${query}`);
+    const answer = await callAdmin(target, "GET", `/sessions${query}`);
     if (answer.status !== 200) return refused(answer, io);
-    if (args["json"] === true) printJson(answer, io);
-    else io.stdout(renderSessions((answer.json as unknown as { sessions: readonly SessionRow[] }).sessions));
+    if (args["json"] === true) {
+      printJson(answer, io);
+      return EXIT_OK;
+    }
+    const { total, sessions } = answer.json as unknown as SessionList;
+    io.stdout(renderSessions(sessions, args["wide"] === true ? undefined : io.stdoutColumns?.()));
+    if (total > sessions.length) io.stderr(`the first ${sessions.length} of ${counted(total, "session")}\n`);
     return EXIT_OK;
   });
 }
 
-const HEADS = ["ID", "USER", "CLIENT", "LISTENER", "STATE", "COMMANDS", "AGE", "SCHEMA"];
+const HEADS = ["ID", "USER", "CLIENT", "LISTENER", "STATE", "COMMANDS", "AGE", "SCHEMA", "STATEMENT"];
 
-function renderSessions(sessions: readonly SessionRow[]): string {
+function renderSessions(sessions: readonly SessionView[], lineWidth: number | undefined): string {
   const rows = sessions.map((row) => [
     row.id,
     visibleText(row.user ?? "-"),
     row.clientAddress,
     row.listener,
-    row.isInTransaction ? `${row.state}, in transaction` : row.state,
+    stateOf(row),
     String(row.commands),
-    `${row.ageSeconds} s`,
+    timeSpan(row.ageSeconds),
     visibleText(row.schema ?? "-"),
+    visibleText(row.statement?.text ?? row.statement?.kind ?? "-"),
   ]);
   const widths = HEADS.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]): string =>
-    `${cells
+  const line = (cells: readonly string[]): string => {
+    const text = cells
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
       .join("  ")
-      .trimEnd()}\n`;
+      .trimEnd();
+    return `${lineWidth === undefined || text.length <= lineWidth ? text : `${text.slice(0, lineWidth - 1)}…`}\n`;
+  };
   return [HEADS, ...rows].map(line).join("");
 }
 
+/** `busy for 12 s, in transaction` */
+function stateOf({ state, statement, silentSeconds, isInTransaction }: SessionView): string {
+  const seconds = state === "idle" ? silentSeconds : statement?.seconds;
+  const since = seconds === undefined ? "" : ` for ${timeSpan(seconds)}`;
+  return `${state}${since}${isInTransaction ? ", in transaction" : ""}`;
+}
+
 function killSession(id: string, args: Arguments, io: CommandIo): Promise<number> {
-  return withConfig(args, io, async (config) => {
-    const answer = await ask(config, "DELETE", `/sessions/${encodeURIComponent(id)}`);
+  return withTarget(args, io, async (target) => {
+    const answer = await callAdmin(target, "DELETE", `/sessions/${encodeURIComponent(id)}`);
     if (answer.status !== 200) return refused(answer, io);
     if (args["json"] === true) printJson(answer, io);
     else io.stdout(`ended ${id}\n`);
@@ -185,28 +196,38 @@ function killSession(id: string, args: Arguments, io: CommandIo): Promise<number
 
 interface Reloaded {
   readonly policy: { readonly version: string };
-  readonly reloaded: readonly { readonly what: string; readonly outcome: string; readonly problems?: string }[];
+  readonly reloaded: readonly ReloadOutcome[];
 }
 
 export function runReload(args: Arguments, io: CommandIo): Promise<number> {
-  return withConfig(args, io, async (config) => {
-    const answer = await ask(config, "POST", "/policy/reload");
+  return withTarget(args, io, async (target) => {
+    const answer = await callAdmin(target, "POST", "/policy/reload");
     if (answer.status !== 200 && answer.status !== 409) return refused(answer, io);
     if (args["json"] === true) printJson(answer, io);
-    else {
-      const { policy, reloaded } = answer.json as unknown as Reloaded;
-      for (const { what, outcome, problems } of reloaded) {
-        io.stdout(`${outcome}: ${what}${problems === undefined ? "" : `\n${problems}`}\n`);
-      }
-      io.stdout(`policy in force: ${policy.version}\n`);
-    }
+    else io.stdout(renderReload(answer.json as unknown as Reloaded));
     return answer.status === 200 ? EXIT_OK : EXIT_FAILED;
   });
 }
 
+const OUTCOMES: Readonly<Record<ReloadOutcome["outcome"], string>> = {
+  unchanged: "unchanged",
+  replaced: "replaced",
+  refused: "refused, what was before stays in force",
+};
+
+function renderReload({ policy, reloaded }: Reloaded): string {
+  const lines = reloaded.flatMap(({ what, outcome, problems, needsRestart }) => [
+    `${what}: ${OUTCOMES[outcome]}`,
+    ...(problems === undefined ? [] : problems.split("\n").map((problem) => `  ${problem}`)),
+    ...(needsRestart === undefined ? [] : [`  changed, and in force after a restart: ${needsRestart}`]),
+  ]);
+  if (lines.length === 0) lines.push("the configuration names no file that could have changed");
+  return [...lines, `policy in force: ${policy.version}`].map((line) => `${visibleText(line)}\n`).join("");
+}
+
 export function printMetrics(args: Arguments, io: CommandIo): Promise<number> {
-  return withConfig(args, io, async (config) => {
-    const answer = await ask(config, "GET", "/metrics");
+  return withTarget(args, io, async (target) => {
+    const answer = await callAdmin(target, "GET", "/metrics");
     if (answer.status !== 200) return refused(answer, io);
     io.stdout(answer.text);
     return EXIT_OK;

@@ -2,18 +2,11 @@
 import type { ArgsDef } from "citty";
 import { visibleText } from "../base/visible-text.ts";
 import type { ApprovalView } from "../server/approval-desk.ts";
-import {
-  type AdminReply,
-  type AdminTarget,
-  callAdmin,
-  readKeyFile,
-  targetOfConfig,
-  targetOfUrl,
-} from "./admin-client.ts";
+import { type AdminReply, type AdminTarget, callAdmin } from "./admin-client.ts";
+import { ADMIN_SETTINGS, adminTarget, TARGET_OPTIONS, targetArguments, textOf } from "./admin-target.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import type { CommandHelp } from "./help.ts";
 import { required } from "./policy-source.ts";
-import { loadFromArguments, reportFindings } from "./settings-command.ts";
 
 export const approvalsHelp: CommandHelp = {
   name: "approvals",
@@ -24,29 +17,23 @@ export const approvalsHelp: CommandHelp = {
     "  approvals show ID       One request with everything an approver may know",
     "  approvals approve ID    Let the statement run, once",
     "  approvals deny ID       Refuse it; whoever sent it reads the --reason",
-    "Calls the admin API that the configuration names, or the one at --url. The key is the first line of --key-file, else",
-    "ADMIN_API_KEY, else the configured one. Exits with 1 when the answer is not taken.",
+    "Calls the admin API that the configuration names, or the one at --url. The key of --key-file has a name in",
+    "api.approvers_file. Exits with 1 when the answer is not taken.",
   ].join("\n"),
   options: [
-    ["--config FILE", "Configuration of the querycop to call"],
-    ["--url URL", "Admin API to call instead, such as https://db-proxy.example:8080; no configuration is read then"],
-    ["--key-file FILE", "File with the key, which has a name in api.approvers_file"],
-    ["--ca FILE", "PEM certificates to trust for https, beside the usual ones"],
+    ...TARGET_OPTIONS,
     ["--as NAME", "Who answers; needed with ADMIN_API_KEY, which is nobody's own"],
     ["--reason TEXT", "Why; deny needs it"],
     ["--all", "list: ended requests as well"],
     ["--json", "Print JSON"],
   ],
-  takesSettings: false,
+  settings: ADMIN_SETTINGS,
 };
 
 export const approvalsArguments: ArgsDef = {
   verb: { type: "positional", required: false, valueHint: "list|show|approve|deny" },
   id: { type: "positional", required: false },
-  config: { type: "string" },
-  url: { type: "string" },
-  "key-file": { type: "string" },
-  ca: { type: "string" },
+  ...targetArguments,
   as: { type: "string" },
   reason: { type: "string" },
   all: { type: "boolean" },
@@ -67,8 +54,9 @@ export async function runApprovals(args: Arguments, io: CommandIo): Promise<numb
   const verbs = Object.keys(VERBS).join(", ");
   const verb = VERBS[required(args["verb"], `one of ${verbs}`)];
   if (verb === undefined) throw new UsageError(`expected one of ${verbs}, got ${JSON.stringify(args["verb"])}`);
-  const target = await targetOf(args, io);
+  const target = await adminTarget(args, io);
   if (target === undefined) return EXIT_USAGE;
+  if (target.key === undefined) throw new UsageError("a key is needed: give --key-file, or set ADMIN_API_KEY");
   try {
     return await verb(target, args, io);
   } catch (error) {
@@ -76,29 +64,6 @@ export async function runApprovals(args: Arguments, io: CommandIo): Promise<numb
     io.stderr(`querycop: ${visibleText(error.message)}\n`);
     return EXIT_FAILED;
   }
-}
-
-/** undefined when the configuration's problems have been told. */
-async function targetOf(args: Arguments, io: CommandIo): Promise<AdminTarget | undefined> {
-  const given = textOf(args, "key-file");
-  const key = given === undefined ? undefined : readKeyFile(given);
-  const url = textOf(args, "url");
-  const ca = textOf(args, "ca");
-  if (url !== undefined) return targetOfUrl(url, key ?? requireKey(io.env["ADMIN_API_KEY"]), ca);
-  const loaded = await loadFromArguments({ config: args["config"] }, io);
-  if (loaded.ok) return targetOfConfig(loaded.config, key ?? requireKey(loaded.config.adminApiKey), ca);
-  reportFindings(loaded, io);
-  return undefined;
-}
-
-function requireKey(key: string | undefined): string {
-  if (key !== undefined && key !== "") return key;
-  throw new UsageError("a key is needed: give --key-file, or set ADMIN_API_KEY");
-}
-
-function textOf(args: Arguments, name: string): string | undefined {
-  const value = args[name];
-  return typeof value === "string" && value !== "" ? value : undefined;
 }
 
 async function list(target: AdminTarget, args: Arguments, io: CommandIo): Promise<number> {
@@ -142,8 +107,12 @@ function printJson({ json }: AdminReply, io: CommandIo): number {
 }
 
 function refused({ status, json }: AdminReply, io: CommandIo): number {
-  const { message = "no reason given" } = (json["error"] ?? {}) as { readonly message?: string };
-  io.stderr(`querycop: ${visibleText(`${message} (HTTP ${status})`)}\n`);
+  const { code, message = "no reason given" } = (json["error"] ?? {}) as {
+    readonly code?: string;
+    readonly message?: string;
+  };
+  const told = code === "approver-needed" ? "this key is nobody's own: say who answers with --as NAME" : message;
+  io.stderr(`querycop: ${visibleText(`${told} (HTTP ${status})`)}\n`);
   return EXIT_FAILED;
 }
 

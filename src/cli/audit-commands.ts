@@ -1,16 +1,28 @@
 /** `querycop audit verify|tail|export`: reading the audit log, and proving that it is whole. */
+
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ArgsDef } from "citty";
-import { DEFAULT_COLUMNS, renderCsvHeader, renderCsvRow, renderNdjson, renderText } from "../audit/audit-export.ts";
-import { followAudit, type ReadRecord, readAudit, tailAudit } from "../audit/audit-read.ts";
+import { STATEMENT_OUTCOMES } from "../audit/audit-event.ts";
+import {
+  DEFAULT_COLUMNS,
+  renderBrief,
+  renderCsvHeader,
+  renderCsvRow,
+  renderNdjson,
+  renderText,
+} from "../audit/audit-export.ts";
+import { headPath, readAuditHead } from "../audit/audit-head.ts";
+import { followAudit, readAudit, tailAudit } from "../audit/audit-read.ts";
 import { type AuditVerification, verifyAudit, verifyAuditFiles } from "../audit/audit-verify.ts";
+import type { ReadRecord } from "../audit/record-expander.ts";
 import { readUnsealKey } from "../audit/sealed-text.ts";
+import { counted } from "../base/counted.ts";
 import { auditFilter, auditFilterArguments, countOf } from "./audit-filter.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import type { CommandHelp } from "./help.ts";
 import { required } from "./policy-source.ts";
-import { loadFromArguments, reportFindings } from "./settings-command.ts";
+import { loadForRunning, reportFindings } from "./settings-command.ts";
 
 export const auditHelp: CommandHelp = {
   name: "audit",
@@ -30,10 +42,14 @@ export const auditHelp: CommandHelp = {
     ["--session ID", "Only this session"],
     ["--client ADDRESS", "Only this client address, with or without port"],
     ["--decision WORD", "Only statements so decided: allow, warn, block, require-approval"],
-    ["--outcome WORD", "Only records with this outcome, such as ok, error, unknown"],
+    ["--decision-id ID", "Only the decision a client was told, as in [decision 1f3a9c02-1]"],
+    ["--rule ID", "Only statements that this rule matched; ddl.* for all that begin so"],
+    ["--digest HASH", "Only statements of this digest: its hash, or at least the first 8 digits"],
+    ["--outcome WORD", `Only records with this outcome: ${STATEMENT_OUTCOMES.join(", ")}`],
     ["--since TIME", "Not before: 2026-11-21, 2026-11-21T12:00:00Z, or how long ago: 90m, 2d"],
     ["--until TIME", "Before this time, in the same forms"],
     ["--limit N", "At most so many records; tail: default 20"],
+    ["--wide", "tail: whole records, also on a terminal, where a line each is cut to its width"],
     ["--follow, -f", "tail: go on with new records, over rotations, until stopped"],
     ["--format FORMAT", "export: ndjson (default) or csv"],
     ["--columns A,B", "export as csv: these columns; a dot reaches into session, as in session.user"],
@@ -42,7 +58,7 @@ export const auditHelp: CommandHelp = {
     ["--trusted-keys A,B", "verify: key ids or public keys (base64); any other signer is a problem"],
     ["--json", "Print JSON"],
   ],
-  takesSettings: false,
+  settings: "none",
 };
 
 export const auditArguments: ArgsDef = {
@@ -51,7 +67,8 @@ export const auditArguments: ArgsDef = {
   config: { type: "string" },
   ...auditFilterArguments,
   follow: { type: "boolean", alias: "f" },
-  format: { type: "string" },
+  wide: { type: "boolean" },
+  format: { type: "string", valueHint: "ndjson|csv" },
   columns: { type: "string" },
   "decrypt-key-file": { type: "string" },
   checkpoints: { type: "string" },
@@ -61,7 +78,12 @@ export const auditArguments: ArgsDef = {
 
 type Arguments = Readonly<Record<string, unknown>>;
 
-const VERBS: Readonly<Record<string, (path: string, args: Arguments, io: CommandIo) => Promise<number>>> = {
+interface AuditPlace {
+  readonly path: string;
+  readonly keyFile: string;
+}
+
+const VERBS: Readonly<Record<string, (place: AuditPlace, args: Arguments, io: CommandIo) => Promise<number>>> = {
   verify,
   tail,
   export: exportRecords,
@@ -71,30 +93,34 @@ export async function runAudit(args: Arguments, io: CommandIo): Promise<number> 
   const verbs = Object.keys(VERBS).join(", ");
   const verb = VERBS[required(args["verb"], `one of ${verbs}`)];
   if (verb === undefined) throw new UsageError(`expected one of ${verbs}, got ${JSON.stringify(args["verb"])}`);
-  const path = await auditPath(args, io);
-  return path === undefined ? EXIT_USAGE : verb(path, args, io);
+  const place = await auditPlace(args, io);
+  return place === undefined ? EXIT_USAGE : verb(place, args, io);
 }
 
 /** The file given, else the configured one; undefined when the configuration's problems have been told. */
-async function auditPath(args: Arguments, io: CommandIo): Promise<string | undefined> {
+async function auditPlace(args: Arguments, io: CommandIo): Promise<AuditPlace | undefined> {
   const given = args["file"];
-  if (typeof given === "string") return given;
-  const loaded = await loadFromArguments({ config: args["config"] }, io);
+  if (typeof given === "string") return { path: given, keyFile: `${given}.key` };
+  const loaded = await loadForRunning({ config: args["config"] }, io, "process");
   if (!loaded.ok) {
     reportFindings(loaded, io);
     return undefined;
   }
-  if (loaded.config.audit.file !== undefined) return loaded.config.audit.file;
+  const { file, keyFile } = loaded.config.audit;
+  if (file !== undefined) return { path: file, keyFile: keyFile ?? `${file}.key` };
   throw new UsageError("no audit log is configured: name its file, or set audit.file (GATEKEEPER_AUDIT_FILE)");
 }
 
 /** Problems shown as text; --json has more. */
 const PROBLEMS_SHOWN = 20;
 
-async function verify(path: string, args: Arguments, io: CommandIo): Promise<number> {
+async function verify({ path, keyFile }: AuditPlace, args: Arguments, io: CommandIo): Promise<number> {
   const trustedKeys = listOf(args["trusted-keys"]);
   const kept = args["checkpoints"];
+  // Before the files: what is recorded meanwhile is behind it.
+  const head = readAuditHead(headPath(keyFile));
   const options = {
+    ...(head === undefined ? {} : { head }),
     ...(trustedKeys === undefined ? {} : { trustedKeys }),
     ...(typeof kept === "string" ? { checkpoints: readLinesOf(kept) } : {}),
   };
@@ -111,7 +137,7 @@ function segmentsIn(folder: string): string[] {
   const names = readdirSync(folder).filter((name) => name.includes(".ndjson") && !name.endsWith(".torn"));
   return names
     .map((name) => join(folder, name))
-    .filter((path) => lstatSync(path).isFile() && !/\.(?:key|reserve|cursor)$/.test(path));
+    .filter((path) => lstatSync(path).isFile() && !/\.(?:key|head|new|reserve|cursor)$|\.foreign-/.test(path));
 }
 
 function readLinesOf(path: string): string[] {
@@ -142,34 +168,35 @@ function renderVerdict(path: string, result: AuditVerification): string {
     .map(({ file, line, kind, detail }) => `${file === "" ? path : file}:${line}: ${kind}: ${detail}`);
   if (problemCount > lines.length) lines.push(`and ${problemCount - lines.length} more`);
   lines.push(
-    problemCount === 0
-      ? `${path}: whole`
-      : `${path}: NOT whole, ${problemCount} ${problemCount === 1 ? "problem" : "problems"}`,
-    `  ${result.records} records in ${result.files} files and ${result.runs.length} runs, ${result.checkpoints} signed checkpoints`,
+    problemCount === 0 ? `${path}: whole` : `${path}: NOT whole, ${counted(problemCount, "problem")}`,
+    `  ${counted(result.records, "record")} in ${counted(result.files, "file")} and ${counted(result.runs.length, "run")}, ${counted(result.checkpoints, "signed checkpoint")}`,
     `  signed with ${result.keyIds.length === 0 ? "no key" : `key ${result.keyIds.join(", ")}`}`,
-    `  ${intents.intents} statements, ${intents.unknown} of them with unknown outcome`,
+    `  ${counted(intents.intents, "statement")}, ${intents.unknown} with unknown outcome`,
   );
   const { beginsWith } = result;
   if (beginsWith !== undefined)
     lines.push(`  begins at record ${beginsWith.seq} of run ${beginsWith.run}: older files are gone`);
   for (const gap of result.gaps)
-    lines.push(`  gap before record ${gap.seq}: ${gap.reason}, ${gap.lost} events refused`);
+    lines.push(`  gap before record ${gap.seq}: ${gap.reason}, ${counted(gap.lost, "event")} refused`);
   const last = result.runs.at(-1);
   if (last !== undefined) {
     const end = last.isStopped ? "stopped in order" : "running, or ended by a crash";
-    lines.push(`  last run ${last.run}: ${end}, ${last.unsigned} records behind its last checkpoint`);
+    lines.push(`  last run ${last.run}: ${end}, ${counted(last.unsigned, "record")} behind its last checkpoint`);
   }
-  if (result.tornBytes > 0) lines.push(`  ${result.tornBytes} bytes of a record that is not complete at the end`);
+  if (result.tornBytes > 0)
+    lines.push(`  ${counted(result.tornBytes, "byte")} of a record that is not complete at the end`);
   return `${lines.join("\n")}\n`;
 }
 
 const TAIL_DEFAULT = 20;
 const TAIL_MAX = 100_000;
 
-async function tail(path: string, args: Arguments, io: CommandIo): Promise<number> {
+async function tail({ path }: AuditPlace, args: Arguments, io: CommandIo): Promise<number> {
   const filter = auditFilter(args);
   const limit = countOf(args["limit"], TAIL_MAX) ?? TAIL_DEFAULT;
-  const render = args["json"] === true ? renderNdjson : renderText;
+  const width = args["wide"] === true ? undefined : io.stdoutColumns?.();
+  const brief = (record: ReadRecord): string => (width === undefined ? renderText(record) : renderBrief(record, width));
+  const render = args["json"] === true ? renderNdjson : brief;
   const signal = io.stopped ?? new AbortController().signal;
   const isFollowed = args["follow"] === true;
   await readable(path, async () => {
@@ -179,11 +206,8 @@ async function tail(path: string, args: Arguments, io: CommandIo): Promise<numbe
   return EXIT_OK;
 }
 
-async function exportRecords(path: string, args: Arguments, io: CommandIo): Promise<number> {
+async function exportRecords({ path }: AuditPlace, args: Arguments, io: CommandIo): Promise<number> {
   const format = args["json"] === true ? "ndjson" : (args["format"] ?? "ndjson");
-  if (format !== "ndjson" && format !== "csv") {
-    throw new UsageError(`--format: expected ndjson or csv, got ${JSON.stringify(format)}`);
-  }
   const columns = listOf(args["columns"]) ?? DEFAULT_COLUMNS;
   if (format !== "csv" && args["columns"] !== undefined) throw new UsageError("--columns goes with --format csv");
   const limit = countOf(args["limit"], Number.MAX_SAFE_INTEGER) ?? Number.POSITIVE_INFINITY;
@@ -234,7 +258,6 @@ async function printAll(
     text += render(record);
     if (text.length >= OUTPUT_CHARS) {
       flush();
-      await io.stdoutDrained?.();
     } else if (!isFlushing) {
       // What has come is shown even when nothing more follows for a while.
       isFlushing = true;

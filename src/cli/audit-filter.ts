@@ -1,17 +1,21 @@
 /** The options that choose audit records. */
 import type { ArgsDef } from "citty";
-import { AUDIT_EVENTS } from "../audit/audit-event.ts";
+import { AUDIT_EVENTS, DECISION_ACTIONS, STATEMENT_OUTCOMES } from "../audit/audit-event.ts";
 import type { AuditFilter } from "../audit/audit-read.ts";
 import { closestWord, durationKind } from "../config/values.ts";
+import { LIST_END } from "./arguments.ts";
 import { UsageError } from "./command-io.ts";
 
 export const auditFilterArguments: ArgsDef = {
-  type: { type: "string" },
+  type: { type: "string", valueHint: Object.keys(AUDIT_EVENTS).join("|") + LIST_END },
   user: { type: "string" },
   session: { type: "string" },
   client: { type: "string" },
-  decision: { type: "string" },
-  outcome: { type: "string" },
+  decision: { type: "string", valueHint: DECISION_ACTIONS.join("|") },
+  "decision-id": { type: "string" },
+  rule: { type: "string" },
+  digest: { type: "string" },
+  outcome: { type: "string", valueHint: STATEMENT_OUTCOMES.join("|") },
   since: { type: "string" },
   until: { type: "string" },
   limit: { type: "string" },
@@ -30,6 +34,9 @@ export function auditFilter(args: Arguments, nowMs: number = Date.now()): AuditF
     sessionId: word("session"),
     clientAddress: word("client"),
     decision: word("decision"),
+    decisionId: word("decision-id"),
+    rule: word("rule"),
+    digest: digestOf(word("digest")),
     outcome: word("outcome"),
     fromMs: timeOf("since", word("since"), nowMs),
     toMs: timeOf("until", word("until"), nowMs),
@@ -42,6 +49,19 @@ export function countOf(value: unknown, max: number): number | undefined {
   const count = Number(value);
   if (Number.isSafeInteger(count) && count >= 1 && count <= max) return count;
   throw new UsageError(`--limit: expected a number from 1 to ${max}, got ${JSON.stringify(value)}`);
+}
+
+const DIGEST_CHARS_MIN = 8;
+const DIGEST_CHARS_MAX = 64;
+
+function digestOf(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const digest = text.toLowerCase();
+  const isHash = digest.length >= DIGEST_CHARS_MIN && digest.length <= DIGEST_CHARS_MAX && /^[0-9a-f]+$/.test(digest);
+  if (isHash) return digest;
+  throw new UsageError(
+    `--digest: expected ${DIGEST_CHARS_MIN} to ${DIGEST_CHARS_MAX} hexadecimal digits, as explain and export show, got ${JSON.stringify(text)}`,
+  );
 }
 
 function eventType(name: string): string {

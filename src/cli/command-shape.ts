@@ -1,8 +1,9 @@
 /** What a command line can hold, for those who do not run it: completion scripts, the man page, tests of the documents. */
 import type { ArgsDef } from "citty";
 import { CONFIG_FILE_FLAG } from "../config/schema.ts";
-import { SETTINGS } from "../config/settings.ts";
+import { choicesOf } from "./arguments.ts";
 import type { CommandHelp } from "./help.ts";
+import { type SettingsTaken, settingsTaken } from "./settings-command.ts";
 
 export interface CommandShape {
   readonly help: CommandHelp;
@@ -34,7 +35,7 @@ export function takesFiles({ args }: CommandShape): boolean {
 }
 
 export function optionsOf({ help, args }: CommandShape): readonly OptionShape[] {
-  const settings = help.takesSettings ? settingOptions() : [];
+  const settings = settingOptions(help.settings);
   const own = help.options.map(([left, summary]) => ownOption(left, summary, args));
   const helpOption: OptionShape = {
     name: "help",
@@ -52,21 +53,24 @@ export function optionsOf({ help, args }: CommandShape): readonly OptionShape[] 
 function ownOption(left: string, summary: string, args: ArgsDef): OptionShape {
   const [first = "", second = ""] = left.split(/,? /);
   const name = first.slice(2);
-  const isSwitch = args[name]?.type === "boolean";
+  const argument = args[name];
+  const isSwitch = argument?.type === "boolean";
+  const choices = argument === undefined ? [] : (choicesOf(argument)?.words ?? []);
   const placeholder = isSwitch ? "" : second;
   const isFile = ["FILE", "CASES", "AUDIT", "PATH"].includes(placeholder);
   return {
     name,
     alias: second.startsWith("-") ? second.slice(1) : undefined,
     summary,
-    value: isSwitch ? "none" : isFile ? "file" : "text",
-    choices: [],
+    value: isSwitch ? "none" : isFile ? "file" : choices.length > 0 ? "choice" : "text",
+    choices,
     placeholder,
     isSetting: false,
   };
 }
 
-function settingOptions(): OptionShape[] {
+function settingOptions(taken: SettingsTaken): OptionShape[] {
+  if (taken === "none") return [];
   const config: OptionShape = {
     name: CONFIG_FILE_FLAG.slice(2),
     alias: undefined,
@@ -76,9 +80,9 @@ function settingOptions(): OptionShape[] {
     placeholder: "FILE",
     isSetting: true,
   };
-  const others = SETTINGS.flatMap(({ metadata, title }): OptionShape[] => {
+  const others = settingsTaken(taken).flatMap(({ metadata, title }): OptionShape[] => {
     if (metadata.flag === undefined) return [];
-    const choices = choicesOf(metadata.kind.json);
+    const choices = wordsOf(metadata.kind.json);
     return [
       {
         name: metadata.flag.slice(2),
@@ -95,7 +99,7 @@ function settingOptions(): OptionShape[] {
 }
 
 /** The words a JSON Schema lists, at its top or in one of its alternatives. */
-function choicesOf(json: Readonly<Record<string, unknown>>): readonly string[] {
+function wordsOf(json: Readonly<Record<string, unknown>>): readonly string[] {
   const { enum: words, anyOf } = json as { enum?: readonly string[]; anyOf?: readonly { enum?: readonly string[] }[] };
   return words ?? anyOf?.flatMap((branch) => branch.enum ?? []) ?? [];
 }

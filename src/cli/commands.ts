@@ -1,9 +1,12 @@
 /** The command line: which commands there are, and how one is found, checked and run. */
 import { type ArgsDef, type CommandDef, defineCommand, runCommand } from "citty";
 import { createLogger } from "../base/log.ts";
+import { variableMeant } from "../config/load.ts";
 import { closestWord, quote } from "../config/values.ts";
+import type { RunDoctor } from "../server/operations.ts";
 import {
   adminArguments,
+  metricsArguments,
   metricsHelp,
   printMetrics,
   reloadHelp,
@@ -20,16 +23,29 @@ import { auditArguments, auditHelp, runAudit } from "./audit-commands.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Reread, UsageError } from "./command-io.ts";
 import type { CommandShape } from "./command-shape.ts";
 import { completionArguments, completionHelp, printCompletion } from "./completion.ts";
+import { connections, connectionsArguments, connectionsHelp } from "./connections-command.ts";
 import { doctor, doctorArguments, doctorHelp } from "./doctor-command.ts";
+import { dsqlArguments, dsqlHelp, runDsql } from "./dsql-commands.ts";
+import { connect, connectArguments, connectHelp, exec, execArguments, execHelp } from "./exec-command.ts";
 import { explainArguments, explainHelp, runExplain } from "./explain-command.ts";
-import { hashPassword } from "./hash-password.ts";
+import { hashPassword, PASSWORD_ENGINES, PASSWORD_PLUGINS } from "./hash-password.ts";
 import { type CommandHelp, renderCommandHelp, renderHelp } from "./help.ts";
+import { load, loadArguments, loadHelp } from "./load-command.ts";
 import { manHelp, printManPage } from "./man-page.ts";
+import { plan, planArguments, planHelp } from "./plan-command.ts";
 import { policyArguments, policyHelp, runPolicy } from "./policy-commands.ts";
+import { runSelf, selfArguments, selfHelp } from "./self-command.ts";
 import { runService, serviceArguments, serviceHelp } from "./service-command.ts";
-import { loadFromArguments, reportFindings, settingArguments } from "./settings-command.ts";
+import {
+  describeServedPlatform,
+  loadForStart,
+  loadFromArguments,
+  reportFindings,
+  SERVED_PLATFORM,
+  settingArguments,
+} from "./settings-command.ts";
 import { checkConfig, showConfig } from "./show-config.ts";
-import { wait } from "./wait.ts";
+import { WAIT_SETTINGS, wait } from "./wait.ts";
 
 type Run = (args: Readonly<Record<string, unknown>>, io: CommandIo) => Promise<number>;
 
@@ -42,7 +58,7 @@ const JSON_OPTION = ["--json", "Print JSON"] as const;
 const jsonArgument: ArgsDef = { json: { type: "boolean" } };
 
 function command(help: CommandHelp, args: ArgsDef, run: Run): Command {
-  const all: ArgsDef = { ...(help.takesSettings ? settingArguments : {}), ...args };
+  const all: ArgsDef = { ...settingArguments(help.settings), ...args };
   return {
     help,
     definition: defineCommand({
@@ -61,7 +77,7 @@ const COMMANDS: readonly Command[] = [
       example: "  querycop serve --config /etc/querycop/querycop.yaml",
       text: "Listens, and relays every client to its backend. SIGTERM ends it when the sessions have finished.",
       options: [],
-      takesSettings: true,
+      settings: "listed",
     },
     {},
     serve,
@@ -73,7 +89,7 @@ const COMMANDS: readonly Command[] = [
       example: "  querycop config --config /etc/querycop/querycop.yaml",
       text: "Loads the configuration as serve would. Secrets are shown as <set>.",
       options: [JSON_OPTION],
-      takesSettings: true,
+      settings: "all",
     },
     jsonArgument,
     showConfig,
@@ -85,7 +101,7 @@ const COMMANDS: readonly Command[] = [
       example: "  querycop check-config --config /etc/querycop/querycop.yaml",
       text: "Reports every problem at once and exits with 2 if there is one. Connects to nothing.",
       options: [JSON_OPTION],
-      takesSettings: true,
+      settings: "all",
     },
     jsonArgument,
     checkConfig,
@@ -98,7 +114,7 @@ const COMMANDS: readonly Command[] = [
       example: "  querycop wait --max 10s",
       text: "Connects to every configured listener until each sends a MySQL greeting, for which the backend must answer too.",
       options: [["--max DURATION", "Give up after this time and exit with 1; default 30s"]],
-      takesSettings: true,
+      settings: WAIT_SETTINGS,
     },
     { max: { type: "string" } },
     wait,
@@ -106,11 +122,17 @@ const COMMANDS: readonly Command[] = [
   command(statusHelp, adminArguments, showStatus),
   command(sessionsHelp, sessionsArguments, runSessions),
   command(reloadHelp, adminArguments, runReload),
-  command(metricsHelp, {}, printMetrics),
+  command(metricsHelp, metricsArguments, printMetrics),
   command(explainHelp, explainArguments, runExplain),
   command(policyHelp, policyArguments, runPolicy),
+  command(dsqlHelp, dsqlArguments, runDsql),
+  command(planHelp, planArguments, plan),
   command(auditHelp, auditArguments, runAudit),
   command(approvalsHelp, approvalsArguments, runApprovals),
+  command(connectionsHelp, connectionsArguments, connections),
+  command(execHelp, execArguments, exec),
+  command(connectHelp, connectArguments, connect),
+  command(loadHelp, loadArguments, load),
   command(
     {
       name: "hash-password",
@@ -119,14 +141,23 @@ const COMMANDS: readonly Command[] = [
       text: "Reads the password from standard input, without its final line break.",
       options: [
         ["--user NAME", "The user the line is for; required"],
+        [
+          "--engine NAME",
+          "mysql (default) or postgresql: a SCRAM-SHA-256 verifier, and the ALTER ROLE that goes with it",
+        ],
         ["--plugin NAME", "caching_sha2_password (default) or mysql_native_password"],
       ],
-      takesSettings: false,
+      settings: "none",
     },
-    { user: { type: "string" }, plugin: { type: "string" } },
+    {
+      user: { type: "string" },
+      engine: { type: "string", valueHint: PASSWORD_ENGINES.join("|") },
+      plugin: { type: "string", valueHint: PASSWORD_PLUGINS.join("|") },
+    },
     hashPassword,
   ),
   command(serviceHelp, serviceArguments, runService),
+  command(selfHelp, selfArguments, runSelf),
   command(completionHelp, completionArguments, (args, io) => printCompletion(args, io, COMMAND_SHAPES)),
   command(manHelp, {}, (_args, io) => printManPage(io, COMMAND_SHAPES)),
   command(
@@ -136,7 +167,7 @@ const COMMANDS: readonly Command[] = [
       example: "  querycop version --json",
       text: "Names exactly what is running, for reports.",
       options: [JSON_OPTION],
-      takesSettings: false,
+      settings: "none",
     },
     jsonArgument,
     showVersion,
@@ -153,7 +184,11 @@ const VERSION_WORDS = ["--version", "-V"];
 const MESSAGE_LENGTH_MAX = 1000;
 
 async function serve(args: Readonly<Record<string, unknown>>, io: CommandIo): Promise<number> {
-  const result = await loadFromArguments(args, io);
+  if (io.platform !== SERVED_PLATFORM) {
+    io.stderr(`querycop: serve: ${describeServedPlatform(io.platform)}\n`);
+    return EXIT_USAGE;
+  }
+  const result = await loadForStart(args, io);
   if (!result.ok) {
     reportFindings(result, io);
     return EXIT_USAGE;
@@ -163,7 +198,7 @@ async function serve(args: Readonly<Record<string, unknown>>, io: CommandIo): Pr
     level,
     // People read a terminal; a file or pipe gets lines that programs can read.
     format: format === "pretty" && !io.isStderrTerminal ? "text" : format,
-    write: io.stderr,
+    write: io.log,
   });
   for (const warning of result.warnings) {
     const colon = warning.indexOf(": ");
@@ -177,7 +212,17 @@ async function serve(args: Readonly<Record<string, unknown>>, io: CommandIo): Pr
     logger.setLevel(again.config.log.level);
     return { logLevel: again.config.log.level, settings: again.effective };
   };
-  return io.serve(result.config, { logger, version: io.version, settings: result.effective, reread });
+  const runDoctor: RunDoctor = async () => {
+    const { checkRunning } = await import("./doctor-run.ts");
+    return checkRunning(result, { ...io, env });
+  };
+  return io.serve(result.config, {
+    logger,
+    version: io.version,
+    settings: result.effective,
+    reread,
+    doctor: runDoctor,
+  });
 }
 
 async function showVersion(args: Readonly<Record<string, unknown>>, io: CommandIo): Promise<number> {
@@ -188,9 +233,8 @@ async function showVersion(args: Readonly<Record<string, unknown>>, io: CommandI
 }
 
 function isConfigured(env: CommandIo["env"]): boolean {
-  return Object.entries(env).some(
-    ([name, value]) => name.startsWith("GATEKEEPER_") && value !== undefined && value !== "",
-  );
+  const isSetting = (name: string): boolean => name.startsWith("GATEKEEPER_") || variableMeant(name) !== undefined;
+  return Object.entries(env).some(([name, value]) => isSetting(name) && value !== undefined && value !== "");
 }
 
 function usage(message: string, hint: string, io: CommandIo): number {
@@ -216,6 +260,14 @@ export async function runCommandLine(argv: readonly string[], io: CommandIo): Pr
   return runNamed(first, rest, io);
 }
 
+/** What stands behind "--" is the program's. */
+const STARTS_PROGRAM: ReadonlySet<string> = new Set([execHelp.name, connectHelp.name]);
+
+function splitProgram(args: readonly string[]): readonly [own: readonly string[], program?: readonly string[]] {
+  const end = args.indexOf("--");
+  return end < 0 ? [args] : [args.slice(0, end), args.slice(end + 1)];
+}
+
 async function runNamed(name: string, args: readonly string[], io: CommandIo): Promise<number> {
   const found = COMMANDS.find(({ help }) => help.name === name);
   if (found === undefined) {
@@ -226,15 +278,19 @@ async function runNamed(name: string, args: readonly string[], io: CommandIo): P
     const hint = near === undefined ? "" : `, did you mean ${near}?`;
     return usage(`unknown command ${quote(name).slice(1, -1)}${hint}`, "querycop --help", io);
   }
-  if (args.includes("--help") || args.includes("-h")) {
+  const [own, program] = STARTS_PROGRAM.has(name) ? splitProgram(args) : [args];
+  if (own.includes("--help") || own.includes("-h")) {
     io.stdout(renderCommandHelp(found.help));
     return EXIT_OK;
   }
-  const checked = checkArguments(args, found.definition.args as ArgsDef);
+  const checked = checkArguments(own, found.definition.args as ArgsDef);
   const hint = `querycop ${name} --help`;
   if ("problem" in checked) return usage(`${name}: ${checked.problem}`, hint, io);
   try {
-    const { result } = await runCommand(found.definition, { rawArgs: checked.args, data: io });
+    const { result } = await runCommand(found.definition, {
+      rawArgs: checked.args,
+      data: program === undefined ? io : { ...io, program },
+    });
     return typeof result === "number" ? result : EXIT_OK;
   } catch (error) {
     if (error instanceof UsageError) return usage(`${name}: ${error.message}`, hint, io);

@@ -14,7 +14,7 @@ export const completionHelp: CommandHelp = {
     "  completion fish   For fish: ~/.config/fish/completions/querycop.fish",
   ].join("\n"),
   options: [],
-  takesSettings: false,
+  settings: "none",
 };
 
 export const completionArguments: ArgsDef = {
@@ -55,7 +55,11 @@ function flagsOf(command: CommandShape): string[] {
 /** Options with a value, once each, by what their value is. */
 function valueOptions(commands: readonly CommandShape[]): readonly OptionShape[] {
   const all = commands.flatMap((command) => optionsOf(command)).filter(({ value }) => value !== "none");
-  return [...new Map(all.map((option) => [option.name, option])).values()];
+  // Commands may mean different words by the same option: those of all are offered.
+  const choicesOf = (wanted: string): readonly string[] =>
+    all.filter(({ name }) => name === wanted).flatMap(({ choices }) => choices);
+  const last = new Map(all.map((option) => [option.name, option]));
+  return [...last.values()].map((option) => ({ ...option, choices: [...new Set(choicesOf(option.name))] }));
 }
 
 function renderBash(commands: readonly CommandShape[]): string {

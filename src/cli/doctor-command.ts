@@ -16,7 +16,7 @@ export const doctorHelp: CommandHelp = {
     ["--snippets", "Print how to connect to each listener, driver by driver"],
     ["--json", "Print JSON"],
   ],
-  takesSettings: true,
+  settings: "all",
 };
 
 export const doctorArguments: ArgsDef = {

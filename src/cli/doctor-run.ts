@@ -1,23 +1,34 @@
 /** `querycop doctor`: gives the checks what a running proxy would have, prints what they found, and says it by the exit code. */
 import { readFileSync, statfsSync } from "node:fs";
+import { memoryLimit } from "../base/memory-limit.ts";
 import { matchesWildcards } from "../base/wildcards.ts";
 import type { LoadResult } from "../config/load.ts";
 import { BackendProbe } from "../doctor/backend-probe.ts";
-import type { DoctorHost, ListenerContext, PolicyLint, ProcessContext } from "../doctor/check.ts";
+import type { DoctorHost, ListenerContext, NeededPrivileges, PolicyLint, ProcessContext } from "../doctor/check.ts";
 import { CHECKS } from "../doctor/checks.ts";
+import { systemClockIsSynchronised } from "../doctor/clock-check.ts";
 import { configProblems } from "../doctor/configuration-checks.ts";
 import { systemResolver } from "../doctor/name-resolver.ts";
 import { renderJson, renderText } from "../doctor/render.ts";
 import type { CheckResult, Report } from "../doctor/report.ts";
 import { runChecks } from "../doctor/run-checks.ts";
 import { connectionSnippets } from "../doctor/snippets.ts";
+import { parsePolicy } from "../policy/file/policy-file.ts";
 import { asksForEstimates } from "../policy/impact.ts";
-import { parsePolicy } from "../policy/policy-file.ts";
-import { lintPolicy } from "../policy/policy-lint.ts";
+import { resolveSettings } from "../policy/settings.ts";
+import { neededPrivileges } from "../policy/tools/grants.ts";
+import { lintPolicy } from "../policy/tools/policy-lint.ts";
+import { subjectFor } from "../policy/tools/tool-context.ts";
 import { connectionsAllowedByDescriptors } from "../server/open-files.ts";
 import { probeServices } from "../server/probe-services.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
-import { loadFromArguments, reportFindings } from "./settings-command.ts";
+import {
+  describeServedPlatform,
+  loadFromArguments,
+  reportFindings,
+  SERVED_PLATFORM,
+  startProblems,
+} from "./settings-command.ts";
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -30,10 +41,14 @@ export async function runDoctor(args: Arguments, io: CommandIo): Promise<number>
   if (args["list"] === true) return listChecks(isJson, io);
   const loaded = await loadFromArguments(args, io);
   if (args["snippets"] === true) return printSnippets(loaded, args, io);
-  const checks = loaded.ok ? await checkAll(loaded, textOf(args["user"]), only, io) : unloadable(loaded.problems);
+  const problems = loaded.ok ? await startProblems(loaded.config) : [];
+  if (io.platform !== SERVED_PLATFORM) io.stderr(`note: ${describeServedPlatform(io.platform)}\n`);
+  const checks = loaded.ok
+    ? await checkAll(loaded, textOf(args["user"]), only, { io, problems })
+    : unloadable(loaded.problems);
   const report: Report = { version: io.version.version, checks };
   io.stdout(isJson ? renderJson(report) : renderText(report));
-  if (!loaded.ok) return EXIT_USAGE;
+  if (!loaded.ok || problems.length > 0) return EXIT_USAGE;
   const isBad = ({ status }: CheckResult): boolean =>
     status === "fail" || (status === "warn" && args["strict"] === true);
   return checks.some(isBad) ? EXIT_FAILED : EXIT_OK;
@@ -80,13 +95,23 @@ function unloadable(problems: readonly string[]): CheckResult[] {
   ];
 }
 
+/** For a process that serves: what would keep it from starting has been looked at. */
+export function checkRunning(
+  loaded: Extract<LoadResult, { ok: true }>,
+  io: CommandIo,
+): Promise<readonly CheckResult[]> {
+  return checkAll(loaded, undefined, undefined, { io, problems: [] });
+}
+
 async function checkAll(
   { config, warnings }: Extract<LoadResult, { ok: true }>,
   user: string | undefined,
   only: string | undefined,
-  io: CommandIo,
+  { io, problems }: { readonly io: CommandIo; readonly problems: readonly string[] },
 ): Promise<CheckResult[]> {
-  const process: ProcessContext = { config, warnings, host: hostOf(io), user };
+  // A listener that cannot be made cannot be checked.
+  if (problems.some((problem) => problem.startsWith("listener "))) return unloadable(problems);
+  const process: ProcessContext = { config, warnings, host: { ...hostOf(io), startProblems: problems }, user };
   const listeners = config.listeners.map(
     (listener): ListenerContext => ({
       ...process,
@@ -102,15 +127,18 @@ async function checkAll(
   }
 }
 
-function hostOf(io: CommandIo): DoctorHost {
+export function hostOf(io: CommandIo): DoctorHost {
   return {
     env: io.env,
     nowMs: Date.now,
     resolver: systemResolver,
     connectionsAllowed: connectionsAllowedByDescriptors(),
+    memory: memoryLimit(),
     ephemeralPorts: ephemeralPorts(),
+    clockIsSynchronised: () => systemClockIsSynchronised(io.env["PATH"]),
     freeBytes,
     lintPolicy: lintPolicyFile,
+    neededPrivileges: privilegesFor,
   };
 }
 
@@ -121,6 +149,13 @@ function lintPolicyFile(path: string): PolicyLint {
   if (result.kind === "refused") return { problems: lines(result.problems), findings: [] };
   const findings = lintPolicy(result.policy, Date.now()).filter(({ isStrictOnly }) => !isStrictOnly);
   return { problems: [], findings: lines(findings), asksForEstimates: asksForEstimates(result.policy) };
+}
+
+function privilegesFor(path: string, user: string): NeededPrivileges | undefined {
+  const result = parsePolicy(readFileSync(path, "utf8"));
+  if (result.kind === "refused") return undefined;
+  const { settings, profiles } = resolveSettings(result.policy, subjectFor({ user }), Date.now());
+  return settings.mode === "enforce" ? { profiles, privileges: neededPrivileges(settings, undefined) } : undefined;
 }
 
 function freeBytes(folder: string): number {

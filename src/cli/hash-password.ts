@@ -2,13 +2,17 @@
 import { randomBytes } from "node:crypto";
 import { hashCachingSha2Password } from "../mysql/caching-sha2-password.ts";
 import { hashNativePassword } from "../mysql/native-password.ts";
+import { formatScramVerifier, makeScramVerifier } from "../postgres/scram.ts";
 import { type CommandIo, EXIT_OK, UsageError } from "./command-io.ts";
 
 const PASSWORD_BYTES_MAX = 256;
 const SALT_BYTES = 20;
 const SALT_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-";
 
-const PLUGINS = ["caching_sha2_password", "mysql_native_password"] as const;
+/** The first is the default. */
+export const PASSWORD_PLUGINS = ["caching_sha2_password", "mysql_native_password"] as const;
+
+export const PASSWORD_ENGINES = ["mysql", "postgresql"] as const;
 
 /** 120 random bits in printable characters, so that the line survives editors and terminals. */
 function printableSalt(): Uint8Array {
@@ -33,13 +37,22 @@ async function readPassword(io: CommandIo): Promise<Uint8Array> {
 
 export async function hashPassword(args: Readonly<Record<string, unknown>>, io: CommandIo): Promise<number> {
   const user = args["user"];
-  const plugin = args["plugin"] ?? PLUGINS[0];
+  const plugin = args["plugin"] ?? PASSWORD_PLUGINS[0];
   if (typeof user !== "string") throw new UsageError("--user is required");
   if (user.includes(":") || [...user].some((character) => character < " " || character === "\u007f")) {
     throw new UsageError("--user must not hold a colon or control character");
   }
-  if (plugin !== PLUGINS[0] && plugin !== PLUGINS[1]) throw new UsageError(`--plugin must be ${PLUGINS.join(" or ")}`);
+  const isPostgres = args["engine"] === "postgresql";
+  if (isPostgres && args["plugin"] !== undefined) throw new UsageError("--plugin is MySQL's: leave it out");
   const password = await readPassword(io);
+  if (isPostgres) {
+    const verifier = formatScramVerifier(makeScramVerifier(password));
+    io.stdout(`${user}:${verifier}\n`);
+    // The server stores a verifier as it is given one, and then takes the key that the client's login shows.
+    const name = `"${user.replaceAll('"', '""')}"`;
+    io.stderr(`For the server to take the same login, run there:\n  ALTER ROLE ${name} PASSWORD '${verifier}';\n`);
+    return EXIT_OK;
+  }
   const hash =
     plugin === "mysql_native_password"
       ? hashNativePassword(password)

@@ -1,6 +1,7 @@
 /** Help texts. A worked example comes first; the options are printed from the schema. */
 import { renderOptions } from "../config/reference.ts";
 import type { VersionInfo } from "../version.ts";
+import { type SettingsTaken, settingsTaken } from "./settings-command.ts";
 
 export interface CommandHelp {
   readonly name: string;
@@ -11,8 +12,8 @@ export interface CommandHelp {
   readonly text: string;
   /** Options of its own, left column and right column. */
   readonly options: ReadonlyArray<readonly [string, string]>;
-  /** True when every setting is an option too. */
-  readonly takesSettings: boolean;
+  /** Which settings are options of it as well. */
+  readonly settings: SettingsTaken;
 }
 
 function columns(rows: ReadonlyArray<readonly [string, string]>): string {
@@ -21,11 +22,14 @@ function columns(rows: ReadonlyArray<readonly [string, string]>): string {
 }
 
 export function renderCommandHelp(command: CommandHelp): string {
-  const settings = command.takesSettings
-    ? `\nSettings (option, what it is, environment variable); more in docs/configuration.md:\n${renderOptions()}\n`
-    : "";
   const own = [...command.options, ["--help", "Show this text"] as const];
-  return `Example:\n${command.example}\n\nUsage: querycop ${command.name} [options]\n\n${command.text}\n\nOptions:\n${columns(own)}${settings}`;
+  return `Example:\n${command.example}\n\nUsage: querycop ${command.name} [options]\n\n${command.text}\n\nOptions:\n${columns(own)}${renderSettings(command.settings)}`;
+}
+
+function renderSettings(taken: SettingsTaken): string {
+  if (taken === "none") return "";
+  if (taken === "all") return "\nEvery setting is an option as well: querycop serve --help lists them.\n";
+  return `\nSettings (option, what it is and may be, environment variable); more in docs/configuration.md:\n${renderOptions(settingsTaken(taken))}\n`;
 }
 
 const EXAMPLE = `  export GATEKEEPER_BACKEND_HOST=mydb.cluster-abcdefghijkl.eu-central-1.rds.amazonaws.com
@@ -45,7 +49,8 @@ Usage: querycop [command] [options]
 Commands:
 ${columns(commands.map((command) => [command.name, command.summary]))}
 Without a command, querycop serves as soon as anything is configured. Every setting is an option of serve, an
-environment variable and a key of the file named by --config: querycop serve --help lists them.
+environment variable and a key of the file named by --config: querycop serve --help lists them. The variables begin
+with GATEKEEPER_, which was the name of querycop before.
 
 Exit codes: 0 fine, 1 failed, 2 wrong command line or configuration.
 `;

@@ -3,6 +3,7 @@ import type { CommandIo } from "./command-io.ts";
 import { EXIT_OK } from "./command-io.ts";
 import { type CommandShape, type OptionShape, optionsOf } from "./command-shape.ts";
 import type { CommandHelp } from "./help.ts";
+import { settingArguments } from "./settings-command.ts";
 
 export const manHelp: CommandHelp = {
   name: "man",
@@ -10,7 +11,7 @@ export const manHelp: CommandHelp = {
   example: "  querycop man > ~/.local/share/man/man1/querycop.1",
   text: "For man(1): `querycop man | man -l -` shows it.",
   options: [],
-  takesSettings: false,
+  settings: "none",
 };
 
 export async function printManPage(io: CommandIo, commands: readonly CommandShape[]): Promise<number> {
@@ -55,7 +56,7 @@ export function renderManPage(commands: readonly CommandShape[]): string {
     ...commands.flatMap(commandSection),
     ".SH SETTINGS",
     roff(
-      "Options of the commands that take settings. Each is also an environment variable (GATEKEEPER_ and the option's name in capitals) and a key of the file named by --config; the option wins over the variable, the variable over the file.",
+      "Options of the commands that take settings. Each is also an environment variable (GATEKEEPER_, the former name of querycop, and the option's name in capitals) and a key of the file named by --config; the option wins over the variable, the variable over the file.",
     ),
     ...settings.flatMap(optionParagraph),
     ".SH EXIT STATUS",
@@ -69,7 +70,7 @@ export function renderManPage(commands: readonly CommandShape[]): string {
 function commandSection(command: CommandShape): string[] {
   const { help } = command;
   const own = optionsOf(command).filter(({ isSetting }) => !isSetting);
-  const takes = help.takesSettings ? ["Takes all settings as options."] : [];
+  const takes = takesOf(help);
   return [
     `.SS ${roff(`querycop ${help.name}`)}`,
     roff(`${help.summary}.`),
@@ -84,11 +85,18 @@ function commandSection(command: CommandShape): string[] {
   ];
 }
 
+function takesOf({ settings }: CommandHelp): string[] {
+  if (settings === "none") return [];
+  if (typeof settings === "string") return ["Takes all settings as options."];
+  const names = Object.keys(settingArguments(settings)).map((name) => `--${name}`);
+  return [roff(`Takes settings as options: ${names.join(", ")}.`)];
+}
+
 function optionParagraph({ name, alias, summary, placeholder, choices }: OptionShape): string[] {
   const flags = [`\\fB${roff(`--${name}`)}\\fR`, ...(alias === undefined ? [] : [`\\fB${roff(`-${alias}`)}\\fR`])].join(
     ", ",
   );
   const value = placeholder === "" ? "" : ` \\fI${roff(placeholder)}\\fR`;
-  const words = choices.length === 0 ? "" : `: ${choices.join(", ")}`;
+  const words = choices.length === 0 || summary.includes(": ") ? "" : `: ${choices.join(", ")}`;
   return [".TP", `${flags}${value}`, roff(`${summary}${words}.`)];
 }

@@ -1,16 +1,21 @@
-/** `querycop policy lint|test|replay|learn|import-digests`: living with a policy. */
+/** `querycop policy lint|test|replay|learn|import-digests|grants|show`: living with a policy. */
 
 import type { ArgsDef } from "citty";
-import { DEFAULT_POLICY } from "../policy/policy.ts";
-import { type CaseResult, parseCases, runCases } from "../policy/policy-cases.ts";
-import { parsePolicy, renderProblems } from "../policy/policy-file.ts";
-import { importDigests, PolicyLearner } from "../policy/policy-learn.ts";
-import { type LintFinding, lintPolicy } from "../policy/policy-lint.ts";
-import { PolicyReplay, renderReplay } from "../policy/policy-replay.ts";
-import type { Problem } from "../policy/yaml-reader.ts";
+import { counted } from "../base/counted.ts";
+import { parsePolicy, policyVersionOf, renderProblems } from "../policy/file/policy-file.ts";
+import type { Problem } from "../policy/file/yaml-reader.ts";
+import { DEFAULT_POLICY, type Policy } from "../policy/policy.ts";
+import { renderGrants } from "../policy/tools/grants.ts";
+import { type CaseResult, parseCases, runCases } from "../policy/tools/policy-cases.ts";
+import { importDigests, PolicyLearner } from "../policy/tools/policy-learn.ts";
+import { type LintFinding, lintPolicy } from "../policy/tools/policy-lint.ts";
+import { PolicyReplay, renderReplay } from "../policy/tools/policy-replay.ts";
+import { isOfPostgres } from "../policy/tools/tool-context.ts";
+import { loadParser } from "../sql/postgres/parser/parser.ts";
+import { VERSION } from "../version.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import type { CommandHelp } from "./help.ts";
-import { linesOf, loadPolicy, readText, required } from "./policy-source.ts";
+import { auditLinesOf, linesOf, loadPolicy, readText, required } from "./policy-source.ts";
 
 export const policyHelp: CommandHelp = {
   name: "policy",
@@ -22,22 +27,32 @@ export const policyHelp: CommandHelp = {
     "  policy replay AUDIT          What the policy would have done to recorded traffic",
     "  policy learn AUDIT           Draft a profile per user from recorded traffic",
     "  policy import-digests DUMP   The same from a digest dump of mysql --batch",
+    "  policy grants [FILE]         The least privileges that each profile needs, as GRANTs to look at and run",
+    "  policy show AUDIT            The policy file of an old decision, as the audit log has kept it",
     "FILE may be - for standard input, except for lint and test.",
   ].join("\n"),
   options: [
     ["--policy FILE", "Policy for test, replay and learn; default GATEKEEPER_POLICY_FILE, else the built-in one"],
-    ["--strict", "lint: report doubtful settings too"],
+    ["--strict", "lint: report doubtful settings too; learn: leave out what is warned of"],
     ["--user NAME", "import-digests: user of rows that name none"],
+    ["--profile NAME", "grants: only this profile"],
+    ["--schema NAME", "grants: the schema of profiles that name none; all of them if not given"],
+    ["--max-digest-length N", "import-digests: the server's setting, 1024 if not given"],
+    ["--policy-version V", "show: as a decision's record names it; the last one if not given"],
     ["--json", "Print JSON"],
   ],
-  takesSettings: false,
+  settings: "none",
 };
 
 export const policyArguments: ArgsDef = {
-  verb: { type: "positional", required: true, valueHint: "lint|test|replay|learn|import-digests" },
-  file: { type: "positional", required: true },
+  verb: { type: "positional", required: true, valueHint: "lint|test|replay|learn|import-digests|grants|show" },
+  file: { type: "positional", required: false },
   policy: { type: "string" },
   user: { type: "string" },
+  profile: { type: "string" },
+  schema: { type: "string" },
+  "max-digest-length": { type: "string" },
+  "policy-version": { type: "string" },
   strict: { type: "boolean" },
   json: { type: "boolean" },
 };
@@ -50,12 +65,15 @@ const VERBS: Readonly<Record<string, (file: string, args: Arguments, io: Command
   replay,
   learn,
   "import-digests": importFrom,
+  grants,
+  show,
 };
 
 export async function runPolicy(args: Arguments, io: CommandIo): Promise<number> {
   const verbs = Object.keys(VERBS).join(", ");
   const verb = VERBS[required(args["verb"], `one of ${verbs}`)];
   if (verb === undefined) throw new UsageError(`expected one of ${verbs}, got ${JSON.stringify(args["verb"])}`);
+  if (verb === grants) return grants(typeof args["file"] === "string" ? args["file"] : "", args, io);
   return verb(required(args["file"], "a file"), args, io);
 }
 
@@ -70,7 +88,9 @@ async function lint(file: string, args: Arguments, io: CommandIo): Promise<numbe
   } else if (problems.length + reported.length > 0) {
     io.stdout(`${renderProblems(file, [...problems, ...reported])}\n`);
   } else if (result.kind === "loaded") {
-    io.stdout(`${file}: fine, ${result.policy.profiles.length} profiles, version ${result.policy.version}\n`);
+    io.stdout(
+      `${file}: fine, ${counted(result.policy.profiles.length, "profile")}, version ${result.policy.version}\n`,
+    );
   }
   if (problems.length > 0) return EXIT_USAGE;
   return reported.length > 0 ? EXIT_FAILED : EXIT_OK;
@@ -82,6 +102,7 @@ async function testCases(file: string, args: Arguments, io: CommandIo): Promise<
     io.stderr(`${renderProblems(file, problems)}\n`);
     return EXIT_USAGE;
   }
+  if (cases.some(({ session }) => isOfPostgres(session))) await loadParser();
   const results = runCases(cases, loadPolicy(args["policy"], io.env), Date.now());
   const failed = results.filter(({ failure }) => failure !== undefined);
   if (args["json"] === true) io.stdout(`${JSON.stringify(results.map(caseJson), null, 2)}\n`);
@@ -107,30 +128,100 @@ function caseJson({ policyCase, decision, failure }: CaseResult): unknown {
 }
 
 async function replay(file: string, args: Arguments, io: CommandIo): Promise<number> {
-  const run = new PolicyReplay(loadPolicy(args["policy"], io.env), Date.now());
-  for await (const line of linesOf(file, io)) run.add(line);
+  const run = new PolicyReplay({
+    policy: loadPolicy(args["policy"], io.env),
+    wallMs: Date.now(),
+    version: VERSION.version,
+  });
+  for await (const line of auditLinesOf(file, io)) run.add(line);
   const report = run.report();
   if (args["json"] === true) io.stdout(`${JSON.stringify(report, null, 2)}\n`);
   else io.stdout(renderReplay(report));
   return report.newlyBlocked.length + report.newlyAllowed.length > 0 ? EXIT_FAILED : EXIT_OK;
 }
 
+/** Of the records that say which policy took effect, the last one of the version. */
+async function show(file: string, args: Arguments, io: CommandIo): Promise<number> {
+  const wanted = args["policy-version"];
+  let found: { readonly version: string; readonly text: unknown } | undefined;
+  for await (const line of linesOf(file, io)) {
+    if (!line.includes('"policy-change"')) continue;
+    const { type, outcome, toVersion, policyText } = recordOf(line);
+    if (type !== "policy-change" || outcome !== "ok" || typeof toVersion !== "string") continue;
+    if (wanted === undefined || toVersion === wanted) found = { version: toVersion, text: policyText };
+  }
+  const refuse = (why: string): number => {
+    io.stderr(`${why}\n`);
+    return EXIT_FAILED;
+  };
+  if (found === undefined)
+    return refuse(`${file}: no policy ${typeof wanted === "string" ? wanted : ""} took effect in it`);
+  const { version, text } = found;
+  if (typeof text !== "string") return refuse(`${version}: was built in, or its text was not kept`);
+  if (policyVersionOf(text) !== version)
+    return refuse(`${version}: was too long for the record, which has its beginning`);
+  io.stdout(text);
+  return EXIT_OK;
+}
+
+function recordOf(line: string): Arguments {
+  try {
+    const record: unknown = JSON.parse(line);
+    return typeof record === "object" && record !== null ? (record as Arguments) : {};
+  } catch {
+    return {};
+  }
+}
+
 async function learn(file: string, args: Arguments, io: CommandIo): Promise<number> {
-  const learner = new PolicyLearner(loadPolicy(args["policy"], io.env), Date.now());
-  for await (const line of linesOf(file, io)) learner.add(line);
+  const learner = newLearner(loadPolicy(args["policy"], io.env), args);
+  for await (const line of auditLinesOf(file, io)) learner.add(line);
   io.stdout(learner.render());
+  const { listed, leftOut, withoutText, unreadable } = learner.counts();
+  io.stderr(
+    `learned ${counted(listed, "shape")}, left out ${leftOut} (comments of the draft say why); ` +
+      `${counted(withoutText, "statement")} without text, ${counted(unreadable, "unreadable line")}\n`,
+  );
   return EXIT_OK;
 }
 
 async function importFrom(file: string, args: Arguments, io: CommandIo): Promise<number> {
-  const learner = new PolicyLearner(DEFAULT_POLICY, Date.now());
-  const user = typeof args["user"] === "string" ? args["user"] : "*";
+  const learner = newLearner(DEFAULT_POLICY, args);
+  const defaultUser = typeof args["user"] === "string" ? args["user"] : "*";
   const lines: string[] = [];
   for await (const line of linesOf(file, io)) lines.push(line);
-  const counts = importDigests(lines, learner, user);
+  const counts = importDigests(lines, learner, { defaultUser, digestLengthMax: digestLengthOf(args) });
   io.stdout(learner.render());
   io.stderr(
-    `imported ${counts.imported}, truncated by the server ${counts.truncated}, unreadable ${counts.unreadable}\n`,
+    `imported ${counts.imported}, left out ${counted(learner.counts().leftOut, "shape")} (comments of the draft say why); ` +
+      `truncated by the server ${counts.truncated}, unreadable ${counts.unreadable}\n`,
   );
   return counts.imported > 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+async function grants(file: string, args: Arguments, io: CommandIo): Promise<number> {
+  const textOf = (key: string): string | undefined => (typeof args[key] === "string" ? args[key] : undefined);
+  const policy = loadPolicy(file === "" ? args["policy"] : file, io.env);
+  try {
+    io.stdout(renderGrants(policy, { profile: textOf("profile"), schema: textOf("schema") }));
+  } catch (thrown) {
+    if (thrown instanceof RangeError) throw new UsageError(`--profile: ${thrown.message}`);
+    throw thrown;
+  }
+  return EXIT_OK;
+}
+
+function newLearner(policy: Policy, args: Arguments): PolicyLearner {
+  return new PolicyLearner({ policy, wallMs: Date.now(), isStrict: args["strict"] === true });
+}
+
+/** What servers have when nobody sets it. */
+const DIGEST_LENGTH_DEFAULT = 1024;
+
+function digestLengthOf(args: Arguments): number {
+  const given = args["max-digest-length"];
+  if (given === undefined) return DIGEST_LENGTH_DEFAULT;
+  const length = typeof given === "string" && /^\d{1,8}$/.test(given) ? Number(given) : 0;
+  if (length > 0) return length;
+  throw new UsageError(`--max-digest-length: expected the server's number of bytes, got ${JSON.stringify(given)}`);
 }

@@ -1,8 +1,9 @@
 /** Where the policy tools get their policy and their texts from. */
 
 import { createReadStream, readFileSync } from "node:fs";
+import { wholeLines } from "../audit/record-expander.ts";
+import { parsePolicy, renderProblems } from "../policy/file/policy-file.ts";
 import { DEFAULT_POLICY, type Policy } from "../policy/policy.ts";
-import { parsePolicy, renderProblems } from "../policy/policy-file.ts";
 import { type CommandIo, UsageError } from "./command-io.ts";
 import { readLines } from "./input-lines.ts";
 
@@ -38,6 +39,11 @@ export async function* linesOf(path: string, io: CommandIo): AsyncGenerator<stri
     if (code === undefined) throw error;
     throw new UsageError(`Cannot read ${path}: ${code}`);
   }
+}
+
+/** The same of an audit log, each record whole. */
+export function auditLinesOf(path: string, io: CommandIo): AsyncGenerator<string> {
+  return wholeLines(linesOf(path, io));
 }
 
 export function required(value: unknown, what: string): string {

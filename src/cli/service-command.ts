@@ -20,7 +20,7 @@ export const serviceHelp: CommandHelp = {
     ["--executable FILE", `Where the executable is; default ${EXECUTABLE}`],
     ["--config FILE", `Where its configuration is; default ${CONFIG}`],
   ],
-  takesSettings: false,
+  settings: "none",
 };
 
 export const serviceArguments: ArgsDef = {
@@ -70,6 +70,8 @@ RestartPreventExitStatus=2
 TimeoutStopSec=45s
 # Two for each client connection, and some.
 LimitNOFILE=65536
+# A dump of its memory would hold tokens, passwords and statements.
+LimitCORE=0
 
 # With these set the program would be another or not start.
 UnsetEnvironment=BUN_BE_BUN BUN_OPTIONS BUN_INSPECT NODE_TLS_REJECT_UNAUTHORIZED

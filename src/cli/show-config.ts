@@ -2,7 +2,13 @@
 import type { EffectiveSetting } from "../config/effective.ts";
 import type { LoadResult } from "../config/load.ts";
 import { type CommandIo, EXIT_OK, EXIT_USAGE } from "./command-io.ts";
-import { loadFromArguments, reportFindings } from "./settings-command.ts";
+import {
+  describeServedPlatform,
+  loadForStart,
+  loadFromArguments,
+  reportFindings,
+  SERVED_PLATFORM,
+} from "./settings-command.ts";
 
 function originOf(setting: EffectiveSetting): string {
   if (setting.source === "derived") return `from ${setting.where ?? ""}`;
@@ -53,7 +59,7 @@ export async function showConfig(args: Readonly<Record<string, unknown>>, io: Co
 }
 
 export async function checkConfig(args: Readonly<Record<string, unknown>>, io: CommandIo): Promise<number> {
-  const result = await loadFromArguments(args, io);
+  const result = await loadForStart(args, io);
   if (args["json"] === true) {
     writeJson(io, result.ok ? { ok: true, problems: [], warnings: result.warnings } : jsonOfFailure(result));
   } else {
@@ -62,6 +68,9 @@ export async function checkConfig(args: Readonly<Record<string, unknown>>, io: C
       for (const { name, backend } of result.config.listeners) {
         io.stdout(`ok: listener ${name} to ${backend.host}:${backend.port}, TLS ${backend.tlsMode}\n`);
       }
+      const { file, stdout } = result.config.audit;
+      if (io.platform !== SERVED_PLATFORM) io.stderr(`note: ${describeServedPlatform(io.platform)}\n`);
+      if (file === undefined && !stdout) io.stderr("note: no audit.file, so no statement is recorded\n");
     }
   }
   return result.ok ? EXIT_OK : EXIT_USAGE;

@@ -3,9 +3,12 @@ import { connect } from "node:net";
 import type { ListenerConfig } from "../config/schema.ts";
 import { durationKind, formatDuration } from "../config/values.ts";
 import { PacketReader } from "../mysql/packet.ts";
+import { encodeSslRequest } from "../postgres/startup.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
-import { loadFromArguments, reportFindings } from "./settings-command.ts";
+import { loadForRunning, reportFindings } from "./settings-command.ts";
 
+/** What says where clients connect. */
+export const WAIT_SETTINGS = ["listen.host", "listen.port", "listen.socket", "backend.engine"];
 const DEFAULT_MAX = "30s";
 const RETRY_MS = 100;
 /** A backend counts a client that hangs up on its greeting, so an answering listener is asked less often. */
@@ -22,10 +25,32 @@ function addressOf({ listen }: ListenerConfig): { path: string } | { host: strin
   return { host, port: listen.port };
 }
 
-/** One connection: what the first packet from the listener is. */
+/** What the bytes so far are; undefined while they are not enough. Throws at what no listener of ours sends. */
+type Recognizer = (chunk: Uint8Array) => Probe | undefined;
+
+/** MySQL's server speaks first. */
+function firstPacket(): Recognizer {
+  const reader = new PacketReader({ sender: "backend", payloadBytesMax: GREETING_BYTES_MAX });
+  return (chunk) => {
+    reader.push(chunk);
+    const packet = reader.next();
+    if (packet === undefined) return undefined;
+    if (packet.payload[0] === PROTOCOL_VERSION_10) return "greeting";
+    return packet.payload[0] === ERR_HEADER ? "refused" : "no-answer";
+  };
+}
+
+/** PostgreSQL's answers: one byte to the question for TLS, or an ErrorResponse. */
+function answerToSslRequest([answer]: Uint8Array): Probe {
+  const letter = String.fromCharCode(answer ?? 0);
+  return letter === "S" || letter === "N" ? "greeting" : letter === "E" ? "refused" : "no-answer";
+}
+
+/** One connection: what the listener says first. */
 function probe(listener: ListenerConfig, timeoutMs: number): Promise<Probe> {
   return new Promise((resolve) => {
-    const reader = new PacketReader({ sender: "backend", payloadBytesMax: GREETING_BYTES_MAX });
+    const isMysql = listener.backend.engine === "mysql";
+    const recognize = isMysql ? firstPacket() : answerToSslRequest;
     const socket = connect(addressOf(listener));
     const end = (result: Probe): void => {
       clearTimeout(timer);
@@ -33,15 +58,13 @@ function probe(listener: ListenerConfig, timeoutMs: number): Promise<Probe> {
       resolve(result);
     };
     const timer = setTimeout(() => end("no-answer"), timeoutMs);
+    if (!isMysql) socket.write(encodeSslRequest());
     socket.on("error", () => end("no-answer"));
     socket.on("close", () => end("no-answer"));
     socket.on("data", (chunk) => {
       try {
-        reader.push(Buffer.from(chunk));
-        const packet = reader.next();
-        if (packet === undefined) return;
-        if (packet.payload[0] === PROTOCOL_VERSION_10) end("greeting");
-        else end(packet.payload[0] === ERR_HEADER ? "refused" : "no-answer");
+        const result = recognize(Buffer.from(chunk));
+        if (result !== undefined) end(result);
       } catch {
         end("no-answer");
       }
@@ -54,8 +77,10 @@ async function waitFor(listener: ListenerConfig, deadlineMs: number): Promise<Pr
   for (;;) {
     const leftMs = deadlineMs - performance.now();
     if (leftMs <= 0) return last;
-    last = await probe(listener, leftMs);
-    if (last === "greeting") return last;
+    const said = await probe(listener, leftMs);
+    if (said === "greeting") return said;
+    // A try that the end of the time cuts short tells less than the ones before it.
+    if (performance.now() < deadlineMs) last = said;
     const pauseMs = last === "refused" ? RETRY_AFTER_ANSWER_MS : RETRY_MS;
     await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, Math.max(0, deadlineMs - performance.now()))));
   }
@@ -69,7 +94,7 @@ const STATES: Readonly<Record<Exclude<Probe, "greeting">, string>> = {
 export async function wait(args: Readonly<Record<string, unknown>>, io: CommandIo): Promise<number> {
   const max = durationKind().parse(typeof args["max"] === "string" ? args["max"] : DEFAULT_MAX);
   if ("problem" in max) throw new UsageError(`--max: ${max.problem}`);
-  const result = await loadFromArguments(args, io);
+  const result = await loadForRunning(args, io, "listeners");
   if (!result.ok) {
     reportFindings(result, io);
     return EXIT_USAGE;

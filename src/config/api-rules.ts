@@ -52,7 +52,13 @@ export function checkApi(check: ApiCheck): ApiAccess {
 }
 
 function checkKey({ settings, credentialsDirectory, problem, warn }: ApiCheck): Omit<ApiAccess, "approvers"> {
-  let key = settings.adminApiKey;
+  let key = settings.adminApiKey === undefined ? undefined : withoutLineEnd(settings.adminApiKey);
+  if (key !== undefined && !isHeaderText(key)) {
+    problem(
+      "admin_api_key",
+      "holds a character that no request can carry: use printable ASCII, as openssl rand -hex 16 makes it",
+    );
+  }
   const credential = credentialsDirectory === undefined ? undefined : join(credentialsDirectory, CREDENTIAL_NAME);
   const isCredential = key === undefined && credential !== undefined && existsSync(credential);
   const file = settings.adminApiKeyFile ?? (isCredential ? credential : undefined);
@@ -72,6 +78,16 @@ function checkKey({ settings, credentialsDirectory, problem, warn }: ApiCheck): 
   };
 }
 
+/** Secrets made from files end as the files do. */
+function withoutLineEnd(text: string): string {
+  return text.replace(/\r?\n$/, "");
+}
+
+/** What can stand in an Authorization header as it is. */
+function isHeaderText(key: string): boolean {
+  return /^[ -~]*$/.test(key);
+}
+
 /** Reads a file whose first line is the key. */
 export function readAdminKey(path: string): { key: string; warning?: string } | { problem: string } {
   const read = readBoundedFile(path, ADMIN_KEY_BYTES_MAX);
@@ -80,6 +96,8 @@ export function readAdminKey(path: string): { key: string; warning?: string } | 
   if (writable !== undefined) return { problem: writable };
   const key = (read.bytes.toString("utf8").split("\n")[0] ?? "").trim();
   if (key === "") return { problem: `${path} is empty: its first line must be the key` };
+  if (!isHeaderText(key))
+    return { problem: `${path} holds a character that no request can carry: use printable ASCII` };
   return isReadableByAll(read.mode)
     ? { key, warning: `${path} is readable by everyone: run chmod 600 ${path}` }
     : { key };

@@ -1,4 +1,5 @@
 /** The approvers file: whose keys the admin API takes. Holds hashes, so that reading it lets nobody in. */
+import { API_ROLES, type ApiRole } from "../base/api-role.ts";
 import { readBoundedFile, writableByOthers } from "./file-access.ts";
 import type { Approver } from "./schema.ts";
 
@@ -22,6 +23,8 @@ function isHash(text: string): boolean {
   );
 }
 
+const isRole = (word: string): word is ApiRole => API_ROLES.some((role) => role === word);
+
 /** Problems name lines, never their content. */
 export function loadApproversFile(path: string): ApproversFile {
   const read = readBoundedFile(path, FILE_BYTES_MAX);
@@ -40,8 +43,8 @@ export function loadApproversFile(path: string): ApproversFile {
     else if (name === "admin") problems.push(`${at}: admin is the name of ADMIN_API_KEY's holder: choose another`);
     else if (!isHash(sha256))
       problems.push(`${at}: expected the SHA-256 of a key, not a key: printf %s KEY | sha256sum`);
-    else if ((role !== "approver" && role !== "admin") || more.length > 0) {
-      problems.push(`${at}: expected name:hash or name:hash:admin`);
+    else if (!isRole(role) || more.length > 0) {
+      problems.push(`${at}: expected name:hash, name:hash:admin or name:hash:requester`);
     } else if (approvers.has(name)) problems.push(`${at}: this name already has a key above`);
     else approvers.set(name, { name, role, sha256: sha256.toLowerCase() });
   }

@@ -47,16 +47,26 @@ function derivedTexts({ config, settings }: ParsedListener): Map<string, readonl
   const add = (key: string, value: string | undefined, from: string) => {
     if (value !== undefined) texts.set(key, [value, from]);
   };
+  if (settings.backend.engine === undefined) add("backend.engine", config.backend.engine, "backend.host");
+  if (settings.backend.port !== config.backend.port) add("backend.port", String(config.backend.port), "backend.engine");
   if (settings.name === undefined) add("name", config.name, "the address");
   if (settings.backend.tlsServerName === undefined)
     add("backend.tls_server_name", config.backend.tlsServerName, "backend.host");
-  if (settings.backend.region === undefined) add("backend.region", config.backend.region, "the RDS host name");
+  if (settings.backend.region === undefined) add("backend.region", config.backend.region, "the name of the endpoint");
   if (settings.backend.tokenSource === undefined && config.backend.tokenSource !== "none")
-    add("backend.token_source", config.backend.tokenSource, "backend.token_cmd");
-  if (settings.proxy.tlsMode === undefined) add("proxy.tls_mode", config.proxy.tlsMode, "proxy.tls_cert");
+    add(
+      "backend.token_source",
+      config.backend.tokenSource,
+      settings.backend.tokenCmd === undefined ? "backend.engine" : "backend.token_cmd",
+    );
+  if (settings.backend.tlsMode !== config.backend.tlsMode)
+    add("backend.tls_mode", config.backend.tlsMode, "backend.engine");
+  if (settings.proxy.tlsMode === undefined) add("proxy.tls_mode", config.proxy.tlsMode, "proxy.tls_client_ca");
   if (settings.clientAuth === undefined && config.clientAuth === "trust")
     add("client_auth", "trust", "a local listener");
   if (settings.backend.tlsCaFile === "system") add("backend.tls_ca_file", config.backend.tlsCaFile, "system");
+  else if (settings.backend.tlsCaFile === undefined)
+    add("backend.tls_ca_file", config.backend.tlsCaFile, "backend.engine");
   return texts;
 }
 

@@ -1,10 +1,8 @@
 /** Reads the files a configuration names, with the checks their content's power calls for. */
 import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { GROUP_OR_WORLD_WRITABLE, othersMay, WORLD_READABLE } from "../base/file-mode.ts";
 
 export type FileRead = { readonly bytes: Buffer; readonly mode: number } | { readonly problem: string };
-
-const GROUP_OR_WORLD_WRITABLE = 0o022;
-const WORLD_READABLE = 0o004;
 
 /** Why a file cannot be used, in words; never the runtime's own text, which names the system call. */
 function describeFailure(error: unknown): string {
@@ -54,13 +52,13 @@ export function readBoundedFile(path: string, bytesMax: number): FileRead {
 
 /** A problem when others than the owner may change the file: they could then run commands or log in as us. */
 export function writableByOthers(path: string, mode: number): string | undefined {
-  if ((mode & GROUP_OR_WORLD_WRITABLE) === 0) return undefined;
+  if (!othersMay(mode, GROUP_OR_WORLD_WRITABLE)) return undefined;
   const octal = (mode & 0o777).toString(8).padStart(3, "0");
   return `${path} is writable by group or others (mode ${octal}): run chmod go-w ${path}`;
 }
 
 export function isReadableByAll(mode: number): boolean {
-  return (mode & WORLD_READABLE) !== 0;
+  return othersMay(mode, WORLD_READABLE);
 }
 
 export function isDirectory(path: string): boolean {

@@ -1,22 +1,16 @@
 /** Options, environment and file → one checked configuration, or every problem at once. */
-import { basename, dirname, resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import * as v from "valibot";
 import { type ApiAccess, checkApi } from "./api-rules.ts";
 import { auditProblems } from "./audit-rules.ts";
+import { backendValuesOf, parseConnection, unknownConnection } from "./connections.ts";
 import { type EffectiveSetting, effectiveSettings, type ParsedListener } from "./effective.ts";
-import type { RawListener, RawValue, RawValues } from "./raw-config.ts";
+import { type Findings, type Gathered, nest, parseListener, reportIssues, whereOf } from "./parse-settings.ts";
+import type { RawFile, RawListener, RawValue, RawValues } from "./raw-config.ts";
 import { readConfigFile } from "./read-file.ts";
-import { checkListener, type DerivedSettings, problemOfReadablePath } from "./rules.ts";
-import {
-  CONFIG_FILE_ENV,
-  type Config,
-  type ListenerConfig,
-  type ListenerSettings,
-  listenerSchema,
-  type ProcessSettings,
-  processSchema,
-} from "./schema.ts";
-import { SETTING_BY_ENV, SETTING_BY_FLAG, SETTING_BY_KEY, SETTINGS, type Setting } from "./settings.ts";
+import { problemOfReadablePath } from "./rules.ts";
+import { CONFIG_FILE_ENV, type Config, type ConnectionConfig, type ProcessSettings, processSchema } from "./schema.ts";
+import { SETTING_BY_ENV, SETTING_BY_FLAG, SETTING_BY_KEY, type Setting } from "./settings.ts";
 import { closestWord } from "./values.ts";
 
 export interface LoadInput {
@@ -25,7 +19,16 @@ export interface LoadInput {
   /** Options by their name with dashes: "--listen-port" → "15336". */
   readonly flags: ReadonlyMap<string, string>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** `start` if not given. */
+  readonly use?: ConfigUse;
 }
+
+/**
+ * What the configuration is wanted for: to start, or for a querycop that runs already, of which one wants to know where
+ * its `listeners` are, or settings of the `process` alone; or for its named `connections`, without listeners. What is of no
+ * use then is neither read nor missed.
+ */
+export type ConfigUse = "start" | "listeners" | "process" | "connections";
 
 export type LoadResult =
   | {
@@ -39,19 +42,6 @@ export type LoadResult =
 
 const ENV_PREFIX = "GATEKEEPER_";
 
-/** Everything read, before listeners and process are told apart. */
-interface Gathered {
-  readonly listeners: readonly RawListener[];
-  readonly process: RawValues;
-  readonly filePath: string | undefined;
-  readonly isFileBroken: boolean;
-}
-
-interface Findings {
-  readonly problems: string[];
-  readonly warnings: string[];
-}
-
 /** Loads and checks the configuration. Never throws for what an operator can write. */
 export async function loadConfig(input: LoadInput): Promise<LoadResult> {
   const findings: Findings = { problems: [], warnings: [] };
@@ -60,11 +50,24 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
     return { ok: false, problems: finish(findings.problems, gathered), warnings: finish(findings.warnings, gathered) };
   }
   const processSettings = parseProcess(gathered, findings);
-  const listeners = gathered.listeners.map((raw) => parseListener(raw, gathered, input.env, findings));
+  const { use = "start" } = input;
+  // What a running process has found in its files is its own matter: their rules are not asked then.
+  const nobody: Findings = { problems: [], warnings: [] };
+  const ofFiles = use === "start" ? findings : nobody;
+  const ofListeners = use === "start" || use === "listeners" ? findings : nobody;
+  const wantsConnections = use === "start" || use === "connections";
+  const connections = gathered.connections.flatMap(
+    (raw) => parseConnection(raw, gathered, input.env, wantsConnections ? findings : nobody) ?? [],
+  );
+  const led = gathered.listeners.map((raw) => withConnection(raw, gathered, connections, ofListeners));
+  if (use === "listeners") for (const { raw } of led) standInBackend(raw.values);
+  const listeners = led.map(({ raw, account }) =>
+    parseListener(raw, gathered, { env: input.env, account, own: ofListeners, ofFiles }),
+  );
   const parsed = listeners.filter((listener) => listener !== undefined);
   const access =
-    processSettings === undefined ? NO_ACCESS : checkProcess(processSettings, gathered, input.env, findings);
-  checkAddresses(parsed, processSettings, gathered, findings);
+    processSettings === undefined ? NO_ACCESS : checkProcess(processSettings, gathered, input.env, ofFiles);
+  checkAddresses(parsed, processSettings, gathered, ofListeners);
   warnOfPlanned(gathered, findings);
   const warnings = finish(findings.warnings, gathered);
   if (findings.problems.length > 0 || processSettings === undefined) {
@@ -73,7 +76,8 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
   const { adminApiKeyFile: _, adminApiKey: __, ...rest } = processSettings;
   const config: Config = {
     ...rest,
-    listeners: parsed.map((listener) => listener.config),
+    listeners: use === "connections" ? [] : parsed.map((listener) => listener.config),
+    connections,
     ...access,
     ...(gathered.filePath === undefined ? {} : { file: gathered.filePath }),
   };
@@ -85,7 +89,47 @@ export async function loadConfig(input: LoadInput): Promise<LoadResult> {
   };
 }
 
+/** A listener that leads to a named connection has that one's backend. */
+function withConnection(
+  raw: RawListener,
+  { connections: entries }: Gathered,
+  connections: readonly ConnectionConfig[],
+  { problems }: Findings,
+): { readonly raw: RawListener; readonly account: ConnectionConfig["account"] | undefined } {
+  const given = raw.values.get("connection");
+  if (given === undefined) return { raw, account: undefined };
+  const name = String(given.value);
+  const entry = entries.find((candidate) => candidate.name === name);
+  const connection = connections.find((candidate) => candidate.name === name);
+  const own = raw.ownBackend ?? [];
+  for (const { where } of own) problems.push(`${where}: has no effect beside connection: remove one of the two`);
+  if (entry === undefined) {
+    problems.push(
+      `${given.where}: ${unknownConnection(
+        name,
+        entries.map((candidate) => candidate.name),
+      )}`,
+    );
+  } else if (connection?.enabled === false) {
+    problems.push(`${given.where}: the connection ${name} is not enabled`);
+  } else if (connection?.hostFromSecret === true) {
+    problems.push(
+      `${given.where}: a listener needs the host before the secret is read: set host of connection ${name}`,
+    );
+  }
+  const values: RawValues = new Map(raw.values);
+  for (const key of raw.values.keys()) if (key.startsWith("backend.")) values.delete(key);
+  if (entry !== undefined) for (const [key, value] of backendValuesOf(entry)) values.set(key, value);
+  return { raw: { ...raw, values }, account: connection?.account };
+}
+
 const NO_ACCESS: ApiAccess = { approvers: [] };
+
+/** Where clients connect does not depend on where that leads. */
+function standInBackend(values: RawValues): void {
+  if (!values.has("backend.host"))
+    values.set("backend.host", { value: "unused", source: "flag", where: "backend.host" });
+}
 
 /** Nobody should rely on a limit or a port that this version does not have. */
 function warnOfPlanned(gathered: Gathered, findings: Findings): void {
@@ -98,11 +142,18 @@ function warnOfPlanned(gathered: Gathered, findings: Findings): void {
 }
 
 /**
- * Each line once, as several listeners may share a bad value. Rules name settings by their key in the file; who has no
- * file is told the variables.
+ * Each line once, as several listeners may share a bad value, and in the order of the file. Rules name settings by their
+ * key in the file; who has no file is told the variables.
  */
 function finish(lines: readonly string[], { filePath }: Gathered): string[] {
-  return [...new Set(lines)].map((line) => (filePath === undefined ? nameVariables(line) : line));
+  const once = [...new Set(lines)];
+  if (filePath === undefined) return once.map(nameVariables);
+  const prefix = `${basename(filePath)}:`;
+  // As they stand in the file; what has no line there comes behind.
+  const lineOf = (text: string): number =>
+    text.startsWith(prefix) ? Number.parseInt(text.slice(prefix.length), 10) : Infinity;
+  const ranked = once.map((text) => ({ text, line: lineOf(text) }));
+  return ranked.sort((one, other) => (one.line === other.line ? 0 : one.line - other.line)).map(({ text }) => text);
 }
 
 const ENV_BY_KEY: ReadonlyMap<string, string> = new Map(
@@ -110,7 +161,7 @@ const ENV_BY_KEY: ReadonlyMap<string, string> = new Map(
 );
 
 /** The words of a line that are keys, as environment variables. Punctuation around a word is kept. */
-function nameVariables(line: string): string {
+export function nameVariables(line: string): string {
   return line
     .split(" ")
     .map((word) => {
@@ -128,19 +179,33 @@ async function gather(input: LoadInput, findings: Findings): Promise<Gathered> {
   findings.problems.push(...(file?.problems ?? []));
   findings.warnings.push(...(file?.warnings ?? []));
   const overrides = new Map([...readEnv(input.env, findings), ...readFlags(input.flags, findings)]);
+  refuseProductNames(input.env, (key) => overrides.has(key) || isInFile(file, key), findings);
   const entries: readonly RawListener[] =
     file === undefined || file.listeners.length === 0 ? [{ where: undefined, values: new Map() }] : file.listeners;
   if (entries.length > 1) refuseListenerOverrides(overrides, entries.length, findings);
   const shared = file?.top ?? new Map<string, RawValue>();
   return {
+    connections: file?.connections ?? [],
+    shared,
     filePath,
+    credentials: input.env["CREDENTIALS_DIRECTORY"] || undefined,
     isFileBroken: file?.isBroken ?? false,
     process: ofScope("process", [shared, overrides]),
     listeners: entries.map((entry) => ({
       where: entry.where,
       values: ofScope("listener", [shared, entry.values, overrides]),
+      // What all listeners share is meant for those without a connection.
+      ownBackend: backendValuesIn([entries.length > 1 ? entry.values : shared, entry.values, overrides]),
     })),
   };
+}
+
+function backendValuesIn(layers: readonly RawValues[]): RawValue[] {
+  return layers.flatMap((layer) => [...layer].filter(([key]) => key.startsWith("backend.")).map(([, value]) => value));
+}
+
+function isInFile(file: RawFile | undefined, key: string): boolean {
+  return file?.top.has(key) === true || file?.listeners.some(({ values }) => values.has(key)) === true;
 }
 
 /** Later layers outrank earlier ones. */
@@ -168,24 +233,60 @@ function readEnv(env: LoadInput["env"], findings: Findings): RawValues {
     if (text === undefined) continue;
     const setting = SETTING_BY_ENV.get(name);
     if (setting !== undefined) {
-      if (text === "") findings.warnings.push(`${name}: is empty and counts as not set`);
+      if (isServiceLink(name, text))
+        findings.problems.push(`${name}: ${text.slice(0, 80)} is no value: ${serviceHint(name)}`);
+      else if (text === "") findings.warnings.push(`${name}: is empty and counts as not set`);
       else values.set(setting.key, { value: text, source: "env", where: name });
     } else if (name.startsWith(ENV_PREFIX) && name !== CONFIG_FILE_ENV) {
-      findings.problems.push(unknownVariable(name));
+      findings.problems.push(unknownVariable(name, text));
     }
   }
   return values;
 }
 
-function unknownVariable(name: string): string {
+const PRODUCT_PREFIX = "QUERYCOP_";
+
+/** What a variable would set if settings had the product's name before them; undefined for any other. */
+export function variableMeant(name: string): string | undefined {
+  if (!name.startsWith(PRODUCT_PREFIX)) return undefined;
+  const rest = name.slice(PRODUCT_PREFIX.length);
+  const names = [ENV_PREFIX + rest, rest];
+  return names.find((env) => SETTING_BY_ENV.has(env) || env === CONFIG_FILE_ENV);
+}
+
+/** SAFETY: who sets one believes in it, and a policy that is not read refuses nothing. Beside the right name it is somebody's own. */
+function refuseProductNames(env: LoadInput["env"], isSet: (key: string) => boolean, findings: Findings): void {
+  for (const [name, text] of Object.entries(env)) {
+    const meant = variableMeant(name);
+    if (meant === undefined || text === undefined || text === "" || LINK_VALUE.test(text)) continue;
+    const setting = SETTING_BY_ENV.get(meant);
+    if (setting === undefined ? env[meant] !== undefined : isSet(setting.key)) continue;
+    findings.problems.push(`${name}: is no setting: their names begin with ${ENV_PREFIX}, set ${meant}`);
+  }
+}
+
+/** Kubernetes and old links of Docker put the address of every service into the environment. */
+const SERVICE_LINK = /^GATEKEEPER_(?:(.+?)_)?(?:SERVICE_(?:HOST|PORT)(?:_\w+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)\w*)?)$/;
+const LINK_VALUE = /^(?:tcp|udp|sctp):\/\//;
+
+/** SERVICE_HOST and the like are nobody's settings; a plain …_PORT may be one, and tells by its value. */
+function isServiceLink(name: string, value: string): boolean {
+  if (!SERVICE_LINK.test(name)) return false;
+  return !SETTING_BY_ENV.has(name) || LINK_VALUE.test(value);
+}
+
+function serviceHint(name: string): string {
+  const words = SERVICE_LINK.exec(name)?.[1];
+  const service = ["gatekeeper", ...(words === undefined ? [] : words.toLowerCase().split("_"))].join("-");
+  return `Kubernetes sets it for a Service named ${service}: set enableServiceLinks: false in the pod, or rename the Service`;
+}
+
+function unknownVariable(name: string, value: string): string {
   const near = closestWord(
     name.slice(ENV_PREFIX.length),
     [...SETTING_BY_ENV.keys(), CONFIG_FILE_ENV].map((env) => env.replace(ENV_PREFIX, "")),
   );
-  const isServiceLink = name.startsWith("GATEKEEPER_SERVICE_") || name.startsWith("GATEKEEPER_PORT");
-  if (isServiceLink) {
-    return `${name}: unknown setting; Kubernetes sets it for a Service named gatekeeper: set enableServiceLinks: false in the pod, or rename the Service`;
-  }
+  if (isServiceLink(name, value)) return `${name}: unknown setting; ${serviceHint(name)}`;
   const full = near === undefined || near === "ADMIN_API_KEY" ? near : ENV_PREFIX + near;
   return `${name}: unknown setting${full === undefined ? "" : `, did you mean ${full}?`}`;
 }
@@ -201,103 +302,8 @@ function readFlags(flags: LoadInput["flags"], findings: Findings): RawValues {
   return values;
 }
 
-/** Where a setting is, or would be, written: the start of every message about it. */
-function whereOf(key: string, values: RawValues, gathered: Gathered, listener?: RawListener): string {
-  const given = values.get(key);
-  if (given !== undefined) return given.where;
-  if (listener?.where !== undefined) return `${listener.where}.${key}`;
-  if (gathered.filePath !== undefined) return `${basename(gathered.filePath)} ${key}`;
-  return SETTING_BY_KEY.get(key)?.metadata.env ?? key;
-}
-
-/** Raw values as the nested object the schema parses, with paths made absolute. */
-function nest(values: RawValues, scope: Setting["scope"], filePath: string | undefined): Record<string, unknown> {
-  // The one object without a default: its absence should read as a missing host, not as a missing object.
-  const root: Record<string, unknown> = scope === "listener" ? { backend: {} } : {};
-  for (const [key, raw] of values) {
-    const path = SETTING_BY_KEY.get(key)?.path ?? [];
-    let node = root;
-    for (const part of path.slice(0, -1)) {
-      node[part] ??= {};
-      node = node[part] as Record<string, unknown>;
-    }
-    node[path.at(-1) ?? ""] = absolutePath(key, raw, filePath);
-  }
-  return root;
-}
-
-/** A path in the file is relative to the file; anywhere else, to the working directory. */
-function absolutePath(key: string, raw: RawValue, filePath: string | undefined): RawValue["value"] {
-  const isPath = SETTING_BY_KEY.get(key)?.metadata.kind.isPath ?? false;
-  if (!isPath || typeof raw.value !== "string") return raw.value;
-  if (key === "backend.tls_ca_file" && raw.value === "system") return raw.value;
-  return resolve(raw.source === "file" && filePath !== undefined ? dirname(filePath) : ".", raw.value);
-}
-
-function reportIssues(issues: readonly v.BaseIssue<unknown>[], at: (key: string) => string, findings: Findings): void {
-  for (const issue of issues) {
-    const names = (issue.path ?? []).map((item) => String(item.key));
-    const setting = SETTINGS.find(
-      (candidate) => names.length > 0 && candidate.path.every((part, index) => part === names[index]),
-    );
-    const key = setting?.key ?? names.join(".");
-    const isMissing = issue.received === "undefined" && setting?.required === true;
-    // A value that the file's form already made unusable is not missing as well.
-    if (isMissing && findings.problems.some((problem) => problem.includes(` ${key}: expected`))) continue;
-    findings.problems.push(`${at(key)}: ${isMissing ? `missing: set ${missingHint(setting)}` : issue.message}`);
-  }
-}
-
-function missingHint(setting: Setting): string {
-  return `the ${setting.title.toLowerCase()}, for example ${setting.metadata.example ?? setting.metadata.kind.describe}`;
-}
-
-function parseListener(
-  raw: RawListener,
-  gathered: Gathered,
-  env: LoadInput["env"],
-  findings: Findings,
-): ParsedListener | undefined {
-  const at = (key: string) => whereOf(key, raw.values, gathered, raw);
-  const result = v.safeParse(listenerSchema, nest(raw.values, "listener", gathered.filePath));
-  if (!result.success) {
-    reportIssues(result.issues, at, findings);
-    return undefined;
-  }
-  const settings = result.output;
-  const say = (lines: string[]) => (key: string, text: string) => {
-    lines.push(`${at(key)}: ${text}`);
-  };
-  const derived = checkListener({
-    settings,
-    isSet: (key) => raw.values.has(key),
-    problem: say(findings.problems),
-    warn: say(findings.warnings),
-    systemCaFile: env["SSL_CERT_FILE"],
-  });
-  return { raw, settings, derived, config: listenerConfig(settings, derived) };
-}
-
-function listenerConfig(settings: ListenerSettings, derived: DerivedSettings): ListenerConfig {
-  const { listen, backend } = settings;
-  const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
-  return {
-    ...settings,
-    name: settings.name ?? listen.socket ?? `${host}:${listen.port}`,
-    clientAuth: derived.clientAuth,
-    proxy: { ...settings.proxy, tlsMode: derived.clientTlsMode },
-    backend: {
-      ...backend,
-      tokenSource: derived.tokenSource,
-      tlsServerName: backend.tlsServerName ?? backend.host,
-      ...(derived.region === undefined ? {} : { region: derived.region }),
-      ...(derived.caFile === undefined ? {} : { tlsCaFile: derived.caFile }),
-    },
-  };
-}
-
 function parseProcess(gathered: Gathered, findings: Findings): ProcessSettings | undefined {
-  const result = v.safeParse(processSchema, nest(gathered.process, "process", gathered.filePath));
+  const result = v.safeParse(processSchema, nest(gathered.process, "process", gathered));
   if (result.success) return result.output;
   reportIssues(result.issues, (key) => whereOf(key, gathered.process, gathered), findings);
   return undefined;
@@ -315,6 +321,7 @@ function checkProcess(
     if (text !== undefined) findings.problems.push(`${at(key)}: ${text}`);
   };
   if (settings.policy.file !== undefined) problem("policy.file", problemOfReadablePath(settings.policy.file));
+  if (settings.dsql.rulesFile !== undefined) problem("dsql.rules_file", problemOfReadablePath(settings.dsql.rulesFile));
   for (const [key, text] of auditProblems(settings.audit)) problem(key, text);
   return checkApi({
     settings,

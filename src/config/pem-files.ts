@@ -40,6 +40,42 @@ function certificateBlocks(pem: string): string[] {
   return blocks;
 }
 
+/** A line that begins or ends a block, and nothing else. */
+const ARMOUR = /^-----(BEGIN|END) ([A-Z0-9 ]{1,40})-----$/;
+
+/**
+ * What is wrong with the armour, by line. TLS libraries pass over what does not fit, so that certificates would be
+ * missing without a word: files put together without a line break, or read while they were being written.
+ */
+function problemOfArmour(pem: string, path: string): string | undefined {
+  const lines = pem.split("\n").map((line) => line.trimEnd());
+  let begun: { readonly line: number; readonly label: string } | undefined;
+  for (const [index, line] of lines.entries()) {
+    const armour = ARMOUR.exec(line);
+    if (armour === null) {
+      if (line.includes("-----")) return `${path} line ${index + 1}: ${describeArmour(line)}`;
+      continue;
+    }
+    const [, word, label = ""] = armour;
+    if (word === "BEGIN" && begun !== undefined) return cutOff(path, begun);
+    if (word === "END" && begun?.label !== label) return `${path} line ${index + 1}: an end without its beginning`;
+    begun = word === "BEGIN" ? { line: index + 1, label } : undefined;
+  }
+  if (begun !== undefined) return cutOff(path, begun);
+  const last = lines.at(-1) ?? "";
+  return last !== "" && CERTIFICATE_BEGIN.startsWith(last) ? `${path} line ${lines.length}: is cut off` : undefined;
+}
+
+function cutOff(path: string, { line, label }: { readonly line: number; readonly label: string }): string {
+  return `${path} line ${line}: the ${label.toLowerCase()} that begins here is cut off`;
+}
+
+function describeArmour(line: string): string {
+  const isGlued = line.includes("----------BEGIN") || line.includes("----- -----BEGIN");
+  if (isGlued) return "the end of one block and the beginning of the next: put a line break between them";
+  return "expected -----BEGIN …----- or -----END …----- alone on its line";
+}
+
 function parseCertificate(block: string): X509Certificate | undefined {
   try {
     return new X509Certificate(block);
@@ -48,11 +84,14 @@ function parseCertificate(block: string): X509Certificate | undefined {
   }
 }
 
-/** Nothing when the file holds at least one certificate and no damaged one. */
+/** Nothing when the file holds at least one certificate and nothing that is damaged, glued together or cut off. */
 export function problemOfCaFile(path: string): string | undefined {
   const read = readBoundedFile(path, FILE_BYTES_MAX);
   if ("problem" in read) return read.problem;
-  const blocks = certificateBlocks(read.bytes.toString("latin1"));
+  const pem = read.bytes.toString("latin1");
+  const misplaced = problemOfArmour(pem, path);
+  if (misplaced !== undefined) return misplaced;
+  const blocks = certificateBlocks(pem);
   if (blocks.length === 0) return `${path} holds no certificate: expected PEM text with ${CERTIFICATE_BEGIN}`;
   const damaged = blocks.findIndex((block) => parseCertificate(block) === undefined);
   return damaged === -1 ? undefined : `certificate ${damaged + 1} of ${blocks.length} in ${path} is damaged`;

@@ -2,13 +2,15 @@
 import { basename } from "node:path";
 import type { Document, LineCounter, Node, Pair, Scalar, YAMLMap } from "yaml";
 import { readBoundedFile, writableByOthers } from "./file-access.ts";
-import type { RawFile, RawListener, RawValue, RawValues } from "./raw-config.ts";
-import { SETTING_BY_KEY, SETTINGS, type Setting } from "./settings.ts";
+import type { RawConnection, RawFile, RawListener, RawValue, RawValues } from "./raw-config.ts";
+import { CONNECTION_SETTING_BY_KEY, SETTING_BY_KEY, SETTINGS, type Setting } from "./settings.ts";
 import { closestWord, quote } from "./values.ts";
 
 const FILE_BYTES_MAX = 1024 * 1024;
 const LISTENERS_MAX = 64;
 const LISTENERS_KEY = "listeners";
+const CONNECTIONS_MAX = 1000;
+const CONNECTIONS_KEY = "connections";
 
 type Yaml = typeof import("yaml");
 
@@ -16,6 +18,7 @@ type Yaml = typeof import("yaml");
 export async function readConfigFile(path: string): Promise<RawFile> {
   const failure = (problem: string): RawFile => ({
     listeners: [],
+    connections: [],
     top: new Map(),
     isBroken: true,
     problems: [problem],
@@ -54,24 +57,27 @@ class FileWalk {
   run(): RawFile {
     const top: RawValues = new Map();
     const listeners: RawListener[] = [];
+    const connections: RawConnection[] = [];
     const root = this.#document.contents;
     // One slip makes YAML see many errors; only the first is worth reading.
     const [error] = this.#document.errors;
     let isBroken = error !== undefined;
     if (error !== undefined) this.#problems.push(`${this.#at(error.pos[0])}: ${error.message.split("\n")[0] ?? ""}`);
-    else if (this.#yaml.isMap(root)) isBroken = !this.#walkTop(root, top, listeners);
+    else if (this.#yaml.isMap(root)) isBroken = !this.#walkTop(root, top, listeners, connections);
     else if (!this.#isEmpty(root)) {
       isBroken = true;
       this.#problems.push(`${this.#name}:1: expected a mapping of settings`);
     }
-    return { listeners, top, isBroken, problems: this.#problems, warnings: this.#warnings };
+    return { listeners, connections, top, isBroken, problems: this.#problems, warnings: this.#warnings };
   }
 
   /** False when the listeners could not be told apart. */
-  #walkTop(root: YAMLMap, top: RawValues, listeners: RawListener[]): boolean {
+  #walkTop(root: YAMLMap, top: RawValues, listeners: RawListener[], connections: RawConnection[]): boolean {
     let isWhole = true;
     for (const pair of root.items as Pair<Node, Node | null>[]) {
-      if (this.#keyOf(pair) === LISTENERS_KEY) isWhole = this.#walkListeners(pair, listeners);
+      const key = this.#keyOf(pair);
+      if (key === LISTENERS_KEY) isWhole = this.#walkListeners(pair, listeners);
+      else if (key === CONNECTIONS_KEY) this.#walkConnections(pair, connections);
       else this.#walkPair(pair, "", "", top, false);
     }
     return isWhole;
@@ -100,6 +106,45 @@ class FileWalk {
       listeners.push({ where: `${this.#at(item as Node)} ${prefix}`, values });
     }
     return listeners.length > 0;
+  }
+
+  #walkConnections(pair: Pair<Node, Node | null>, connections: RawConnection[]): void {
+    const node = this.#resolve(pair.value);
+    if (this.#isEmpty(node)) return;
+    if (!this.#yaml.isMap(node) || node.items.length > CONNECTIONS_MAX) {
+      this.#problems.push(
+        `${this.#at(pair.key)} ${CONNECTIONS_KEY}: expected a mapping of at most ${CONNECTIONS_MAX} names to their settings`,
+      );
+      return;
+    }
+    for (const item of node.items as Pair<Node, Node | null>[]) {
+      const name = this.#keyOf(item);
+      const where = `${this.#at(item.key)} ${CONNECTIONS_KEY}.${name}`;
+      const entry = this.#resolve(item.value);
+      if (!this.#yaml.isMap(entry)) {
+        this.#problems.push(`${where}: expected a mapping of settings`);
+        continue;
+      }
+      const values: RawValues = new Map();
+      for (const child of entry.items as Pair<Node, Node | null>[]) this.#walkOfConnection(child, name, values);
+      connections.push({ name, where, values });
+    }
+  }
+
+  #walkOfConnection(pair: Pair<Node, Node | null>, name: string, values: RawValues): void {
+    const key = this.#keyOf(pair);
+    const where = `${this.#at(pair.key)} ${CONNECTIONS_KEY}.${name}.${key}`;
+    const setting = CONNECTION_SETTING_BY_KEY.get(key);
+    if (key === "password") {
+      const sources = "set password_source to iam, secret, parameter, command or file";
+      this.#problems.push(`${where}: secrets do not belong in this file: ${sources}`);
+    } else if (setting === undefined) {
+      const near = closestWord(key, [...CONNECTION_SETTING_BY_KEY.keys()]);
+      this.#problems.push(`${where}: unknown key${near === undefined ? "" : `, did you mean ${near}?`}`);
+    } else {
+      const value = this.#valueOf(this.#resolve(pair.value), setting, where);
+      if (value !== undefined) values.set(key, { value, source: "file", where });
+    }
   }
 
   /** `group` is the settings key so far ("backend."), `prefix` what stands before it in messages ("listeners[0]."). */
@@ -145,14 +190,37 @@ class FileWalk {
     }
     const { shape } = setting.metadata.kind;
     if (shape === "map") return this.#mappingOf(node, where);
-    if (shape === "list" && this.#yaml.isSeq(node)) {
-      const items = (node.items as Node[]).map((item) => this.#resolve(item));
-      if (items.every((item) => this.#yaml.isScalar(item))) {
-        return items.map((item) => String((item as Scalar).value)).join(",");
-      }
+    if (shape === "entries") return this.#entriesOf(node, where);
+    if (shape === "list") {
+      const list = this.#listOf(node);
+      if (list !== undefined) return list;
     }
     if (this.#yaml.isScalar(node)) return String(node.value);
     this.#problems.push(`${where}: expected ${setting.metadata.kind.describe}`);
+    return undefined;
+  }
+
+  /** The scalars of a sequence with commas between; undefined for anything else. */
+  #listOf(node: Node | null): string | undefined {
+    if (!this.#yaml.isSeq(node)) return undefined;
+    const items = (node.items as Node[]).map((item) => this.#resolve(item));
+    if (!items.every((item) => this.#yaml.isScalar(item))) return undefined;
+    return items.map((item) => String((item as Scalar).value)).join(",");
+  }
+
+  #entriesOf(node: Node | null, where: string): string | undefined {
+    const items = this.#yaml.isSeq(node) ? (node.items as Node[]).map((item) => this.#resolve(item)) : [null];
+    const entries = items.map((item) => {
+      const pairs = this.#yaml.isMap(item) ? (item.items as Pair<Node, Node | null>[]) : [];
+      const values = pairs.map((pair) => {
+        const value = this.#resolve(pair.value);
+        return [this.#keyOf(pair), this.#yaml.isScalar(value) ? String(value.value) : this.#listOf(value)] as const;
+      });
+      const isWhole = values.length > 0 && values.every(([, value]) => value !== undefined);
+      return isWhole ? Object.fromEntries(values) : undefined;
+    });
+    if (entries.every((entry) => entry !== undefined)) return JSON.stringify(entries);
+    this.#problems.push(`${where}: expected a list of mappings, whose values are texts or lists of them`);
     return undefined;
   }
 
@@ -194,7 +262,7 @@ function unknownKey(where: string, key: string, group: string): string {
   const siblings = SETTINGS.filter((setting) => setting.key.startsWith(group)).map((setting) => setting.key);
   const names = new Set([
     ...siblings.map((name) => name.slice(group.length).split(".")[0] ?? ""),
-    ...(group === "" ? [LISTENERS_KEY] : []),
+    ...(group === "" ? [LISTENERS_KEY, CONNECTIONS_KEY] : []),
   ]);
   const near = closestWord(leaf, [...names]);
   // A key that exists elsewhere was probably indented wrongly.

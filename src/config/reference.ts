@@ -1,6 +1,6 @@
 /** The schema in the forms people read: reference page, example file, option list. Pure text, the same every time. */
 import { CONFIG_FILE_ENV, CONFIG_FILE_FLAG } from "./schema.ts";
-import { SETTINGS, type Setting } from "./settings.ts";
+import { CONNECTION_SETTINGS, SETTING_BY_KEY, SETTINGS, type Setting } from "./settings.ts";
 
 const GENERATED = "Generated from src/config/schema.ts by npm run docs";
 
@@ -45,7 +45,7 @@ function defaultOf(setting: Setting): string {
 
 const PLANNED = " **Checked, but without effect in this version.**";
 
-function renderEntry(setting: Setting): string {
+function renderEntry(setting: Setting, anchorPrefix = ""): string {
   const { env, flag, kind, since, example, secret, isPlanned } = setting.metadata;
   const names = [env, flag].filter((name) => name !== undefined).map((name) => `\`${name}\``);
   const facts = [
@@ -55,7 +55,7 @@ function renderEntry(setting: Setting): string {
     `Since ${since}`,
   ];
   return [
-    `<a id="${anchorOf(setting.key)}"></a>`,
+    `<a id="${anchorPrefix}${anchorOf(setting.key)}"></a>`,
     `#### \`${setting.key}\``,
     "",
     `**${setting.title}.** ${setting.description}${isPlanned ? PLANNED : ""}`,
@@ -71,7 +71,7 @@ function renderEntry(setting: Setting): string {
 function renderGroups(settings: readonly Setting[], ungrouped: string): string[] {
   const lines: string[] = [];
   for (const [group, members] of byGroup(settings)) {
-    lines.push(`### ${GROUP_TITLES[group] ?? ungrouped}`, "", ...members.map(renderEntry));
+    lines.push(`### ${GROUP_TITLES[group] ?? ungrouped}`, "", ...members.map((setting) => renderEntry(setting)));
   }
   return lines;
 }
@@ -97,6 +97,9 @@ place by itself. [querycop.example.yaml](../querycop.example.yaml) holds every s
 [querycop.schema.json](querycop.schema.json) lets editors complete and check it.
 
 - Every problem is reported at once, one line each, and the exit code is 2.
+- Variables begin with \`GATEKEEPER_\`, the name that querycop had before: what was set up under that name goes on. \`QUERYCOP_\`
+  is the prefix of what querycop tells a token command, and of no setting: a setting's name behind it is an error, unless
+  that setting is set.
 - An unknown key, and an unknown variable that begins with \`GATEKEEPER_\`, is an error. An empty variable counts as not set.
 - A change of a setting takes effect on restart. The files that settings name are read again while querycop runs: policy,
   users, certificates, CA bundles.
@@ -125,8 +128,48 @@ listeners:
     backend: { host: mydb.cluster-ro-abcdefghijkl.eu-central-1.rds.amazonaws.com, role: reader }
 \`\`\`
 
+## Named connections
+
+A database with its account and the place of its password, under a name of 1 to 63 of \`a-z\`, \`0-9\`, dot, hyphen and
+underscore. A listener leads to one with \`connection: NAME\`; \`querycop exec NAME -- PROGRAM\` and \`querycop connect NAME\`
+need no listener, see [jobs.md](jobs.md). What is written here wins; a secret of Amazon RDS fills in the rest.
+
+\`\`\`yaml
+connections:
+  reporting:
+    description: nightly reports
+    host: mydb.cluster-abcdefghijkl.eu-central-1.rds.amazonaws.com
+    user: reporting
+    database: shop
+    tls_ca_file: /etc/ssl/certs/rds-global-bundle.pem
+  ingest:
+    secret_id: prod/ingest
+    tls_ca_file: /etc/ssl/certs/rds-global-bundle.pem
+\`\`\`
+
+The settings of an entry are listed under "Per connection" below; all others are those of the top level.
+
 ## All settings
 `;
+
+/** Under the title that they have for a backend. */
+const DIFFERENT_IN_CONNECTIONS: ReadonlySet<string> = new Set(["host", "port", "tls_mode"]);
+
+/** Those that mean what they mean for a listener's backend are named alone. */
+function renderConnections(): string[] {
+  const isOwn = ({ key, title }: Setting): boolean => {
+    const ofBackend = SETTING_BY_KEY.get(`backend.${key}`);
+    return ofBackend === undefined || DIFFERENT_IN_CONNECTIONS.has(key) || ofBackend.title !== title;
+  };
+  const own = CONNECTION_SETTINGS.filter(isOwn);
+  const others = CONNECTION_SETTINGS.filter((setting) => !isOwn(setting));
+  return [
+    "In the entries of `connections:`, in the file only. As for a listener's backend, under `The database`:",
+    `${others.map(({ key }) => `\`${key}\``).join(", ")}.`,
+    "",
+    ...own.map((setting) => renderEntry(setting, "connections-")),
+  ];
+}
 
 /** docs/configuration.md */
 export function renderReference(): string {
@@ -138,6 +181,9 @@ export function renderReference(): string {
     "## Per listener",
     "",
     ...renderGroups(listener, "The listener itself"),
+    "## Per connection",
+    "",
+    ...renderConnections(),
     "## For the process",
     "",
     ...renderGroups(rest, "The process itself"),
@@ -166,7 +212,7 @@ function commentLines(text: string, indent: string): string[] {
 function exampleValue(setting: Setting): string {
   const value = setting.defaultText ?? setting.metadata.example ?? "";
   const needsQuotes = value.startsWith("*") || value.includes(": ") || value.includes(" #") || value.includes('"');
-  return needsQuotes && !value.startsWith("{") ? `'${value.replaceAll("'", "''")}'` : value;
+  return needsQuotes && !/^[{[]/.test(value) ? `'${value.replaceAll("'", "''")}'` : value;
 }
 
 /** A setting as a comment: with its default, or with an example when it has none. */
@@ -202,9 +248,22 @@ const EXAMPLE_HEAD = `# yaml-language-server: $schema=docs/querycop.schema.json
 # Use it with: querycop serve --config querycop.yaml
 `;
 
+/** Not to be switched on line by line. */
+const EXAMPLE_CONNECTIONS = `# ---- Named connections, for listeners (connection: NAME), querycop exec and querycop connect
+#connections:
+#  reporting:
+#    host: mydb.cluster-abcdefghijkl.eu-central-1.rds.amazonaws.com
+#    user: reporting
+#    tls_ca_file: /etc/ssl/certs/rds-global-bundle.pem
+#  ingest:
+#    secret_id: prod/ingest
+#    tls_ca_file: /etc/ssl/certs/rds-global-bundle.pem
+`;
+
 /** querycop.example.yaml: loads as it is, and does the same as the defaults with the one required key. */
 export function renderExample(): string {
   const lines = [EXAMPLE_HEAD];
+  lines.push(EXAMPLE_CONNECTIONS);
   for (const scope of ["listener", "process"] as const) {
     const groups = byGroup(SETTINGS.filter((setting) => setting.scope === scope));
     for (const [group, members] of groups) lines.push(...exampleGroup(group, members));
@@ -212,17 +271,26 @@ export function renderExample(): string {
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
-/** The options of a command that takes settings, each with its variable and default, for --help. */
-export function renderOptions(): string {
-  const rows: Array<readonly [string, string]> = [
-    [`${CONFIG_FILE_FLAG} PATH`, `The configuration file (${CONFIG_FILE_ENV})`],
+/** The options of a command that takes these settings, each with its values, variable and default, for --help. */
+export function renderOptions(settings: readonly Setting[]): string {
+  const rows: Array<readonly [option: string, what: string, variable: string]> = [
+    [`${CONFIG_FILE_FLAG} PATH`, "The configuration file", `(${CONFIG_FILE_ENV})`],
   ];
-  for (const { metadata, title, defaultText } of SETTINGS) {
+  for (const { metadata, title, defaultText } of settings) {
     const planned = metadata.isPlanned ? "; without effect yet" : "";
     const fallback = (defaultText === undefined ? "" : `; default ${defaultText}`) + planned;
-    if (metadata.flag !== undefined) rows.push([metadata.flag, `${title} (${metadata.env}${fallback})`]);
-    else if (metadata.env !== undefined) rows.push(["", `${title} (${metadata.env}, variable only${planned})`]);
+    const what = `${title}: ${metadata.kind.describe}`;
+    if (metadata.flag !== undefined) rows.push([metadata.flag, what, `(${metadata.env}${fallback})`]);
+    else if (metadata.env !== undefined) rows.push(["", title, `(${metadata.env}, variable only${planned})`]);
   }
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");
+  const width = Math.max(...rows.map(([option]) => option.length));
+  return rows
+    .flatMap(([option, what, variable]) => {
+      const line = `  ${option.padEnd(width)}  ${what}`;
+      const isShort = line.length + 1 + variable.length <= OPTION_LINE_WIDTH;
+      return isShort ? [`${line} ${variable}`] : [line, `${" ".repeat(width + 4)}${variable}`];
+    })
+    .join("\n");
 }
+
+const OPTION_LINE_WIDTH = 120;

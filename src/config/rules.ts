@@ -7,9 +7,17 @@ import { dirname } from "node:path";
 import { isLoopbackAddress } from "../base/address.ts";
 import { fileExists, isDirectory } from "./file-access.ts";
 import { checkCertificatePair, problemOfCaFile, problemOfPublicKeyFile, systemCaFile } from "./pem-files.ts";
-import { regionOfHost } from "./region.ts";
-import type { ClientAuth, ClientTlsMode, ListenerSettings, TokenSource } from "./schema.ts";
+import { isDsqlHost, regionOfHost } from "./region.ts";
+import type {
+  AccountConfig,
+  BackendEngine,
+  ClientAuth,
+  ClientTlsMode,
+  ListenerSettings,
+  TokenSource,
+} from "./schema.ts";
 import { loadUsersFile } from "./users-file.ts";
+import { endpointOf } from "./values.ts";
 
 /** One listener under inspection. */
 export interface ListenerCheck {
@@ -20,10 +28,15 @@ export interface ListenerCheck {
   readonly warn: (key: string, text: string) => void;
   /** SSL_CERT_FILE of the environment. */
   readonly systemCaFile: string | undefined;
+  /** Of a named connection. */
+  readonly account?: AccountConfig | undefined;
 }
 
 /** What follows from the settings of a listener. */
 export interface DerivedSettings {
+  readonly engine: BackendEngine;
+  readonly port: number;
+  readonly tlsMode: ListenerSettings["backend"]["tlsMode"];
   readonly tokenSource: TokenSource;
   readonly clientAuth: ClientAuth;
   readonly clientTlsMode: ClientTlsMode;
@@ -36,15 +49,46 @@ export interface DerivedSettings {
 const SOCKET_PATH_BYTES_MAX = 107;
 
 /** Checks one listener with all rules, so that every problem comes back at once. */
-export function checkListener(check: ListenerCheck): DerivedSettings {
-  const tokenSource = checkTokenSource(check);
+export function checkListener(given: ListenerCheck): DerivedSettings {
+  const engine = checkEngine(given);
+  const check = engine === "dsql" ? withDsqlTls(given) : given;
+  const tokenSource = usedTokenSource(check, checkTokenSource(check, engine));
   const clientTlsMode = checkClientTls(check);
-  const clientAuth = checkClientAuth(check, tokenSource, clientTlsMode);
+  const clientAuth = checkClientAuth(check, engine, tokenSource, clientTlsMode);
   checkListen(check, clientTlsMode);
   checkBackendTlsMode(check, tokenSource);
   const caFile = checkBackendCa(check);
   checkBackendKeys(check);
-  return { tokenSource, clientTlsMode, clientAuth, caFile, region: checkRegion(check, tokenSource) };
+  const port = engine === "mysql" || check.isSet("backend.port") ? check.settings.backend.port : POSTGRESQL_PORT;
+  const region = checkRegion(check, tokenSource);
+  const { tlsMode } = check.settings.backend;
+  return { engine, port, tlsMode, tokenSource, clientTlsMode, clientAuth, caFile, region };
+}
+
+const POSTGRESQL_PORT = 5432;
+
+function checkEngine(check: ListenerCheck): BackendEngine {
+  const { engine: given, host, tlsServerName } = check.settings.backend;
+  const dsqlHost = [host, tlsServerName].find((name) => name !== undefined && isDsqlHost(name));
+  const engine = given ?? (dsqlHost === undefined ? "mysql" : "dsql");
+  if (engine !== "dsql" && dsqlHost !== undefined) {
+    check.problem("backend.engine", `${dsqlHost} is an endpoint of Aurora DSQL: set dsql, or leave it unset`);
+  }
+  return engine;
+}
+
+/** Aurora DSQL speaks TLS only, asks for its name in SNI, and has a certificate whose roots every system trusts. */
+function withDsqlTls(check: ListenerCheck): ListenerCheck {
+  const { settings, isSet } = check;
+  const tlsMode = isSet("backend.tls_mode") ? settings.backend.tlsMode : "verify-full";
+  if (tlsMode !== "verify-full") {
+    check.problem(
+      "backend.tls_mode",
+      `${tlsMode} would not know Aurora DSQL from whoever sits in between: set verify-full, or leave it unset`,
+    );
+  }
+  const { tlsCaFile = "system" } = settings.backend;
+  return { ...check, settings: { ...settings, backend: { ...settings.backend, tlsMode, tlsCaFile } } };
 }
 
 /** True for addresses only this machine can reach. */
@@ -89,29 +133,69 @@ function checkListen(check: ListenerCheck, clientTlsMode: ClientTlsMode): void {
   }
 }
 
-function checkTokenSource(check: ListenerCheck): TokenSource {
+/** What signs for a server of this kind. */
+const signerOf = (engine: BackendEngine): "rds-signer" | "dsql-signer" =>
+  engine === "dsql" ? "dsql-signer" : "rds-signer";
+
+function checkTokenSource(check: ListenerCheck, engine: BackendEngine): TokenSource {
   const { tokenSource, tokenCmd } = check.settings.backend;
+  const signer = signerOf(engine);
+  if (check.account !== undefined) return check.account.password.source === "iam" ? signer : "password";
   if (tokenSource === "command" && tokenCmd === undefined) {
     check.problem(
       "backend.token_source",
-      "command needs backend.token_cmd: set it, or set backend.token_source to rds-signer",
+      `command needs backend.token_cmd: set it, or set backend.token_source to ${signer}`,
     );
   }
-  if (tokenSource === "rds-signer" && tokenCmd !== undefined) {
-    check.problem("backend.token_cmd", "has no effect while backend.token_source is rds-signer: remove one of the two");
+  if (tokenSource !== undefined && tokenSource !== "command") {
+    if (tokenCmd !== undefined) {
+      const text = `has no effect while backend.token_source is ${tokenSource}: remove one of the two`;
+      check.problem("backend.token_cmd", text);
+    }
+    if (tokenSource !== signer) {
+      const text = `${tokenSource} makes no tokens that a server of backend.engine ${engine} takes: set ${signer}`;
+      check.problem("backend.token_source", text);
+    }
   }
-  return tokenSource ?? (tokenCmd === undefined ? "none" : "command");
+  if (tokenSource !== undefined) return tokenSource;
+  if (tokenCmd !== undefined) return "command";
+  // Nobody has a password there. A client that is relayed brings a token of its own.
+  return engine === "dsql" && check.settings.clientAuth !== "relay" ? signer : "none";
+}
+
+/** Logins that are relayed need no token. */
+function usedTokenSource(check: ListenerCheck, tokenSource: TokenSource): TokenSource {
+  if (check.settings.clientAuth !== "relay" || tokenSource === "none") return tokenSource;
+  check.warn(tokenKey(check), "has no effect with client_auth relay: the server checks the client's own password");
+  return "none";
 }
 
 /** The setting that switched tokens on, for messages. */
 function tokenKey(check: ListenerCheck): string {
-  return check.settings.backend.tokenSource === undefined ? "backend.token_cmd" : "backend.token_source";
+  if (check.account !== undefined) return "connection";
+  const { tokenSource, tokenCmd } = check.settings.backend;
+  if (tokenSource !== undefined) return "backend.token_source";
+  return tokenCmd === undefined ? "backend.engine" : "backend.token_cmd";
+}
+
+/** SAFETY: a password goes to a server that is known to be the right one, or is encrypted for a key that is. */
+function keepsPassword({ tlsMode, host, publicKeyFile }: ListenerSettings["backend"]): boolean {
+  if (tlsMode === "verify-ca" || tlsMode === "verify-full" || isLoopbackHost(host)) return true;
+  return tlsMode === "disable" && publicKeyFile !== undefined;
 }
 
 function checkBackendTlsMode(check: ListenerCheck, tokenSource: TokenSource): void {
   const { backend } = check.settings;
   const mode = backend.tlsMode;
-  if (tokenSource !== "none" && (mode === "disable" || mode === "prefer")) {
+  if (tokenSource === "password" && !keepsPassword(backend)) {
+    check.problem(
+      "backend.tls_mode",
+      `${mode} does not verify the server, which may ask for the password itself: set verify-full and backend.tls_ca_file`,
+    );
+    return;
+  }
+  if (tokenSource === "password" && !mode.startsWith("verify-")) return;
+  if (tokenSource !== "none" && tokenSource !== "password" && (mode === "disable" || mode === "prefer")) {
     check.problem(
       "backend.tls_mode",
       `${mode} could send a login token in plaintext: ${tokenKey(check)} needs verify-full (or verify-ca, or require)`,
@@ -220,8 +304,9 @@ function checkClientTls(check: ListenerCheck): ClientTlsMode {
   const { tlsMode, tlsCert, tlsKey, tlsClientCa } = check.settings.proxy;
   checkPair(check, { certKey: "proxy.tls_cert", cert: tlsCert, keyKey: "proxy.tls_key", key: tlsKey });
   const effective = tlsMode ?? defaultClientTlsMode(check.settings.proxy);
-  if (tlsMode !== undefined && tlsMode !== "off" && tlsCert === undefined && tlsKey === undefined) {
-    check.problem("proxy.tls_mode", `${tlsMode} needs a certificate: set proxy.tls_cert and proxy.tls_key`);
+  // SAFETY: whoever requires TLS wants more than what anybody in the middle could make as well.
+  if (tlsMode === "require" && tlsCert === undefined && tlsKey === undefined) {
+    check.problem("proxy.tls_mode", "require needs a certificate: set proxy.tls_cert and proxy.tls_key");
   }
   if (tlsMode === "off" && tlsCert !== undefined) {
     check.warn("proxy.tls_mode", "off leaves proxy.tls_cert unused and clients in plaintext: set allow or require");
@@ -239,27 +324,34 @@ function checkClientTls(check: ListenerCheck): ClientTlsMode {
   return effective;
 }
 
+/** Without a certificate of the operator's the listener shows one it made itself. */
 function defaultClientTlsMode(proxy: ListenerSettings["proxy"]): ClientTlsMode {
-  if (proxy.tlsCert === undefined) return "off";
-  return proxy.tlsClientCa === undefined ? "allow" : "require";
+  return proxy.tlsCert === undefined || proxy.tlsClientCa === undefined ? "allow" : "require";
 }
 
-function checkClientAuth(check: ListenerCheck, tokenSource: TokenSource, clientTlsMode: ClientTlsMode): ClientAuth {
+function checkClientAuth(
+  check: ListenerCheck,
+  engine: BackendEngine,
+  tokenSource: TokenSource,
+  clientTlsMode: ClientTlsMode,
+): ClientAuth {
   const { clientAuth, listen } = check.settings;
   checkClientAuthFiles(check);
+  // What a client's SCRAM proof gives away logs in to a server that keeps the same verifier.
+  if (engine === "postgresql" && tokenSource === "none" && clientAuth === "password") return clientAuth;
   if (tokenSource === "none") {
     if (clientAuth === "trust")
       check.warn(
         "client_auth",
         "trust has no effect without backend.token_source: the server checks the client's password",
       );
-    else if (clientAuth !== undefined) {
+    else if (clientAuth !== undefined && clientAuth !== "relay") {
       check.problem(
         "client_auth",
         `${clientAuth} needs backend.token_source or backend.token_cmd: querycop cannot log in to the server without a password or token of its own`,
       );
     }
-    if (check.isSet("iam_users"))
+    if (check.isSet("iam_users") && clientAuth !== "relay")
       check.warn("iam_users", "has no effect without backend.token_source or backend.token_cmd");
     return "relay";
   }
@@ -308,7 +400,8 @@ function checkClientAuthFiles(check: ListenerCheck): void {
 
 function checkRegion(check: ListenerCheck, tokenSource: TokenSource): string | undefined {
   const { backend } = check.settings;
-  const derived = regionOfHost(backend.host) ?? regionOfHost(backend.tlsServerName ?? "");
+  const tokenHost = backend.tokenEndpoint === undefined ? "" : endpointOf(backend.tokenEndpoint).host;
+  const derived = regionOfHost(tokenHost) ?? regionOfHost(backend.host) ?? regionOfHost(backend.tlsServerName ?? "");
   if (backend.region !== undefined) {
     if (derived !== undefined && derived !== backend.region) {
       check.warn(
@@ -318,10 +411,12 @@ function checkRegion(check: ListenerCheck, tokenSource: TokenSource): string | u
     }
     return backend.region;
   }
-  if (derived === undefined && tokenSource === "rds-signer") {
+  if (derived === undefined && (tokenSource === "rds-signer" || tokenSource === "dsql-signer")) {
+    const service = tokenSource === "rds-signer" ? "RDS" : "DSQL";
+    const article = tokenSource === "rds-signer" ? "an" : "a";
     check.problem(
       "backend.region",
-      `rds-signer needs it, and ${backend.host} is not an RDS host name: set the AWS region, or set backend.tls_server_name to the RDS name behind it`,
+      `${tokenSource} needs it, and ${backend.host} is not ${article} ${service} host name: set the AWS region, or backend.token_endpoint to the ${service} name and port behind it`,
     );
   }
   return derived;

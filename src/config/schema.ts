@@ -2,10 +2,16 @@
  * The one schema of every setting. The reference page, the example file, the JSON Schema, the option list of --help and
  * the loader are all printed or driven from here; nothing else knows a default.
  */
+
 import * as v from "valibot";
+import type { ApiRole } from "../base/api-role.ts";
+import type { ConnectionLoads } from "../base/load-rule.ts";
+import { loadRulesKind } from "./load-rules.ts";
 import {
+  basePathKind,
   choiceKind,
   durationKind,
+  endpointKind,
   hostKind,
   integerKind,
   listKind,
@@ -97,6 +103,7 @@ function required<T>(kind: ValueKind<T>, text: SettingText) {
   );
 }
 
+const BACKEND_ENGINES = ["mysql", "postgresql", "dsql"] as const;
 const BACKEND_TLS_MODES = ["disable", "prefer", "require", "verify-ca", "verify-full"] as const;
 const TLS_VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] as const;
 
@@ -136,11 +143,19 @@ const backend = v.strictObject({
     description: "DNS name or IP address of the MySQL server this listener leads to. Required.",
     example: "mydb.cluster-abcdefghijkl.eu-central-1.rds.amazonaws.com",
   }),
+  engine: setting(choiceKind(BACKEND_ENGINES), {
+    key: "engine",
+    env: "GATEKEEPER_BACKEND_ENGINE",
+    title: "What the database speaks",
+    description:
+      "mysql: MySQL, MariaDB, RDS and Aurora MySQL, Vitess. postgresql: PostgreSQL, RDS and Aurora PostgreSQL. dsql: Aurora DSQL. Unset means dsql where backend.host or backend.tls_server_name is an endpoint of Aurora DSQL, else mysql.",
+    example: "mysql",
+  }),
   port: settingWithDefault(integerKind({ min: 1, max: 65_535 }), "3306", {
     key: "port",
     env: "GATEKEEPER_BACKEND_PORT",
     title: "Database port",
-    description: "TCP port of the MySQL server.",
+    description: "TCP port of the database server. Unset means 5432 where backend.engine is postgresql or dsql.",
   }),
   addressFamily: settingWithDefault(choiceKind(["auto", "ipv4", "ipv6"]), "auto", {
     key: "address_family",
@@ -153,7 +168,8 @@ const backend = v.strictObject({
     key: "connect_timeout",
     env: "GATEKEEPER_BACKEND_CONNECT_TIMEOUT",
     title: "Time to connect to the database",
-    description: "How long name lookup and TCP connect may take together before the client is told ERROR 2003.",
+    description:
+      "How long name lookup and TCP connect may take together before the client's connection ends, as with a server that is not there.",
   }),
   loginTimeoutMs: settingWithDefault(durationKind(), "10s", {
     key: "login_timeout",
@@ -175,19 +191,26 @@ const backend = v.strictObject({
     description:
       "off leaves it to the server's own limits, such as max_execution_time. Set it to free clients of a database that hangs.",
   }),
+  progressTimeoutMs: settingWithDefault(durationKind({ off: true }), "1h", {
+    key: "progress_timeout",
+    env: "GATEKEEPER_BACKEND_PROGRESS_TIMEOUT",
+    title: "Time an answer may stand still once it has begun",
+    description:
+      "Also for a file of LOAD DATA LOCAL on its way to the server. A server may look for the next rows of a long answer for a while, so keep it above that; one whose host is gone is noticed within a minute or two by TCP keep-alive.",
+  }),
   tlsMode: settingWithDefault(choiceKind(BACKEND_TLS_MODES), "prefer", {
     key: "tls_mode",
     env: "GATEKEEPER_BACKEND_TLS_MODE",
     title: "TLS towards the database",
     description:
-      "disable: plaintext. prefer: TLS if the server offers it, plaintext otherwise, nothing verified. require: TLS or nothing, nothing verified. verify-ca: the certificate must chain to tls_ca_file. verify-full: and carry the server's name. Use verify-full for every real database.",
+      "disable: plaintext. prefer: TLS if the server offers it, plaintext otherwise, nothing verified. require: TLS or nothing, nothing verified. verify-ca: the certificate must chain to tls_ca_file. verify-full: and carry the server's name. Use verify-full for every real database. Unset means verify-full where backend.engine is dsql, which takes nothing else.",
   }),
   tlsCaFile: setting(pathKind("path of a PEM file, or system"), {
     key: "tls_ca_file",
     env: "GATEKEEPER_BACKEND_TLS_CA_FILE",
     title: "Certificate authorities for the database",
     description:
-      "PEM bundle the server's certificate must chain to. The word system uses the bundle of the operating system. Required for verify-ca and verify-full. Amazon RDS is not in system bundles: download https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem.",
+      "PEM bundle the server's certificate must chain to. The word system uses the bundle of the operating system. Required for verify-ca and verify-full; unset means system where backend.engine is dsql. Amazon RDS is not in system bundles: download https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem.",
     example: "/etc/ssl/certs/rds-global-bundle.pem",
     reloadable: true,
   }),
@@ -198,6 +221,14 @@ const backend = v.strictObject({
     description:
       "The name to send as SNI and to verify, when it is not backend.host: behind a CNAME, a tunnel or an IP address.",
     example: "mydb.cluster-abcdefghijkl.eu-central-1.rds.amazonaws.com",
+  }),
+  tokenEndpoint: setting(endpointKind, {
+    key: "token_endpoint",
+    env: "GATEKEEPER_BACKEND_TOKEN_ENDPOINT",
+    title: "Server that tokens are for",
+    description:
+      "Host and port that a login token names, when backend.host and backend.port are those of a tunnel or a forwarded port: the server refuses a token for any other endpoint. Unset: backend.host, or tls_server_name where backend.host is no RDS name, with backend.port.",
+    example: "mydb.cluster-abcdefghijkl.eu-central-1.rds.amazonaws.com:3306",
   }),
   tlsMinVersion: settingWithDefault(choiceKind(TLS_VERSIONS), "TLSv1.2", {
     key: "tls_min_version",
@@ -230,20 +261,20 @@ const backend = v.strictObject({
       "The server's public key (caching_sha2_password_public_key_path). Pinning it lets a client that came over TLS log in over a plaintext backend leg; a key the server merely sends is not trusted.",
     reloadable: true,
   }),
-  tokenSource: setting(choiceKind(["command", "rds-signer"]), {
+  tokenSource: setting(choiceKind(["command", "rds-signer", "dsql-signer"]), {
     key: "token_source",
     env: "GATEKEEPER_BACKEND_TOKEN_SOURCE",
     title: "Where login tokens come from",
     example: "rds-signer",
     description:
-      "command runs token_cmd; rds-signer makes Amazon RDS tokens inside querycop with the standard AWS credential chain, about a thousand times cheaper than the aws program. Unset means command if token_cmd is set, else none: the client's own password then goes to the server.",
+      "command runs token_cmd; rds-signer makes Amazon RDS tokens inside querycop with the standard AWS credential chain, about a thousand times cheaper than the aws program; dsql-signer does the same for Aurora DSQL, with the permission dsql:DbConnectAdmin for the user admin and dsql:DbConnect for all others. Unset means command if token_cmd is set, else dsql-signer where backend.engine is dsql, else none: the client's own password then goes to the server.",
   }),
   tokenCmd: setting(textKind("shell command line"), {
     key: "token_cmd",
     env: "GATEKEEPER_BACKEND_TOKEN_CMD",
     title: "Command that prints a login token",
     description:
-      "Run by sh -c when a login needs a token; the first line of its output is the token. It sees QUERYCOP_BACKEND_HOST, QUERYCOP_BACKEND_PORT, QUERYCOP_BACKEND_USER and QUERYCOP_BACKEND_REGION. Needs tls_mode require, verify-ca or verify-full.",
+      "Run by sh -c when a login needs a token; the first line of its output is the token. It sees QUERYCOP_BACKEND_HOST, QUERYCOP_BACKEND_PORT, QUERYCOP_BACKEND_USER and QUERYCOP_BACKEND_REGION. What it writes to stderr stands in the log when it fails, without what looks like a token; whatever it leaves running is killed. Needs tls_mode require, verify-ca or verify-full.",
     example:
       'aws rds generate-db-auth-token --hostname "$QUERYCOP_BACKEND_HOST" --port "$QUERYCOP_BACKEND_PORT" --region "$QUERYCOP_BACKEND_REGION" --username "$QUERYCOP_BACKEND_USER"',
   }),
@@ -258,7 +289,7 @@ const backend = v.strictObject({
     env: "GATEKEEPER_BACKEND_REGION",
     title: "AWS region of the database",
     description:
-      "Read from an RDS host name (backend.host or tls_server_name) when unset. Set it when neither names the region.",
+      "Read from the host name of an RDS or Aurora DSQL endpoint (backend.host or tls_server_name) when unset. Set it when neither names the region.",
     example: "eu-central-1",
   }),
   role: setting(textKind(), {
@@ -273,8 +304,23 @@ const backend = v.strictObject({
     key: "pooler",
     env: "GATEKEEPER_BACKEND_POOLER",
     title: "Pooler in front of this backend",
-    description: "Advisory: logged, audited and shown in metrics, with no effect on the wire. For example vitess.",
+    description:
+      "Logged, audited, shown in metrics and given to the policy. rds-proxy also keeps session_tracking off where that is auto.",
     example: "vitess",
+  }),
+  sessionTracking: settingWithDefault(choiceKind(["auto", "on", "off"]), "auto", {
+    key: "session_tracking",
+    env: "GATEKEEPER_BACKEND_SESSION_TRACKING",
+    title: "Whether sessions report their settings",
+    description:
+      "With a policy querycop must know by which settings a session reads SQL. on sends one SET to each session of a client that can do session tracking: it adds to session_track_system_variables, and settings are then reported as they change. off sends no SET and asks with a SELECT behind every statement that may change one. auto means on, but off where pooler is rds-proxy, which pins a connection that sets a variable to its client.",
+  }),
+  syntaxCheck: settingWithDefault(choiceKind(["on", "off"]), "on", {
+    key: "syntax_check",
+    env: "GATEKEEPER_BACKEND_SYNTAX_CHECK",
+    title: "Whether the server's parser is asked about text that querycop does not understand",
+    description:
+      "on: before such a text is refused it is put to the server as COM_STMT_PREPARE, which parses and runs nothing; where the server cannot parse it either, the client gets the server's own syntax error, and no block is recorded. off: it is refused unseen. Not asked where pooler is set, of Vitess, of several statements in one text, and where rules for injection match.",
   }),
 });
 
@@ -285,7 +331,7 @@ const proxy = v.strictObject({
     title: "TLS towards clients",
     example: "require",
     description:
-      "off: plaintext only. allow: TLS for clients that ask for it. require: clients without TLS are refused with ERROR 3159. Unset means require if tls_client_ca is set, allow if only tls_cert is, else off.",
+      "off: plaintext only. allow: TLS for clients that ask for it, with a certificate made at each start where tls_cert is unset: it keeps out who only listens, and clients that verify need tls_cert. require: clients without TLS are refused with ERROR 3159; needs tls_cert. Unset means require if tls_client_ca is set, else allow.",
   }),
   tlsCert: setting(pathKind("path of a PEM file"), {
     key: "tls_cert",
@@ -293,7 +339,7 @@ const proxy = v.strictObject({
     example: "/etc/querycop/proxy.crt",
     title: "Certificate shown to clients",
     description:
-      "PEM certificate chain, leaf first. Goes with tls_key. An EC P-256 key costs the least per connection.",
+      "PEM certificate chain, leaf first. Goes with tls_key. An EC P-256 key costs the least per connection. Unset: one that no client can verify, made in memory at each start.",
     reloadable: true,
   }),
   tlsKey: setting(pathKind("path of a PEM file"), {
@@ -314,6 +360,117 @@ const proxy = v.strictObject({
   }),
 });
 
+const {
+  host: _host,
+  port: _port,
+  tlsMode: _tlsMode,
+  tokenSource: _tokenSource,
+  tokenCmd: _tokenCmd,
+  tokenTimeoutMs: _tokenTimeoutMs,
+  ...backendEntriesOfConnections
+} = backend.entries;
+
+const PASSWORD_SOURCES = ["iam", "secret", "parameter", "command", "file"] as const;
+
+/** The settings of a named connection. Those of the backend mean what they mean there. */
+export const connectionEntries = {
+  description: setting(textKind(), {
+    key: "description",
+    title: "What the connection is for",
+    description: "Shown by querycop connections list.",
+    example: "nightly reports",
+  }),
+  enabled: settingWithDefault(switchKind, "on", {
+    key: "enabled",
+    title: "Whether the connection may be used",
+    description: "off refuses whoever wants to use it, by name.",
+  }),
+  host: setting(hostKind, {
+    key: "host",
+    title: "Database server",
+    description: "DNS name or IP address. Unset: the host in the secret.",
+    example: "mydb.cluster-abcdefghijkl.eu-central-1.rds.amazonaws.com",
+  }),
+  port: setting(integerKind({ min: 1, max: 65_535 }), {
+    key: "port",
+    title: "Database port",
+    description:
+      "Unset: the port in the secret where the host is from there as well, or else 3306; 5432 for PostgreSQL and Aurora DSQL.",
+    example: "3306",
+  }),
+  user: setting(textKind(), {
+    key: "user",
+    title: "Database user",
+    description:
+      "Who querycop logs in as, and the name that policy and audit know the connection by. Unset: the server's user is the one in the secret, which may change with a rotation, and policy and audit go by the connection's name.",
+    example: "reporting",
+  }),
+  database: setting(textKind(), {
+    key: "database",
+    title: "Default database",
+    description: "For querycop exec and querycop connect. Unset: the dbname in the secret, if there is one.",
+    example: "shop",
+  }),
+  passwordSource: setting(choiceKind(PASSWORD_SOURCES), {
+    key: "password_source",
+    title: "Where the password comes from",
+    description:
+      "iam: a login token signed by the AWS credential chain. secret: AWS Secrets Manager. parameter: AWS Systems Manager Parameter Store. command: the first line that a command prints. file: the first line of a file. Unset: whichever of secret_id, password_parameter, password_cmd and password_file is set, or else iam. A password itself is never written here.",
+    example: "secret",
+  }),
+  secretId: setting(textKind("name or ARN"), {
+    key: "secret_id",
+    title: "Secret in AWS Secrets Manager",
+    description:
+      "Its name or ARN. JSON as Amazon RDS makes it: username and password, and where they are there host, port, dbname and engine for what is unset here.",
+    example: "prod/reporting",
+  }),
+  secretFormat: settingWithDefault(choiceKind(["json", "text"]), "json", {
+    key: "secret_format",
+    title: "Form of the secret",
+    description: "text: the whole secret is the password.",
+  }),
+  passwordParameter: setting(textKind("name or ARN"), {
+    key: "password_parameter",
+    title: "Parameter that holds the password",
+    description: "Name or ARN of a parameter, a SecureString as a rule; name:version and name:label as well.",
+    example: "/prod/reporting/password",
+  }),
+  passwordCmd: setting(textKind("shell command line"), {
+    key: "password_cmd",
+    title: "Command that prints the password",
+    description:
+      "Run by sh -c; the first line of its output is the password. It sees QUERYCOP_CONNECTION, QUERYCOP_BACKEND_HOST, QUERYCOP_BACKEND_PORT and QUERYCOP_BACKEND_USER.",
+    example: "vault kv get -field=password secret/reporting",
+  }),
+  passwordFile: setting(pathKind(), {
+    key: "password_file",
+    title: "File that holds the password",
+    description:
+      "Its first line is the password. Read again after five minutes, and at once when the server refuses the password.",
+    example: "/run/credentials/querycop.service/reporting",
+  }),
+  passwordTimeoutMs: settingWithDefault(durationKind(), "10s", {
+    key: "password_timeout",
+    title: "Time to get the password",
+    description: "A command that runs longer is killed; a request to AWS that takes longer is given up.",
+  }),
+  tlsMode: settingWithDefault(choiceKind(BACKEND_TLS_MODES), "verify-full", {
+    key: "tls_mode",
+    title: "TLS towards the database",
+    description:
+      "As backend.tls_mode, but verify-full unless set: whoever a password is sent to must be the right one. With a password the others but verify-ca are for a server on this machine; disable also with public_key_file.",
+  }),
+  loads: setting(loadRulesKind, {
+    key: "loads",
+    title: "What may be loaded from S3",
+    description:
+      "Nothing is loaded that no entry allows: from (s3://bucket/key, or a prefix with * at its end) into tables (schema.table or schema.*, several with commas) by modes (unset: all of append, abort, delete, replace, switch, truncate), objects of max_bytes at most, packed and unpacked (50GiB unless set). From tables into s3://bucket/prefix* allows the way back. It holds for querycop load, and for clients' own LOAD DATA FROM S3 (a mode of append, and no max_bytes, which nobody could hold them to) and SELECT INTO OUTFILE S3: rule file.s3.",
+    example: "[{ from: 's3://ingest-prod/sales/*', into: shop.sales, modes: [append, replace], max_bytes: 5GiB }]",
+  }),
+  ...backendEntriesOfConnections,
+};
+
 /** The settings each listener has for itself. Written at the top level they are shared by all listeners. */
 export const listenerEntries = {
   name: setting(textKind(), {
@@ -323,22 +480,29 @@ export const listenerEntries = {
     example: "writer",
   }),
   listen: v.optional(listen, {}),
+  connection: setting(textKind("name under connections"), {
+    key: "connection",
+    title: "Named connection this listener leads to",
+    description:
+      "In place of backend: an entry of connections, with its host written there. querycop logs in with the connection's password, so client_auth must say who may come; with trust they come under the connection's user or name.",
+    example: "reporting",
+  }),
   backend,
   proxy: v.optional(proxy, {}),
-  clientAuth: setting(choiceKind(["trust", "password", "certificate"]), {
+  clientAuth: setting(choiceKind(["relay", "trust", "password", "certificate"]), {
     key: "client_auth",
     env: "GATEKEEPER_CLIENT_AUTH",
     title: "How clients prove who they are",
     example: "password",
     description:
-      "Matters when a token source is set, because the client's password then proves nothing to the server. trust: whoever reaches the port may use any user of iam_users. password: querycop checks it against users_file. certificate: the client's TLS certificate names the user. Must be chosen when the listener is reachable from other machines. Unset without a token source: the server checks the client's own password.",
+      "relay: the server checks the client's own login, and a token source is left unused. The others are for a token source, with which the client's password proves nothing to the server. trust: whoever reaches the port may use any user of iam_users. password: querycop checks it against users_file. certificate: the client's TLS certificate names the user. Must be chosen when the listener is reachable from other machines. Unset without a token source: relay.",
   }),
   usersFile: setting(pathKind(), {
     key: "users_file",
     env: "GATEKEEPER_USERS_FILE",
     title: "Users and password hashes",
     description:
-      "For client_auth password: one line per user, user:hash, as querycop hash-password prints it. Hashes only, mysql_native_password or caching_sha2_password.",
+      "For client_auth password: one line per user, user:hash, as querycop hash-password prints it. Hashes only: mysql_native_password, caching_sha2_password, or for clients of PostgreSQL a SCRAM-SHA-256 verifier. A user that is taken out is refused from the moment the file is read, in the middle of a login as well; its open sessions go on.",
     example: "/etc/querycop/users",
     reloadable: true,
   }),
@@ -390,8 +554,21 @@ export const listenerEntries = {
     key: "client_write_timeout",
     env: "GATEKEEPER_CLIENT_WRITE_TIMEOUT",
     title: "Time a client may refuse to take bytes",
+    description: "A session ends when its client has not accepted what was sent to it for this long.",
+  }),
+  clientLeftTimeoutMs: settingWithDefault(durationKind({ off: true }), "10s", {
+    key: "client_left_timeout",
+    env: "GATEKEEPER_CLIENT_LEFT_TIMEOUT",
+    title: "Time a statement runs on for a client that has closed its side",
     description:
-      "A session ends when its client has not accepted what was sent to it for this long, and when it has closed its side of the connection and the database has sent nothing for it for so long.",
+      "Counts while the database sends nothing: that client may still read, but most that close are gone. Then its session ends; with a token source the statement is stopped on the server as well (KILL QUERY), without one the server stops when it notices.",
+  }),
+  clientPacketTimeoutMs: settingWithDefault(durationKind({ off: true }), "2m", {
+    key: "client_packet_timeout",
+    env: "GATEKEEPER_CLIENT_PACKET_TIMEOUT",
+    title: "Time a client may take for one packet",
+    description:
+      "From its first byte to its last. A client that begins a statement and does not finish it holds memory. Raise it for large statements over slow links.",
   }),
   packetBytesMax: settingWithDefault(sizeKind({ min: 16 * 1024, max: 1024 ** 3 }), "64MiB", {
     key: "packet_size_max",
@@ -511,9 +688,24 @@ const api = v.strictObject({
     env: "GATEKEEPER_API_APPROVERS_FILE",
     title: "Keys of approvers",
     description:
-      "One line for each person or program, name:hash, where the hash is the SHA-256 of a key of theirs in hexadecimal: printf %s KEY | sha256sum. They may see and answer approvals; name:hash:admin may do everything. Their names stand in the audit log.",
+      "One line for each person or program, name:hash, where the hash is the SHA-256 of a key of theirs in hexadecimal: printf %s KEY | sha256sum. They may see and answer approvals; name:hash:admin may do everything, name:hash:requester may ask for approvals of loads and nothing else. Their names stand in the audit log.",
     example: "/etc/querycop/approvers",
     reloadable: true,
+  }),
+  dashboard: settingWithDefault(switchKind, "on", {
+    key: "dashboard",
+    env: "GATEKEEPER_API_DASHBOARD",
+    title: "Dashboard in the browser",
+    description:
+      "on answers / of the admin API with the dashboard, where there is a key to log in with. It is inside the executable and loads nothing from elsewhere.",
+  }),
+  basePath: setting(basePathKind, {
+    key: "base_path",
+    env: "GATEKEEPER_API_BASE_PATH",
+    title: "Path before every route of the admin API",
+    description:
+      "For a reverse proxy that passes on a path of its own, such as /querycop. Health checks are answered without it as well.",
+    example: "/querycop",
   }),
 });
 
@@ -557,6 +749,13 @@ const audit = v.strictObject({
     title: "When an audit record counts as written",
     description:
       "kernel: when the operating system has it, so it outlives a crash of querycop. durable: when the disk has it, so it outlives a power cut; statements wait for the disk.",
+  }),
+  records: settingWithDefault(choiceKind(["short", "whole"]), "short", {
+    key: "records",
+    env: "GATEKEEPER_AUDIT_RECORDS",
+    title: "How audit.file holds the records of statements",
+    description:
+      "short: what belongs to the session or to the statement's shape stands once in a file, which querycop audit and the receivers show as whole records. whole: each line has all of it, for programs that read the file themselves; it takes some four times the space.",
   }),
   keyFile: setting(pathKind("path of a PEM file"), {
     key: "key_file",
@@ -668,6 +867,13 @@ const policy = v.strictObject({
     example: "/etc/querycop/policy.yaml",
     reloadable: true,
   }),
+  judgeTimeoutMs: settingWithDefault(durationKind(), "20s", {
+    key: "judge_timeout",
+    env: "GATEKEEPER_POLICY_JUDGE_TIMEOUT",
+    title: "Time to judge one long statement",
+    description:
+      "Texts beyond 16 KiB are judged beside the sessions. One that takes longer than this is refused and never sent; one that holds up other clients' texts gets 5 seconds at most. No text should come near it: raise it only on a machine that is slow or crowded.",
+  }),
 });
 
 const approvals = v.strictObject({
@@ -715,6 +921,31 @@ const token = v.strictObject({
 });
 
 /** The settings of the process as a whole. */
+const dsql = v.strictObject({
+  rulesFile: setting(pathKind(), {
+    key: "rules_file",
+    env: "GATEKEEPER_DSQL_RULES_FILE",
+    title: "What is known of Aurora DSQL anew",
+    description:
+      'JSON of the form {"rules": [{"id": "truncate", "until": "2027-01-31"}]}, read at start: rows take the place of the built-in ones that querycop dsql rules --json prints, or are added to them. Aurora DSQL changes every month.',
+    example: "/etc/querycop/dsql-rules.json",
+  }),
+  refuseEarly: settingWithDefault(switchKind, "off", {
+    key: "refuse_early",
+    env: "GATEKEEPER_DSQL_REFUSE_EARLY",
+    title: "Whether what Aurora DSQL is known to refuse is not even sent",
+    description:
+      "off: everything is sent that the policy allows, and the server's error gets a hint. on: outside of a transaction, texts that break a rule of transactions by themselves are refused before: several DDL statements, or DDL and DML, in one text; more than 3,000 rows in one VALUES; CREATE INDEX without ASYNC.",
+  }),
+  connectionLimitMs: settingWithDefault(durationKind({ max: 24 * 3_600_000, off: true }), "1h", {
+    key: "connection_limit",
+    env: "GATEKEEPER_DSQL_CONNECTION_LIMIT",
+    title: "Age at which Aurora DSQL ends a connection",
+    description:
+      "At 55 sixtieths of it the client gets a notice, and from 59 sixtieths on querycop ends the connection between two transactions, so that none is cut by the server. off: nothing is done.",
+  }),
+});
+
 export const processEntries = {
   api: v.optional(api, {}),
   adminApiKey: setting(textKind(), {
@@ -739,23 +970,48 @@ export const processEntries = {
   policy: v.optional(policy, {}),
   approvals: v.optional(approvals, {}),
   token: v.optional(token, {}),
+  dsql: v.optional(dsql, {}),
   maxConnections: settingWithDefault(integerKind({ min: 1, max: 1_000_000 }), "1000", {
     key: "max_connections",
     env: "GATEKEEPER_MAX_CONNECTIONS",
     title: "Client connections at a time",
     description: "Further clients are refused with ERROR 1040. Each connection needs two file descriptors.",
   }),
-  connectionsPerAddressMax: settingWithDefault(integerKind({ min: 1, max: 1_000_000, off: true }), "off", {
+  memoryBudgetBytes: setting(sizeKind({ min: 16 * 1024 ** 2, max: 1024 ** 4 }), {
+    key: "memory_budget",
+    env: "GATEKEEPER_MEMORY_BUDGET",
+    title: "Memory of all sessions together",
+    description:
+      "What they may hold for their peers: packets that are not whole yet, statements under way, rows not taken, texts of prepared statements. Beyond it large packets wait up to half a minute and are then refused with ERROR 1041, connections that are slow to send or take end, and small statements go on. The process itself needs about 100 MiB besides. Unset: by the limit of the cgroup, a third of what it leaves beside the process; without one a quarter of the machine's memory. See deployment.md.",
+    example: "256MiB",
+  }),
+  connectionsPerAddressMax: setting(integerKind({ min: 1, max: 1_000_000, off: true }), {
     key: "connections_per_address",
     env: "GATEKEEPER_CONNECTIONS_PER_ADDRESS",
     title: "Connections from one address at a time",
-    description: "Further clients from the same IP address are refused with ERROR 1040.",
+    description:
+      "Further clients from the same IP address are refused with ERROR 1040. The addresses of one /64 of IPv6 count as one, because a single machine may have them all. Unset: three quarters of max_connections, so that no address can lock the others out. Where all clients come from one address, such as a load balancer's, set it to off. Clients of a unix socket are not counted.",
+    example: "100",
+  }),
+  loginConnectionsMax: settingWithDefault(integerKind({ min: 1, max: 100_000 }), "100", {
+    key: "login_connections_max",
+    env: "GATEKEEPER_LOGIN_CONNECTIONS_MAX",
+    title: "Connections that have not logged in at a time",
+    description:
+      "From so many on, those end whose client has kept querycop waiting for its login for two seconds. Where the server checks passwords, so many connections to it are open for clients that have not logged in; further clients are greeted without one. Keep it below the server's max_connections.",
   }),
   connectionsPerUserMax: settingWithDefault(integerKind({ min: 1, max: 1_000_000, off: true }), "off", {
     key: "connections_per_user",
     env: "GATEKEEPER_CONNECTIONS_PER_USER",
     title: "Connections of one user at a time",
     description: "Over all listeners. Further logins of the user are refused with ERROR 1203.",
+  }),
+  drainDelayMs: settingWithDefault(durationKind({ max: 3_600_000, off: true }), "off", {
+    key: "drain_delay",
+    env: "GATEKEEPER_DRAIN_DELAY",
+    title: "Time between SIGTERM and the drain",
+    description:
+      "/readyz says at once that this process is on its way out, while it goes on to take clients for this long: until load balancers and Kubernetes have taken it off their lists. A second signal ends it all at once.",
   }),
   drainTimeoutMs: settingWithDefault(durationKind({ max: 3_600_000 }), "30s", {
     key: "drain_timeout",
@@ -766,6 +1022,7 @@ export const processEntries = {
 };
 
 export const listenerSchema = v.strictObject(listenerEntries);
+export const connectionSchema = v.strictObject(connectionEntries);
 export const processSchema = v.strictObject(processEntries);
 
 /** The path of the file itself: not a key of the file. */
@@ -777,14 +1034,55 @@ export type ProcessSettings = v.InferOutput<typeof processSchema>;
 
 /** relay: the server checks the client's own password. The others as in the description of client_auth. */
 export type ClientAuth = "relay" | "trust" | "password" | "certificate";
-export type TokenSource = "none" | "command" | "rds-signer";
+export type BackendEngine = (typeof BACKEND_ENGINES)[number];
+/** `password`: none is minted, a password that querycop holds is used. */
+export type TokenSource = "none" | "command" | "rds-signer" | "dsql-signer" | "password";
 export type ClientTlsMode = "off" | "allow" | "require";
 
 /** How to reach one database, with everything derived filled in. File names are absolute and were readable. */
-export interface BackendConfig extends Omit<ListenerSettings["backend"], "tokenSource" | "tlsServerName"> {
+export interface BackendConfig extends Omit<ListenerSettings["backend"], "engine" | "tokenSource" | "tlsServerName"> {
+  readonly engine: BackendEngine;
   /** tls_server_name, or else the host: the name for SNI and verification. */
   readonly tlsServerName: string;
   readonly tokenSource: TokenSource;
+}
+
+export type ConnectionSettings = v.InferOutput<typeof connectionSchema>;
+
+/** Where a password comes from, with what that source needs. */
+export type PasswordConfig =
+  | { readonly source: "iam" }
+  | { readonly source: "secret"; readonly id: string; readonly format: "json" | "text" }
+  | { readonly source: "parameter"; readonly name: string }
+  | { readonly source: "command"; readonly command: string }
+  | { readonly source: "file"; readonly path: string };
+
+/** The account of a named connection. */
+export interface AccountConfig {
+  /** The connection's name. */
+  readonly connection: string;
+  readonly user?: string;
+  readonly password: PasswordConfig;
+  readonly timeoutMs: number;
+  /** As written; the region of the host is not meant. */
+  readonly region?: string;
+  /** What may come from S3 and go there. Without them nobody asks: who loads looks at them by himself. */
+  readonly loads?: ConnectionLoads;
+}
+
+/** A named connection, checked. */
+export interface ConnectionConfig {
+  readonly name: string;
+  readonly description?: string;
+  readonly enabled: boolean;
+  readonly database?: string;
+  readonly account: AccountConfig;
+  /** What must be had from the secret: the listener's backend then has stand-ins. */
+  readonly hostFromSecret: boolean;
+  /** The same for the port, where the secret says one. */
+  readonly portFromSecret: boolean;
+  /** A listener with this backend and the settings that all listeners share. */
+  readonly listener: ListenerConfig;
 }
 
 /** One address to listen on and the backend behind it. */
@@ -793,20 +1091,23 @@ export interface ListenerConfig extends Omit<ListenerSettings, "name" | "backend
   readonly backend: BackendConfig;
   readonly proxy: Omit<ListenerSettings["proxy"], "tlsMode"> & { readonly tlsMode: ClientTlsMode };
   readonly clientAuth: ClientAuth;
+  /** Of its named connection, if it leads to one. */
+  readonly account?: AccountConfig;
 }
 
 /** A line of approvers_file. */
 export interface Approver {
   readonly name: string;
-  readonly role: "admin" | "approver";
+  readonly role: ApiRole;
   /** Of the key, in hexadecimal. */
   readonly sha256: string;
 }
 
 /** Everything querycop was told, checked, with defaults and derived values filled in. */
 export interface Config extends Omit<ProcessSettings, "adminApiKeyFile"> {
-  /** At least one. */
+  /** At least one, unless the configuration was loaded for its connections. */
   readonly listeners: readonly ListenerConfig[];
+  readonly connections: readonly ConnectionConfig[];
   /** Where adminApiKey was read from, if from a file. */
   readonly adminKeyFile?: string;
   /** Whose keys the admin API takes besides adminApiKey. */

@@ -1,14 +1,14 @@
 /** The schema as a flat list: what loader, reference and command line iterate over. */
 import * as v from "valibot";
-import { listenerEntries, processEntries, type SettingMetadata } from "./schema.ts";
+import { connectionEntries, listenerEntries, processEntries, type SettingMetadata } from "./schema.ts";
 
 export interface Setting {
   /** Its place in the file: "backend.tls_mode". */
   readonly key: string;
   /** Its place in the schema's output: ["backend", "tlsMode"]. */
   readonly path: readonly string[];
-  /** `listener`: each listener has its own. `process`: one for all. */
-  readonly scope: "listener" | "process";
+  /** `listener`: each listener has its own. `connection`: each named connection. `process`: one for all. */
+  readonly scope: "listener" | "connection" | "process";
   readonly title: string;
   readonly description: string;
   /** As an operator would write it. */
@@ -55,6 +55,20 @@ export const SETTINGS: readonly Setting[] = [
   ...flatten(listenerEntries as unknown as Record<string, SchemaNode>, [], "listener"),
   ...flatten(processEntries as unknown as Record<string, SchemaNode>, [], "process"),
 ];
+
+/** Of the entries of `connections:`: in the file alone. */
+export const CONNECTION_SETTINGS: readonly Setting[] = flatten(
+  connectionEntries as unknown as Record<string, SchemaNode>,
+  [],
+  "connection",
+).map((setting) => {
+  const { env: _env, flag: _flag, ...metadata } = setting.metadata;
+  return { ...setting, metadata: metadata as SettingMetadata };
+});
+
+export const CONNECTION_SETTING_BY_KEY: ReadonlyMap<string, Setting> = new Map(
+  CONNECTION_SETTINGS.map((setting) => [setting.key, setting]),
+);
 
 export const SETTING_BY_KEY: ReadonlyMap<string, Setting> = new Map(SETTINGS.map((setting) => [setting.key, setting]));
 

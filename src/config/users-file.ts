@@ -8,6 +8,8 @@ export interface UserHashes {
   readonly cachingSha2?: string;
   /** `*` + 40 hex digits. */
   readonly native?: string;
+  /** `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, for clients of PostgreSQL. */
+  readonly scram?: string;
 }
 
 export type UsersFile =
@@ -46,6 +48,20 @@ function isCachingSha2(hash: string): boolean {
   );
 }
 
+const SCRAM_PREFIX = "SCRAM-SHA-256$";
+const SCRAM_VERIFIER =
+  /^SCRAM-SHA-256\$([0-9]{1,9}):[A-Za-z0-9+/]{1,1364}={0,2}\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/;
+/** What postgres/scram.ts computes at most. */
+const SCRAM_ITERATIONS_MAX = 100_000;
+
+function parseScram(text: string): Parsed<UserHashes> {
+  const iterations = Number(SCRAM_VERIFIER.exec(text)?.[1] ?? 0);
+  if (iterations >= 1 && iterations <= SCRAM_ITERATIONS_MAX) return { value: { scram: text } };
+  return {
+    problem: `the SCRAM verifier is cut or damaged, or asks for more than ${SCRAM_ITERATIONS_MAX} iterations: make one with querycop hash-password --engine postgresql`,
+  };
+}
+
 function parseCachingSha2(hash: string): Parsed<UserHashes> {
   const thousands = Number.parseInt(hash.slice(3, 6), 16);
   if (thousands >= 1 && thousands <= ROUNDS_THOUSANDS_MAX) return { value: { cachingSha2: hash } };
@@ -57,6 +73,7 @@ function parseHash(text: string): Parsed<UserHashes> {
   if (text.startsWith("*") && text.length === NATIVE_LENGTH && isHex(text.slice(1))) {
     return { value: { native: text.toUpperCase() } };
   }
+  if (text.startsWith(SCRAM_PREFIX)) return parseScram(text);
   if (isCachingSha2(text)) return parseCachingSha2(text);
   if ((text.startsWith("0x") || text.startsWith("0X")) && isHex(text.slice(2)) && text.length % 2 === 0) {
     const decoded = Buffer.from(text.slice(2), "hex").toString("latin1");
@@ -107,9 +124,7 @@ export function parseUsersFile(bytes: Uint8Array, name: string): UsersFile {
     } else {
       const { user, hashes } = parsed.value;
       const known = users.get(user) ?? {};
-      const repeats =
-        (hashes.native !== undefined && known.native !== undefined) ||
-        (hashes.cachingSha2 !== undefined && known.cachingSha2 !== undefined);
+      const repeats = Object.keys(hashes).some((kind) => Object.hasOwn(known, kind));
       if (repeats) problems.push(`${name}:${index + 1}: this user already has a hash of this kind above`);
       else users.set(user, { ...known, ...hashes });
     }

@@ -10,8 +10,11 @@ export interface ValueKind<T> {
   readonly parse: (text: string) => Parsed<T>;
   /** JSON Schema of the value in the file. */
   readonly json: Readonly<Record<string, unknown>>;
-  /** `list` takes a YAML sequence or commas, `map` a YAML mapping, `text` a scalar. */
-  readonly shape: "text" | "list" | "map";
+  /**
+   * `list` takes a YAML sequence or commas, `map` a YAML mapping, `text` a scalar, `entries` a sequence of mappings, which
+   * arrives as JSON with the lists in it as texts with commas.
+   */
+  readonly shape: "text" | "list" | "map" | "entries";
   /** The loader makes such a value absolute. */
   readonly isPath?: true;
 }
@@ -88,6 +91,22 @@ export function pathKind(describe = "path"): ValueKind<string> {
   };
 }
 
+const BASE_PATH_LENGTH_MAX = 200;
+const BASE_PATH = /^(?:\/[A-Za-z0-9_-]{1,64})+$/;
+
+/** The beginning of a URL's path: parts of letters, digits, `-` and `_`, each behind a slash. */
+export const basePathKind: ValueKind<string> = {
+  describe: "path such as /querycop",
+  shape: "text",
+  json: { type: "string", maxLength: BASE_PATH_LENGTH_MAX, pattern: BASE_PATH.source },
+  parse: (text) =>
+    text.length <= BASE_PATH_LENGTH_MAX && BASE_PATH.test(text)
+      ? { value: text }
+      : {
+          problem: `expected a path such as /querycop, of letters, digits, - and _ between slashes, got ${quote(text)}`,
+        },
+};
+
 const HOST_LENGTH_MAX = 253;
 
 function isHostCharacter(character: string): boolean {
@@ -133,6 +152,29 @@ function parseDigits(text: string): number | undefined {
 }
 
 /** A whole number from `min` to `max`. With `off`, that word is accepted for 0. */
+/** Host and port of a server, as `host:port`; an IPv6 address stands in brackets. */
+export const endpointKind: ValueKind<string> = {
+  describe: "host:port",
+  shape: "text",
+  json: { type: "string", minLength: 3, maxLength: HOST_LENGTH_MAX + 8 },
+  parse: (text) => {
+    const colon = text.lastIndexOf(":");
+    const host = hostKind.parse(text.slice(0, Math.max(colon, 0)));
+    if ("problem" in host) return { problem: `expected host:port, got ${quote(text)}` };
+    const port = text.slice(colon + 1);
+    if (!/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
+      return { problem: `expected host:port with a port from 1 to 65535, got ${quote(text)}` };
+    }
+    return { value: `${host.value}:${Number(port)}` };
+  },
+};
+
+/** The parts of such a text. */
+export function endpointOf(text: string): { readonly host: string; readonly port: number } {
+  const colon = text.lastIndexOf(":");
+  return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
+}
+
 export function integerKind(range: { min: number; max: number; off?: boolean }): ValueKind<number> {
   const describe = `whole number from ${range.min} to ${range.max}${range.off === true ? ", or off" : ""}`;
   const number = { type: "integer", minimum: range.min, maximum: range.max };

@@ -1,6 +1,9 @@
 /** Whether clients reach the backend without querycop: what can be known from here. */
+
 import { BlockList, isIP } from "node:net";
 import { plainAddress } from "../base/address.ts";
+import { counted } from "../base/counted.ts";
+import { regionOfHost } from "../config/region.ts";
 import { fail, type ListenerCheck, ok, remedy, skip, warn } from "./check.ts";
 import type { QueryResult, ServerQueries } from "./server-queries.ts";
 
@@ -28,6 +31,7 @@ export function isPublicAddress(address: string): boolean {
 export const backendExposure: ListenerCheck = {
   id: "backend.exposure",
   scope: "listener",
+  onPostgres: "same",
   title: "The backend is not open to everybody",
   about:
     "Warns when an address of the backend is a public one: then only its firewall keeps clients from going around querycop. Addresses of a private network are fine, and say nothing about who in that network reaches them.",
@@ -35,7 +39,7 @@ export const backendExposure: ListenerCheck = {
   run: async ({ probe, listener }) => {
     const open = probe.addresses.map(({ address }) => address).filter(isPublicAddress);
     if (open.length === 0) return ok("no public address");
-    const isRds = listener.backend.host.includes(".rds.amazonaws.com");
+    const isRds = regionOfHost(listener.backend.host) !== undefined;
     const text = `public: ${open.join(" ")}: whoever has a login can go around querycop unless a firewall stops them`;
     return warn(
       text,
@@ -61,10 +65,11 @@ const SYSTEM_USERS = "'system user', 'event_scheduler', 'rdsadmin', 'rdsrepladmi
 export const serverBypass: ListenerCheck = {
   id: "server.bypass",
   scope: "listener",
+  onPostgres: { skip: "not built for PostgreSQL yet" },
   title: "Nobody is connected around querycop",
   about:
-    "After the login: are there sessions on the server that come from other hosts than this one. They go around querycop, or through another one. Sees all accounts with the privilege PROCESS only; without it, the sessions of the account logged in. Finding nobody now proves nothing for tomorrow.",
-  needs: ["server.settings"],
+    "After the login: are there sessions on the server that come from other hosts than this one. They go around querycop, or through another one. Sees all accounts with the privilege PROCESS only; without it, the sessions of the account logged in. Finding nobody now proves nothing for tomorrow. Not for PostgreSQL yet.",
+  needs: ["server.grants"],
   timeoutMs: ({ listener }) => 6 * listener.backend.loginTimeoutMs,
   run: async ({ probe }) => {
     const { queries } = probe;
@@ -75,7 +80,7 @@ export const serverBypass: ListenerCheck = {
     if (seen.own === "") return fail("the session doctor just opened is not in the server's own list");
     if (seen.sessions === 0) return ok(`no session from elsewhere than ${seen.own}; seen: ${scope}`);
     return warn(
-      `${seen.sessions} ${seen.sessions === 1 ? "session" : "sessions"} of ${seen.users} ${seen.users === 1 ? "account" : "accounts"} from other hosts than ${seen.own}, such as ${seen.example}; seen: ${scope}`,
+      `${counted(seen.sessions, "session")} of ${counted(seen.users, "account")} from other hosts than ${seen.own}, such as ${seen.example}; seen: ${scope}`,
       remedy(
         "server.bypass",
         "If these are no other querycop: admit querycop's addresses only, or give its accounts that host.",

@@ -1,5 +1,7 @@
 /** What operators want to know of a certificate. */
+
 import { X509Certificate } from "node:crypto";
+import { counted } from "../base/counted.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -19,7 +21,7 @@ export function describeTime(certificate: X509Certificate, nowMs: number): strin
   if (Date.parse(certificate.validFrom) > nowMs) return "not yet valid";
   const days = daysLeft(certificate, nowMs);
   const whole = Math.floor(Math.abs(days));
-  const count = `${whole} ${whole === 1 ? "day" : "days"}`;
+  const count = counted(whole, "day");
   return days < 0 ? `expired ${count} ago` : `${count} left`;
 }
 

@@ -1,4 +1,5 @@
 /** What a check is, what it may look at, and what it brings back. Findings are data; how they look is render.ts's matter. */
+import type { MemoryLimit } from "../base/memory-limit.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import type { SessionServices } from "../session/session-services.ts";
 import type { BackendProbe } from "./backend-probe.ts";
@@ -30,12 +31,20 @@ export interface DoctorHost {
   readonly resolver: NameResolver;
   /** Client connections for which the open files limit of this process suffices. */
   readonly connectionsAllowed: number;
+  /** What this process may use. */
+  readonly memory: MemoryLimit;
   /** First and last port the system gives to outgoing connections; undefined where it does not say. */
   readonly ephemeralPorts: readonly [number, number] | undefined;
+  /** Undefined where the system does not say. */
+  readonly clockIsSynchronised: () => Promise<boolean | undefined>;
   /** Bytes that can still be written below a directory. */
   readonly freeBytes: (folder: string) => number;
   /** Problems of a policy file, one line each; undefined where this build cannot tell. */
   readonly lintPolicy: ((path: string) => PolicyLint) | undefined;
+  /** What the policy lets the user do, in privileges; undefined where it does not load or refuses nothing. */
+  readonly neededPrivileges?: (path: string, user: string) => NeededPrivileges | undefined;
+  /** What would keep a start from succeeding although the configuration loads, one line each. */
+  readonly startProblems?: readonly string[];
 }
 
 export interface PolicyLint {
@@ -43,6 +52,11 @@ export interface PolicyLint {
   readonly findings: readonly string[];
   /** Whether the impact guard needs logins of its own, which take a token source. */
   readonly asksForEstimates?: boolean;
+}
+
+export interface NeededPrivileges {
+  readonly profiles: readonly string[];
+  readonly privileges: ReadonlySet<string>;
 }
 
 export interface NameResolver {
@@ -90,11 +104,15 @@ export interface ProcessCheck extends CheckHead {
 }
 
 /** Run once for each listener. */
+export type RunListenerCheck = (context: ListenerContext, signal: AbortSignal) => Promise<Finding>;
+
 export interface ListenerCheck extends CheckHead {
   readonly scope: "listener";
+  /** For a backend that speaks PostgreSQL: the same, this in its place, or why there is nothing to look at. */
+  readonly onPostgres: "same" | RunListenerCheck | { readonly skip: string };
   /** Milliseconds after which it is given up, where the engine's own limit is too short. */
   timeoutMs?(context: ListenerContext): number;
-  run(context: ListenerContext, signal: AbortSignal): Promise<Finding>;
+  readonly run: RunListenerCheck;
 }
 
 export type Check = ProcessCheck | ListenerCheck;

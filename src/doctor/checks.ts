@@ -1,8 +1,10 @@
 /** All checks, in the order in which they are shown. */
 import { backendExposure, serverBypass } from "./bypass-checks.ts";
 import type { Check } from "./check.ts";
+import { hostClock } from "./clock-check.ts";
 import { clientCertificate, configFiles, configLoad } from "./configuration-checks.ts";
-import { auditDisk, limitsFiles, listenerPort, policyLint } from "./host-checks.ts";
+import { serverGrants } from "./grant-checks.ts";
+import { auditDisk, limitsFiles, limitsMemory, listenerPort, policyLint } from "./host-checks.ts";
 import { backendLogin, serverSettings } from "./login-checks.ts";
 import { backendDns, backendGreeting, backendTcp } from "./network-checks.ts";
 import { backendPassword } from "./password-check.ts";
@@ -11,7 +13,9 @@ import { tokenCommand, tokenPolicy, tokenSigner } from "./token-checks.ts";
 
 export const CHECKS: readonly Check[] = [
   configLoad,
+  hostClock,
   limitsFiles,
+  limitsMemory,
   auditDisk,
   policyLint,
   configFiles,
@@ -29,5 +33,6 @@ export const CHECKS: readonly Check[] = [
   backendPassword,
   backendLogin,
   serverSettings,
+  serverGrants,
   serverBypass,
 ];

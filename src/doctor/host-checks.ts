@@ -2,15 +2,17 @@
 
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Config } from "../config/schema.ts";
+import { defaultMemoryBudget, PROCESS_BYTES } from "../base/memory-limit.ts";
+import type { Config, ListenerConfig } from "../config/schema.ts";
 import { decodeInitialPacket } from "../mysql/handshake.ts";
 import { Leg } from "../net/leg.ts";
 import { network } from "../net/network.ts";
 import type { ListenTarget } from "../net/transport.ts";
 import { BackendGate } from "../session/backend-gate.ts";
-import { LOGIN_PACKET_BYTES_MAX, takeLeave } from "../session/backend-login.ts";
+import { LOGIN_PACKET_BYTES_MAX, takeLeave } from "../session/mysql/login/backend-login.ts";
 import { type Finding, fail, type ListenerCheck, ok, type ProcessCheck, remedy, skip, warn } from "./check.ts";
 import { messageOf } from "./messages.ts";
+import { speaksPostgres } from "./postgres/ssl-answer.ts";
 import { shellWord } from "./shell-words.ts";
 
 const GREETING_MS = 5_000;
@@ -21,9 +23,10 @@ const FREE_FAIL_BYTES = 64 * MIB;
 export const listenerPort: ListenerCheck = {
   id: "listener.port",
   scope: "listener",
+  onPostgres: "same",
   title: "The listener's address can be had",
   about:
-    "Listens on the configured address for a moment. When it is taken, the check is content if a MySQL greeting comes from it, as from a running querycop, and fails otherwise. Warns about a port of the range the system gives to outgoing connections: any of those may hold it when querycop starts.",
+    "Listens on the configured address for a moment. When it is taken, the check is content if it greets as MySQL, or answers an SSLRequest as PostgreSQL where `backend.engine` says so, as a running querycop does, and fails otherwise. Warns about a port of the range the system gives to outgoing connections: any of those may hold it when querycop starts.",
   needs: ["config.load"],
   run: async ({ listener, host }, signal) => {
     const { listen } = listener;
@@ -36,7 +39,7 @@ export const listenerPort: ListenerCheck = {
       const opened = await network.listen(target, (transport) => transport.destroy());
       opened.close();
     } catch (error) {
-      return await explainTaken(error, listen.host, listen.port, signal);
+      return await explainTaken(error, listener, signal);
     }
     if (range === undefined || listen.port < range[0] || listen.port > range[1]) return ok(`${address} is free`);
     return warn(
@@ -59,14 +62,21 @@ function judgeSocketFolder(path: string): Finding {
   );
 }
 
-async function explainTaken(error: unknown, host: string, port: number, signal: AbortSignal): Promise<Finding> {
+async function explainTaken(
+  error: unknown,
+  { listen, backend }: ListenerConfig,
+  signal: AbortSignal,
+): Promise<Finding> {
+  const { host, port } = listen;
   const code = (error as { code?: string }).code ?? "";
   const address = `${host}:${port}`;
   if (code === "EADDRINUSE") {
-    const version = await greetingOf(host, port, signal);
-    if (version !== undefined) return ok(`${address} is in use and greets as ${version}: querycop seems to be running`);
+    const isMySql = backend.engine === "mysql";
+    const there = reachableHost(host);
+    const says = isMySql ? await greetingOf(there, port, signal) : await postgresThere(there, port, signal);
+    if (says !== undefined) return ok(`${address} is in use and ${says}: querycop seems to be running`);
     return fail(
-      `${address} is in use by something that does not greet as MySQL`,
+      `${address} is in use by something that does not ${isMySql ? "greet as MySQL" : "answer as PostgreSQL"}`,
       remedy("listener.port", "Stop it, or set listen.port.", `ss -ltnp 'sport = :${port}'`),
     );
   }
@@ -91,18 +101,26 @@ async function explainTaken(error: unknown, host: string, port: number, signal: 
   );
 }
 
-/** The version in the greeting of whoever listens there, and a polite end. */
+function reachableHost(host: string): string {
+  if (host === "0.0.0.0" || host === "localhost") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
+}
+
+async function postgresThere(host: string, port: number, signal: AbortSignal): Promise<string | undefined> {
+  return (await speaksPostgres(host, port, signal)) ? "answers as PostgreSQL" : undefined;
+}
+
+/** By the greeting of whoever listens there, and a polite end. */
 async function greetingOf(host: string, port: number, signal: AbortSignal): Promise<string | undefined> {
-  const address = host === "0.0.0.0" || host === "localhost" ? "127.0.0.1" : host === "::" ? "::1" : host;
   try {
-    const transport = await network.connect(address, port, AbortSignal.any([signal, AbortSignal.timeout(GREETING_MS)]));
-    const gate = new BackendGate(new Leg("backend", transport, LOGIN_PACKET_BYTES_MAX));
+    const transport = await network.connect(host, port, AbortSignal.any([signal, AbortSignal.timeout(GREETING_MS)]));
+    const gate = new BackendGate(new Leg("backend", transport, LOGIN_PACKET_BYTES_MAX), GREETING_MS);
     try {
-      const { payload } = await gate.expectPacket("waiting for its greeting", GREETING_MS);
+      const { payload } = await gate.expectLoginPacket("waiting for its greeting");
       const initial = decodeInitialPacket(payload);
       if (initial.kind !== "HandshakeV10") return undefined;
       await takeLeave({ gate, greeting: initial.handshake });
-      return initial.handshake.serverVersion;
+      return `greets as ${initial.handshake.serverVersion}`;
     } finally {
       gate.destroy();
     }
@@ -135,6 +153,36 @@ export const limitsFiles: ProcessCheck = {
   },
 };
 
+export const limitsMemory: ProcessCheck = {
+  id: "limits.memory",
+  scope: "process",
+  title: "There is memory for what sessions hold",
+  about:
+    "Compares `memory_budget`, or what querycop makes of the limit itself, with the memory this process may use: the least of the machine's and of its control groups' limits. Run it as the service runs. The process needs about 100 MiB besides, and a packet of `packet_size_max` must fit in three quarters of the budget, or it is refused.",
+  needs: ["config.load"],
+  run: async ({ config, host }) => {
+    const { bytes, from } = host.memory;
+    const budget = config.memoryBudgetBytes ?? defaultMemoryBudget(host.memory);
+    const packetMax = Math.max(...config.listeners.map(({ packetBytesMax }) => packetBytesMax));
+    const mib = (size: number): string => `${Math.floor(size / MIB)} MiB`;
+    const limit = from === "cgroup" ? "the control group's limit" : "the machine's memory";
+    const detail = `sessions may hold ${mib(budget)} together; ${limit} is ${mib(bytes)}`;
+    if (budget + PROCESS_BYTES > bytes) {
+      return warn(
+        `${detail}: together with the process that is more than there is`,
+        remedy("limits.memory", "Give the process more memory, or lower memory_budget.", "querycop config"),
+      );
+    }
+    if (packetMax > budget * 0.75) {
+      return warn(
+        `${detail}: a packet of packet_size_max, ${mib(packetMax)}, does not fit and will be refused`,
+        remedy("limits.memory", "Lower packet_size_max to what clients send, or give more memory.", "querycop config"),
+      );
+    }
+    return ok(detail);
+  },
+};
+
 export const auditDisk: ProcessCheck = {
   id: "audit.disk",
   scope: "process",
@@ -144,7 +192,8 @@ export const auditDisk: ProcessCheck = {
   needs: ["config.load"],
   run: async ({ config, host }) => {
     const { file } = config.audit;
-    if (file === undefined) return skip("no audit.file");
+    if (file === undefined)
+      return skip(config.audit.stdout ? "the log goes to standard output" : "no audit.file: no statement is recorded");
     const wanted = dirname(file);
     // querycop makes the last directory itself.
     const folder = statSync(wanted, { throwIfNoEntry: false }) === undefined ? dirname(wanted) : wanted;

@@ -14,13 +14,15 @@ import {
 import { canonicalHandshakeResponse, type HandshakeV10 } from "../mysql/handshake.ts";
 import { Leg } from "../net/leg.ts";
 import type { Transport } from "../net/transport.ts";
-import { BackendRefusal } from "../session/authentication.ts";
-import { LOGIN_PACKET_BYTES_MAX, logInToBackend, openBackend } from "../session/backend-login.ts";
-import { ClientPeer } from "../session/client-peer.ts";
-import type { ClientLogin } from "../session/connection-phase.ts";
+import { BackendRefusal } from "../session/mysql/login/authentication.ts";
+import { LOGIN_PACKET_BYTES_MAX, logInToBackend, openBackend } from "../session/mysql/login/backend-login.ts";
+import { ClientPeer } from "../session/mysql/login/client-peer.ts";
+import type { ClientLogin } from "../session/mysql/login/connection-phase.ts";
 import { type Finding, fail, type ListenerCheck, type ListenerContext, ok, remedy, skip, warn } from "./check.ts";
 import { messageOf } from "./messages.ts";
+import { postgresLogin, postgresSettings } from "./postgres/login-checks.ts";
 import { ServerQueries } from "./server-queries.ts";
+import { remarksOnServer, type ServerSide } from "./server-remarks.ts";
 
 const FLAGS =
   CLIENT_LONG_PASSWORD |
@@ -37,14 +39,16 @@ const SLACK_MS = 2_500;
 export const backendLogin: ListenerCheck = {
   id: "backend.login",
   scope: "listener",
+  onPostgres: postgresLogin,
   title: "A login with a token goes through",
   about:
-    "Logs in as the user of `--user` with a token of the configured source, through the proxy's own login code, and runs `SELECT 1`. Skipped without `--user`, and without a token source: then clients log in with their own passwords, which doctor does not ask for.",
+    "Logs in as the user of `--user` with a token of the configured source, through the proxy's own login code, and runs `SELECT 1`. Skipped without `--user`, and without a token source: then clients log in with their own passwords, which doctor does not ask for. To a PostgreSQL it goes in the database `postgres`.",
   needs: ["backend.tls", "token.command", "token.signer"],
   timeoutMs: ({ listener: { backend } }) =>
     2 * (backend.connectTimeoutMs + backend.tokenTimeoutMs + 3 * backend.loginTimeoutMs) + SLACK_MS,
   run: async (context, signal) => {
-    const { listener, user } = context;
+    const { listener } = context;
+    const user = context.user ?? listener.account?.user ?? listener.account?.connection;
     if (listener.backend.tokenSource === "none") {
       return skip("no token source: clients log in with their own passwords, see backend.password");
     }
@@ -70,7 +74,7 @@ async function logIn(context: ListenerContext, user: string, signal: AbortSignal
       {
         services,
         client: absentClient(),
-        clientCanAnswer: false,
+        clientAnswers: "never",
         sessionLabel: "doctor",
         clientAddress: "doctor",
         signal,
@@ -110,6 +114,7 @@ function absentClient(): ClientPeer {
   const silence: Transport = {
     remoteAddress: undefined,
     needsDrain: false,
+    unsentBytes: 0,
     attach: () => undefined,
     write: () => true,
     pause: () => undefined,
@@ -155,16 +160,17 @@ function explainLoginFailure(error: unknown, user: string): Finding {
 export const serverSettings: ListenerCheck = {
   id: "server.settings",
   scope: "listener",
+  onPostgres: postgresSettings,
   title: "The server's settings fit",
   about:
-    "After the login: `sql_mode` (NO_BACKSLASH_ESCAPES, ANSI_QUOTES and PIPES_AS_CONCAT change how statements are read; querycop follows them), `init_connect` (runs before each session, past the policy), `local_infile`, free connections of the server against `max_connections` of querycop, `read_only` against `backend.role`, and the authentication plugin of the account.",
+    "After the login: `sql_mode` (NO_BACKSLASH_ESCAPES, ANSI_QUOTES and PIPES_AS_CONCAT change how statements are read; querycop follows them), `init_connect` (runs before each session, past the policy), `local_infile`, free connections of the server against `max_connections` of querycop, `read_only` against `backend.role`, the authentication plugin of the account, and the server's clock against this one (warns from a minute on). Of a PostgreSQL instead: its version, `standard_conforming_strings`, `client_encoding`, `password_encryption`, whether the account has the role `rds_iam`; connections, read-only and clock as above.",
   needs: ["backend.login"],
   timeoutMs: ({ listener }) => 6 * listener.backend.loginTimeoutMs,
   run: async (context) => {
     const { queries } = context.probe;
     if (queries === undefined) return skip("needs a login: querycop doctor --user NAME");
     const answer = await queries.firstRow(
-      "SELECT @@sql_mode, @@init_connect, @@local_infile, @@max_connections, @@read_only, @@innodb_read_only, @@version",
+      "SELECT @@sql_mode, @@init_connect, @@local_infile, @@max_connections, @@read_only, @@innodb_read_only, @@version, UNIX_TIMESTAMP()",
     );
     if ("errorNumber" in answer) return fail(`error ${answer.errorNumber}: ${answer.message}`);
     const [
@@ -175,12 +181,23 @@ export const serverSettings: ListenerCheck = {
       readOnly = "",
       innodbReadOnly = "",
       version = "",
+      clock = "",
     ] = answer.row ?? [];
     const used = await numberOf(queries, "SHOW GLOBAL STATUS LIKE 'Threads_connected'");
     const plugin = await accountPlugin(queries);
     // Aurora's readers have the second one, and MariaDB writes words.
     const isReadOnly = [readOnly, innodbReadOnly].some((value) => value !== "0" && value !== "OFF");
-    const facts = { sqlMode, initConnect, localInfile, isReadOnly, connections: Number(connections), used, plugin };
+    const clockS = /^\d{9,11}/.test(clock) ? Number.parseFloat(clock) : undefined;
+    const facts = {
+      sqlMode,
+      initConnect,
+      localInfile,
+      isReadOnly,
+      connections: Number(connections),
+      used,
+      plugin,
+      clockS,
+    };
     const detail = `${version}, sql_mode ${sqlMode || "empty"}, local_infile ${localInfile}, ${used ?? "?"} of ${connections} connections used, ${isReadOnly ? "read-only" : "takes writes"}, plugin ${plugin ?? "unknown"}`;
     const remarks = remarksOn(facts, context);
     if (remarks.length === 0) return ok(detail);
@@ -191,13 +208,10 @@ export const serverSettings: ListenerCheck = {
   },
 };
 
-interface ServerFacts {
+interface ServerFacts extends ServerSide {
   readonly sqlMode: string;
   readonly initConnect: string;
   readonly localInfile: string;
-  readonly isReadOnly: boolean;
-  readonly connections: number;
-  readonly used: number | undefined;
   readonly plugin: string | undefined;
 }
 
@@ -206,28 +220,18 @@ const READING_MODES = ["NO_BACKSLASH_ESCAPES", "ANSI_QUOTES", "PIPES_AS_CONCAT",
 /** The authentication of RDS, and of servers that stand in for it in tests. */
 const TOKEN_PLUGINS = new Set(["AWSAuthenticationPlugin", "aws_authentication_plugin", "mysql_clear_password"]);
 
-function remarksOn(facts: ServerFacts, { listener, config }: ListenerContext): string[] {
+function remarksOn(facts: ServerFacts, context: ListenerContext): string[] {
   const remarks: string[] = [];
   const modes = facts.sqlMode.split(",").filter((mode) => READING_MODES.includes(mode));
   if (modes.length > 0)
     remarks.push(`sql_mode ${modes.join(",")} changes how statements are read; querycop follows it`);
   if (facts.initConnect !== "") remarks.push("init_connect is set: it runs before each session, past the policy");
-  if (facts.localInfile === "1" && listener.localInfile) {
+  if (facts.localInfile === "1" && context.listener.localInfile) {
     remarks.push(
       "local_infile is on here and on the server: LOAD DATA LOCAL sends files of clients, by the names its text gives",
     );
   }
-  const free = facts.connections - (facts.used ?? 0);
-  if (free < config.maxConnections) {
-    remarks.push(`querycop may open ${config.maxConnections} connections, the server has ${free} left`);
-  }
-  const role = (listener.backend.role ?? "").toLowerCase();
-  if (facts.isReadOnly && ["writer", "primary"].includes(role)) {
-    remarks.push(`backend.role is ${role}, but the server is read-only`);
-  }
-  if (!facts.isReadOnly && ["reader", "replica"].includes(role)) {
-    remarks.push(`backend.role is ${role}, but the server takes writes`);
-  }
+  remarks.push(...remarksOnServer(facts, context));
   if (facts.plugin !== undefined && !TOKEN_PLUGINS.has(facts.plugin)) {
     remarks.push(`the account's plugin is ${facts.plugin}, which is not for tokens`);
   }

@@ -1,13 +1,15 @@
 /** The way to the backend up to its greeting: name, addresses, server. */
+
 import { isIP } from "node:net";
+import { regionOfHost } from "../config/region.ts";
 import { CLIENT_SSL } from "../mysql/constants.ts";
 import { decodeInitialPacket } from "../mysql/handshake.ts";
 import type { AddressFamily } from "../net/dial.ts";
 import { Leg } from "../net/leg.ts";
 import { network } from "../net/network.ts";
-import { BackendRefusal } from "../session/authentication.ts";
 import { BackendGate } from "../session/backend-gate.ts";
-import { LOGIN_PACKET_BYTES_MAX, openBackend, takeLeave } from "../session/backend-login.ts";
+import { BackendRefusal } from "../session/mysql/login/authentication.ts";
+import { LOGIN_PACKET_BYTES_MAX, openBackend, takeLeave } from "../session/mysql/login/backend-login.ts";
 import {
   type Finding,
   fail,
@@ -18,7 +20,9 @@ import {
   remedy,
   warn,
 } from "./check.ts";
+import { protocolThere } from "./foreign-protocols.ts";
 import { messageOf } from "./messages.ts";
+import { postgresGreeting } from "./postgres/ssl-answer.ts";
 import { isHostName } from "./shell-words.ts";
 
 const ADDRESSES_MAX = 16;
@@ -26,6 +30,7 @@ const ADDRESSES_MAX = 16;
 export const backendDns: ListenerCheck = {
   id: "backend.dns",
   scope: "listener",
+  onPostgres: "same",
   title: "The backend's name can be looked up",
   about:
     "Lists the IPv4 (A) and IPv6 (AAAA) addresses and the alias (CNAME). Fails when there is no address of `backend.address_family`. Warns when the name is an alias of an RDS endpoint and `backend.tls_server_name` is not set: RDS certificates and tokens are for the endpoint's own name.",
@@ -92,15 +97,16 @@ function judgeAddresses(
 function isRdsName(name: string): boolean {
   const lower = name.toLowerCase();
   if (!isHostName(lower)) return false;
-  return lower.includes(".rds.amazonaws.com") || lower.endsWith(".rds.amazonaws.eu");
+  return regionOfHost(lower) !== undefined;
 }
 
 export const backendTcp: ListenerCheck = {
   id: "backend.tcp",
   scope: "listener",
+  onPostgres: "same",
   title: "Every address of the backend answers",
   about:
-    "Connects to each address and ends the connection with a refused login, because a server counts connections that just close and blocks the host after `max_connect_errors` of them. Fails when no address answers, warns when some do not.",
+    "Connects to each address and ends the connection with a refused login, because a server counts connections that just close and blocks the host after `max_connect_errors` of them; a PostgreSQL does not. Fails when no address answers, warns when some do not.",
   needs: ["backend.dns"],
   timeoutMs: ({ listener }) => listener.backend.connectTimeoutMs + GREETING_MS + 2 * SLACK_MS,
   run: async (context, signal) => {
@@ -138,14 +144,16 @@ interface Attempt {
 }
 
 async function tryAddress(context: ListenerContext, address: string, signal: AbortSignal): Promise<Attempt> {
-  const { port, connectTimeoutMs } = context.listener.backend;
+  const { engine, port, connectTimeoutMs } = context.listener.backend;
   const deadline = AbortSignal.timeout(connectTimeoutMs);
   const began = performance.now();
   const target = isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
   try {
     const transport = await network.connect(address, port, AbortSignal.any([signal, deadline]));
     const durationMs = Math.round(performance.now() - began);
-    await leaveGreeted(new Leg("backend", transport, LOGIN_PACKET_BYTES_MAX));
+    // A PostgreSQL neither greets nor counts who leaves.
+    if (engine === "mysql") await leaveGreeted(new Leg("backend", transport, LOGIN_PACKET_BYTES_MAX));
+    else transport.destroy();
     return { text: `${target} in ${durationMs} ms`, code: undefined };
   } catch (error) {
     const code = deadline.aborted ? "timeout" : ((error as { code?: string }).code ?? "failed");
@@ -154,9 +162,9 @@ async function tryAddress(context: ListenerContext, address: string, signal: Abo
 }
 
 async function leaveGreeted(leg: Leg): Promise<void> {
-  const gate = new BackendGate(leg);
+  const gate = new BackendGate(leg, GREETING_MS);
   try {
-    const { payload } = await gate.expectPacket("waiting for its greeting", GREETING_MS);
+    const { payload } = await gate.expectLoginPacket("waiting for its greeting");
     const initial = decodeInitialPacket(payload);
     if (initial.kind === "HandshakeV10") await takeLeave({ gate, greeting: initial.handshake });
   } catch {
@@ -169,24 +177,27 @@ async function leaveGreeted(leg: Leg): Promise<void> {
 export const backendGreeting: ListenerCheck = {
   id: "backend.greeting",
   scope: "listener",
-  title: "The backend greets as a MySQL server",
+  onPostgres: postgresGreeting,
+  title: "The backend is what backend.engine says",
   about:
-    "Reads the greeting with the proxy's own code and names version, authentication plugin and whether TLS is offered. Explains the errors a server sends in place of a greeting: 1040 (too many connections), 1129 (host blocked) and 1130 (host not allowed).",
+    "Reads the greeting of a MySQL server with the proxy's own code and names version, authentication plugin and whether TLS is offered. Explains the errors a server sends in place of a greeting: 1040 (too many connections), 1129 (host blocked) and 1130 (host not allowed). Where something else answers, such as SSH, HTTP, Redis, MySQL's X protocol or the other engine, it is named. PostgreSQL does not greet: it is known by its answer to an SSLRequest, which also says whether TLS is offered.",
   needs: ["backend.tcp"],
-  timeoutMs: ({ listener }) => listener.backend.connectTimeoutMs + listener.backend.loginTimeoutMs + SLACK_MS,
+  timeoutMs: ({ listener }) => listener.backend.connectTimeoutMs + listener.backend.loginTimeoutMs + 3 * SLACK_MS,
   run: async (context, signal) => {
     try {
       const connection = await openBackend(context.services, signal);
       const { greeting } = connection;
-      context.probe.greeting = greeting;
+      context.probe.offersTls = (greeting.capabilities.flags & CLIENT_SSL) !== 0;
       await takeLeave(connection);
-      const tls = (greeting.capabilities.flags & CLIENT_SSL) === 0 ? "no TLS" : "TLS";
+      const tls = context.probe.offersTls ? "TLS" : "no TLS";
       return ok(`${greeting.serverVersion}, ${greeting.authPluginName}, offers ${tls}`);
     } catch (error) {
       if (error instanceof BackendRefusal) return explainRefusal(error);
+      const who = await protocolThere(context, signal);
+      const { host, port } = context.listener.backend;
       return fail(
-        messageOf(error),
-        remedy("backend.greeting", "Check that backend.host and backend.port lead to a MySQL server."),
+        who === undefined ? messageOf(error) : `${host}:${port} is not MySQL: ${who} answers there`,
+        remedy("backend.greeting", "Let backend.host and backend.port lead to a MySQL server.", "querycop config"),
       );
     }
   },
@@ -198,9 +209,9 @@ const REFUSALS: Readonly<Record<number, readonly [string, ...string[]]>> = {
     "mysql -e 'SHOW PROCESSLIST'",
   ],
   1129: [
-    "The server has blocked this host after too many broken connections, often TCP health checks: clear the list, then make the checks log in.",
-    "mysqladmin flush-hosts",
+    "The server has blocked this host after too many broken connections, often TCP health checks: clear the list, MySQL's by the first command, MariaDB's by the second; then make the checks log in.",
     "mysql -e 'TRUNCATE TABLE performance_schema.host_cache'",
+    "mysql -e 'FLUSH HOSTS'",
   ],
   1130: [
     "No account of the server allows this host: create one for it.",

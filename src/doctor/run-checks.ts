@@ -5,7 +5,17 @@
  */
 import { redactSecrets } from "../base/redact.ts";
 import { matchesWildcards } from "../base/wildcards.ts";
-import { type Check, docsOf, type Finding, fail, type ListenerContext, type ProcessContext, skip } from "./check.ts";
+import type { BackendEngine } from "../config/schema.ts";
+import {
+  type Check,
+  docsOf,
+  type Finding,
+  fail,
+  type ListenerCheck,
+  type ListenerContext,
+  type ProcessContext,
+  skip,
+} from "./check.ts";
 import type { CheckResult } from "./report.ts";
 
 export interface RunOptions {
@@ -134,8 +144,14 @@ class CheckGroup {
   async #start(check: Check, signal: AbortSignal): Promise<Finding> {
     if (check.scope === "process") return await check.run(this.#options.process, signal);
     if (this.#listener === undefined) throw new Error(`${check.id} is a check of a listener`);
-    return await check.run(this.#listener, signal);
+    const run = runFor(check, this.#listener.listener.backend.engine);
+    return "skip" in run ? skip(run.skip) : await run(this.#listener, signal);
   }
+}
+
+/** No check speaks a protocol that the backend does not. */
+function runFor({ run, onPostgres }: ListenerCheck, engine: BackendEngine): Exclude<typeof onPostgres, "same"> {
+  return engine === "mysql" || onPostgres === "same" ? run : onPostgres;
 }
 
 /** Details quote servers, resolvers and commands: nothing in them may steer a terminal or be a secret. */

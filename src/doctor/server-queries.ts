@@ -1,11 +1,15 @@
 /** Statements of doctor's own on a connection that is logged in. */
 import { encodeUtf8 } from "../base/bytes.ts";
 import type { BackendGate } from "../session/backend-gate.ts";
-import { queryText, type TextValue } from "../session/text-query.ts";
+import { queryText, type TextValue } from "../session/mysql/statements/text-query.ts";
 
 /** The first row, NULL as undefined; or the server's refusal. */
 export type QueryResult =
   | { readonly row: readonly TextValue[] | undefined }
+  | { readonly errorNumber: number; readonly message: string };
+
+export type RowsResult =
+  | { readonly rows: readonly (readonly TextValue[])[] }
   | { readonly errorNumber: number; readonly message: string };
 
 const PURPOSE = "a question of doctor's";
@@ -25,6 +29,12 @@ export class ServerQueries {
 
   /** Throws when the connection breaks or the answer cannot be read. One statement at a time. */
   async firstRow(sql: string): Promise<QueryResult> {
+    const answer = await this.rows(sql);
+    return "rows" in answer ? { row: answer.rows[0] } : answer;
+  }
+
+  /** The first rows, in the server's order; as firstRow() otherwise. */
+  async rows(sql: string): Promise<RowsResult> {
     const answer = await queryText(this.#gate, {
       sql: encodeUtf8(sql),
       purpose: PURPOSE,
@@ -32,7 +42,7 @@ export class ServerQueries {
       rowsMax: ROWS_MAX,
       timeoutMs: this.#timeoutMs,
     });
-    return answer.kind === "rows" ? { row: answer.rows[0] } : answer;
+    return answer;
   }
 
   close(): void {

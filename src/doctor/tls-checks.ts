@@ -1,8 +1,11 @@
 /** The TLS leg to the backend, made with the very objects a session uses; and what the certificate says besides. */
+
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
+import { counted } from "../base/counted.ts";
 import { QuerycopError } from "../base/errors.ts";
+import { isDsqlHost, regionOfHost } from "../config/region.ts";
 import { isLoopbackHost } from "../config/rules.ts";
 import type { BackendConfig } from "../config/schema.ts";
 import { CLIENT_LONG_PASSWORD, CLIENT_SSL } from "../mysql/constants.ts";
@@ -10,7 +13,12 @@ import { canonicalHandshakeResponse, encodeSslRequest } from "../mysql/handshake
 import type { Leg } from "../net/leg.ts";
 import { BackendTls, type TlsIdentity } from "../net/tls.ts";
 import { tlsErrorCode } from "../net/tls-errors.ts";
-import { type BackendConnection, LOGIN_PACKET_BYTES_MAX, openBackend, takeLeave } from "../session/backend-login.ts";
+import {
+  type BackendConnection,
+  LOGIN_PACKET_BYTES_MAX,
+  openBackend,
+  takeLeave,
+} from "../session/mysql/login/backend-login.ts";
 import {
   alternativeNames,
   daysLeft,
@@ -32,6 +40,7 @@ import {
   warn,
 } from "./check.ts";
 import { messageOf } from "./messages.ts";
+import { upgradePostgresOnce } from "./postgres/tls-probe.ts";
 import { isHostName } from "./shell-words.ts";
 
 const RDS_BUNDLE_URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem";
@@ -43,6 +52,7 @@ const timeoutMs = ({ listener }: ListenerContext): number =>
 export const backendTls: ListenerCheck = {
   id: "backend.tls",
   scope: "listener",
+  onPostgres: "same",
   title: "TLS with the backend holds",
   about: `Upgrades a connection as a login does, in the configured \`backend.tls_mode\`, and names protocol, cipher, the names in the certificate, its issuer and its days left (warns below ${LEAF_DAYS_MIN}). When it fails, the remedy depends on why: unknown CA, expired, other name, no TLS, TLS version. Warns when the mode verifies nothing.`,
   needs: ["backend.greeting"],
@@ -53,7 +63,7 @@ export const backendTls: ListenerCheck = {
       if (isLoopbackHost(host)) return ok("backend.tls_mode is disable, and the backend is on this host");
       return warn("backend.tls_mode is disable: everything is sent in plaintext", VERIFY);
     }
-    if (!offersTls(context)) return notOffered(tlsMode);
+    if (!context.probe.offersTls) return notOffered(context.listener.backend);
     context.probe.certificate = await inspectCertificate(context, signal);
     try {
       const identity = await upgradeOnce(context, context.services.options.backend.tls, signal);
@@ -66,14 +76,15 @@ export const backendTls: ListenerCheck = {
 
 const VERIFY: Remedy = remedy("backend.tls", "Set backend.tls_mode to verify-full and backend.tls_ca_file.");
 
-export function offersTls({ probe }: ListenerContext): boolean {
-  return ((probe.greeting?.capabilities.flags ?? 0) & CLIENT_SSL) !== 0;
-}
-
-function notOffered(mode: string): Finding {
+function notOffered({ engine, tlsMode: mode }: BackendConfig): Finding {
   if (mode === "prefer") return warn("the server offers no TLS, so everything is sent in plaintext", VERIFY);
+  const detail = `the server offers no TLS and backend.tls_mode is ${mode}`;
+  if (engine !== "mysql") {
+    const text = "Give the server a certificate and key (ssl_cert_file, ssl_key_file), and set ssl to on there.";
+    return fail(detail, remedy("backend.tls", text, "psql -c 'SHOW ssl'"));
+  }
   return fail(
-    `the server offers no TLS and backend.tls_mode is ${mode}`,
+    detail,
     remedy(
       "backend.tls",
       "Give the server a certificate and key (ssl_cert, ssl_key).",
@@ -120,12 +131,13 @@ function isInItsTime(certificate: X509Certificate, nowMs: number): boolean {
 
 /** One connection that is greeted, upgraded and left again. */
 async function upgradeOnce(context: ListenerContext, tls: BackendTls, signal: AbortSignal): Promise<TlsIdentity> {
+  if (context.listener.backend.engine !== "mysql") return await upgradePostgresOnce(context.services, tls, signal);
   const { connection, identity } = await openUpgraded(context, tls, signal);
   await takeLeave(connection);
   return identity;
 }
 
-/** One connection that is greeted and upgraded. */
+/** One connection that is greeted by MySQL and upgraded. */
 export async function openUpgraded(
   context: ListenerContext,
   tls: BackendTls,
@@ -143,7 +155,7 @@ export async function openUpgraded(
       authPluginName: "",
     });
     gate.sendPayload({ kind: "login", packet: "SSLRequest" }, encodeSslRequest(head));
-    return { connection, identity: await gate.upgrade(tls, context.listener.backend.loginTimeoutMs) };
+    return { connection, identity: await gate.upgrade(tls) };
   } catch (thrown) {
     gate.destroy();
     throw thrown;
@@ -166,7 +178,8 @@ function judgeIdentity({ listener, probe, host }: ListenerContext, { protocol, c
   if (tlsMode === "verify-ca") {
     return warn(`${detail}: verify-ca takes any name`, remedy("backend.tls", "Set backend.tls_mode to verify-full."));
   }
-  if (tlsMode !== "verify-full") return warn(`${detail}: ${tlsMode} verifies nothing of it`, VERIFY);
+  const gains = listener.backend.tokenSource === "none" ? "" : ", so whoever sits in between gets the login token";
+  if (tlsMode !== "verify-full") return warn(`${detail}: ${tlsMode} verifies nothing of it${gains}`, VERIFY);
   return ok(detail);
 }
 
@@ -185,7 +198,23 @@ function explainTlsFailure(context: ListenerContext, error: unknown): Finding {
     certificate === undefined
       ? ""
       : `\nthe server shows a certificate ${namesOf(certificate)}, issued by ${oneLine(certificate.issuer)}, ${describeTime(certificate, context.host.nowMs())}`;
-  return fail(`${messageOf(error)}${shown}`, remedyFor(code, context));
+  return fail(`${messageOf(error)}${shown}${bundleShown(context, code)}`, remedyFor(code, context));
+}
+
+/** What the bundle holds, where that may be why: not where the certificate itself is out of its time, whatever the error says. */
+function bundleShown({ listener, host, probe: { certificate } }: ListenerContext, code: string): string {
+  const { tlsCaFile } = listener.backend;
+  const isInTime = certificate === undefined || isInItsTime(certificate, host.nowMs());
+  if (tlsCaFile === undefined || !isInTime || !isAboutIssuer(code)) return "";
+  try {
+    return `\n${tlsCaFile}: ${describeBundle(readFileSync(tlsCaFile, "latin1"), host.nowMs()).text}`;
+  } catch {
+    return "";
+  }
+}
+
+function isAboutIssuer(code: string): boolean {
+  return ["ISSUER", "SELF_SIGNED", "VERIFY", "SIGNATURE"].some((word) => code.includes(word));
 }
 
 function remedyFor(code: string, context: ListenerContext): Remedy {
@@ -207,24 +236,39 @@ function remedyFor(code: string, context: ListenerContext): Remedy {
   if (VERSION_CODES.has(code)) {
     return remedy("backend.tls", "Update the server; until then lower backend.tls_min_version.", look);
   }
-  if (
-    code.includes("ISSUER") ||
-    code.includes("SELF_SIGNED") ||
-    code.includes("VERIFY") ||
-    code.includes("SIGNATURE")
-  ) {
-    return caRemedy(context, "backend.tls");
-  }
+  if (isAboutIssuer(code)) return caRemedy(context, "backend.tls");
   return remedy("backend.tls", "See what the server answers to a TLS client.", look);
 }
 
-function lookCommand({ host, port }: BackendConfig): string {
-  return `openssl s_client -starttls mysql -connect ${host}:${port} -showcerts </dev/null`;
+const STARTTLS = { mysql: "mysql", postgresql: "postgres", dsql: "postgres" } as const;
+
+function lookCommand({ engine, host, port }: BackendConfig): string {
+  return `openssl s_client -starttls ${STARTTLS[engine]} -connect ${host}:${port} -showcerts </dev/null`;
+}
+
+/** mydb.proxy-abcdefghijkl.… and the endpoints made besides, myapp.endpoint.proxy-abcdefghijkl.… */
+function isProxyEndpoint(name: string): boolean {
+  return regionOfHost(name) !== undefined && name.split(".").some((label) => label.startsWith("proxy-"));
 }
 
 function caRemedy({ listener }: ListenerContext, id = "backend.ca-bundle"): Remedy {
-  const { host } = listener.backend;
-  if (host.includes(".rds.amazonaws.com")) {
+  const { host, tlsServerName } = listener.backend;
+  const name = regionOfHost(host) === undefined ? tlsServerName : host;
+  if (isProxyEndpoint(name)) {
+    return remedy(
+      id,
+      "RDS Proxy has a certificate of AWS Certificate Manager, whose roots every system trusts: name the system's bundle in backend.tls_ca_file.",
+      "export GATEKEEPER_BACKEND_TLS_CA_FILE=system",
+    );
+  }
+  if (isDsqlHost(name)) {
+    return remedy(
+      id,
+      "Aurora DSQL has a certificate of Amazon Trust Services, whose roots every system trusts: leave backend.tls_ca_file unset, or name the system's bundle.",
+      "export GATEKEEPER_BACKEND_TLS_CA_FILE=system",
+    );
+  }
+  if (regionOfHost(name) !== undefined) {
     return remedy(
       id,
       "Put Amazon's bundle in place and name it in backend.tls_ca_file.",
@@ -238,17 +282,18 @@ function caRemedy({ listener }: ListenerContext, id = "backend.ca-bundle"): Reme
 export const backendCaBundle: ListenerCheck = {
   id: "backend.ca-bundle",
   scope: "listener",
+  onPostgres: "same",
   title: "The CA bundle covers the backend's certificate",
   about:
-    "Counts the certificates of `backend.tls_ca_file`, how many have expired and which of the others ends first, and verifies the chain the server sends against it, whatever `backend.tls_mode` says. Fails when the bundle does not cover it; warns when it will all have expired soon.",
-  needs: ["config.files", "backend.greeting"],
+    "Counts the certificates of `backend.tls_ca_file`, how many have expired and which of the others ends first, and verifies the chain the server sends against it where `backend.tls_mode` does not, and then warns when the bundle does not cover it; where it does, `backend.tls` has failed and says so. Warns when it will all have expired soon.",
+  needs: ["config.files", "backend.tls"],
   timeoutMs,
   run: async (context, signal) => {
     const { tlsCaFile } = context.listener.backend;
     if (tlsCaFile === undefined) return skip("no backend.tls_ca_file");
     const pem = readFileSync(tlsCaFile, "latin1");
     const bundle = describeBundle(pem, context.host.nowMs());
-    if (!offersTls(context)) return skip(`${bundle.text}; the server offers no TLS`);
+    if (!context.probe.offersTls) return skip(`${bundle.text}; the server offers no TLS`);
     const { tlsServerName: serverName, tlsMinVersion: minVersion } = context.listener.backend;
     const { tlsClientCert, tlsClientKey } = context.listener.backend;
     const client =
@@ -279,9 +324,7 @@ async function explainUncovered(
     return skip(`${bundle}; the server's certificate is not valid now, see backend.tls`);
   }
   const detail = `${bundle}; it does not cover the server's certificate, issued by ${oneLine(certificate.issuer)} (${messageOf(error)})`;
-  return context.services.options.backend.tls.isVerifying
-    ? fail(detail, caRemedy(context))
-    : warn(detail, caRemedy(context));
+  return warn(detail, caRemedy(context));
 }
 
 interface BundleFacts {
@@ -296,7 +339,7 @@ function describeBundle(pem: string, nowMs: number): BundleFacts {
   const expired = days.filter((left) => left < 0).length;
   const valid = certificates.filter((_, index) => (days[index] ?? 0) >= 0);
   const first = valid.sort((left, right) => daysLeft(left, nowMs) - daysLeft(right, nowMs))[0];
-  const count = `${certificates.length} ${certificates.length === 1 ? "certificate" : "certificates"}`;
+  const count = counted(certificates.length, "certificate");
   const end =
     first === undefined ? "none valid" : `the first to end is ${oneLine(first.subject)}, ${describeTime(first, nowMs)}`;
   return { text: `${count}, ${expired} expired, ${end}`, daysLeftMax: Math.max(0, ...days) };

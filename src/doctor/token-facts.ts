@@ -1,10 +1,14 @@
-/** What the text of an RDS token says about itself. The signature is looked at for its shape only. */
+/** What the text of a token for RDS or Aurora DSQL says about itself. The signature is looked at for its shape only. */
 
-/** The fields of a presigned URL of the action rds-db:connect. Undefined members are not in the text. */
+/** The fields of a presigned URL. Undefined members are not in the text. */
 export interface PresignedToken {
+  /** The URL's, such as https://, which a token goes without; empty for a token. */
+  readonly scheme: string;
   readonly host: string;
   readonly port: number | undefined;
   readonly region: string | undefined;
+  readonly service: string | undefined;
+  readonly action: string | undefined;
   readonly user: string | undefined;
   readonly signedAtMs: number | undefined;
   readonly expiresS: number | undefined;
@@ -21,7 +25,8 @@ const SIGNATURE_CHARS = 64;
 export function readPresignedToken(text: string): PresignedToken | undefined {
   const query = text.indexOf("?");
   if (query < 0 || !text.includes("X-Amz-")) return undefined;
-  const authority = (text.slice(0, query).split("//").at(-1) ?? "").split("/", 1)[0] ?? "";
+  const scheme = /^\s*[A-Za-z][A-Za-z0-9+.-]{0,15}:\/\//.exec(text)?.[0] ?? "";
+  const authority = text.slice(scheme.length, query).split("/", 1)[0] ?? "";
   const colon = authority.lastIndexOf(":");
   const values = new Map(
     text
@@ -29,12 +34,15 @@ export function readPresignedToken(text: string): PresignedToken | undefined {
       .split("&")
       .map(splitPair),
   );
-  const [accessKeyId = "", , region] = (values.get("X-Amz-Credential") ?? "").split("/");
+  const [accessKeyId = "", , region, service] = (values.get("X-Amz-Credential") ?? "").split("/");
   const signature = values.get("X-Amz-Signature") ?? "";
   return {
+    scheme: scheme.trim(),
     host: colon < 0 ? authority : authority.slice(0, colon),
     port: colon < 0 ? undefined : wholeNumber(authority.slice(colon + 1)),
     region,
+    service,
+    action: values.get("Action"),
     user: values.get("DBUser"),
     signedAtMs: parseAmzDate(values.get("X-Amz-Date") ?? ""),
     expiresS: wholeNumber(values.get("X-Amz-Expires") ?? ""),

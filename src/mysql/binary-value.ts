@@ -99,6 +99,23 @@ export function readBinaryValue(reader: ByteReader, { type, isUnsigned }: Parame
   }
 }
 
+/** Goes over one value that is not NULL: as far, and with the same refusals, as `readBinaryValue()`. */
+export function skipBinaryValue(reader: ByteReader, { type }: ParameterType): void {
+  const bytes = FIXED_BYTES[type];
+  if (bytes !== undefined) reader.skip(bytes);
+  else if (LENGTH_ENCODED_TYPES.has(type)) reader.skip(reader.lenencCount("a value's length", reader.remaining));
+  else readBinaryValue(reader, { type, isUnsigned: false });
+}
+
+const FIXED_BYTES: Readonly<Record<number, number>> = {
+  [MYSQL_TYPE_TINY]: 1,
+  [MYSQL_TYPE_SHORT]: 2,
+  [MYSQL_TYPE_LONG]: 4,
+  [MYSQL_TYPE_LONGLONG]: 8,
+  [MYSQL_TYPE_FLOAT]: 4,
+  [MYSQL_TYPE_DOUBLE]: 8,
+};
+
 function signed(value: number, half: number, isUnsigned: boolean): number {
   return isUnsigned || value < half ? value : value - 2 * half;
 }
@@ -109,13 +126,27 @@ function floatView(bytes: Uint8Array): DataView {
 
 function readDatetime(reader: ByteReader): string {
   const length = reader.uint8();
-  if (length !== 0 && length !== 4 && length !== 7 && length !== 11) {
-    reader.fail(`a date or datetime has ${length} bytes, expected 0, 4, 7 or 11`);
+  if (length !== 0 && length !== 4 && length !== 7 && length !== 11 && length !== 13) {
+    reader.fail(`a date or datetime has ${length} bytes, expected 0, 4, 7, 11 or 13`);
   }
   if (length === 0) return "0000-00-00";
   const date = `${pad(reader.uint16(), 4)}-${pad(reader.uint8(), 2)}-${pad(reader.uint8(), 2)}`;
   if (length === 4) return date;
-  return `${date} ${readClock(reader, 0)}${length === 11 ? readMicroseconds(reader) : ""}`;
+  const clock = readClock(reader, 0);
+  if (length === 7) return `${date} ${clock}`;
+  const moment = `${date} ${clock}${readMicroseconds(reader)}`;
+  return length === 11 ? moment : `${moment}${readDisplacement(reader)}`;
+}
+
+/**
+ * Minutes from UTC, as MySQL 8.0.19 and later take them behind a datetime (sql/protocol_classic.cc), in the spelling of a
+ * literal: +05:30. MariaDB skips them.
+ */
+function readDisplacement(reader: ByteReader): string {
+  const minutes = signed(reader.uint16(), 0x8000, false);
+  const sign = minutes < 0 ? "-" : "+";
+  const distance = Math.abs(minutes);
+  return `${sign}${pad(Math.floor(distance / 60), 2)}:${pad(distance % 60, 2)}`;
 }
 
 function readTime(reader: ByteReader): string {

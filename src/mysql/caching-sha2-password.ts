@@ -1,6 +1,6 @@
 /** The computations of caching_sha2_password (sql/auth/sha2_password.cc, mysys/crypt_genhash_impl.cc). */
 
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash, hash as hashOnce, timingSafeEqual } from "node:crypto";
 import { createAuthPluginData, nonceOf } from "./auth-plugin-data.ts";
 
 /** What the peers say to each other in one byte (page_caching_sha2_authentication_exchanges). */
@@ -48,7 +48,7 @@ const DIGEST_CHARACTERS = 43;
 const HASH_CHARACTERS = SALT_AT + SALT_CHARACTERS + DIGEST_CHARACTERS;
 const ROUNDS_UNIT = 1000;
 const ROUNDS_DEFAULT_UNITS = 5;
-/** SAFETY: a login costs this many rounds of SHA-256 on the event loop. Servers allow 4095, we do not wait that long. */
+/** SAFETY: a login costs this many rounds of SHA-256. Servers allow 4095, we do not wait that long. */
 const ROUNDS_UNITS_MAX = 20;
 
 interface ParsedHash {
@@ -80,10 +80,22 @@ export function isCachingSha2Hash(hash: string): boolean {
 
 /** True when the password fits the hash. An empty hash stands for an empty password; another shape fits nothing. */
 export function verifyCachingSha2Password(hash: string, password: Uint8Array): boolean {
+  return atOnce(checkCachingSha2Password(hash, password));
+}
+
+/** The same in steps of a fraction of a millisecond, between which others can be served. */
+export function* checkCachingSha2Password(hash: string, password: Uint8Array): Generator<void, boolean, void> {
   if (hash === "") return password.length === 0;
   const parsed = parseHash(hash);
   if (parsed === undefined || password.length > PASSWORD_BYTES_MAX) return false;
-  return timingSafeEqual(sha256Crypt(password, parsed.salt, parsed.rounds), parsed.digest);
+  return timingSafeEqual(yield* sha256Crypt(password, parsed.salt, parsed.rounds), parsed.digest);
+}
+
+function atOnce<Value>(steps: Generator<void, Value, void>): Value {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
 }
 
 /** A new hash in the form of authentication_string, with a salt of its own. Throws RangeError above 256 bytes. */
@@ -95,7 +107,7 @@ export function hashCachingSha2Password(password: Uint8Array, salt: Uint8Array =
   }
   if (password.length === 0) return "";
   const units = ROUNDS_DEFAULT_UNITS.toString(16).padStart(3, "0").toUpperCase();
-  const digest = sha256Crypt(password, salt, ROUNDS_DEFAULT_UNITS * ROUNDS_UNIT);
+  const digest = atOnce(sha256Crypt(password, salt, ROUNDS_DEFAULT_UNITS * ROUNDS_UNIT));
   return `${HASH_PREFIX}${units}$${Buffer.from(salt).toString("latin1")}${digest.toString("latin1")}`;
 }
 
@@ -114,11 +126,13 @@ const CRYPT_ORDER = [
   [9, 19, 29],
 ] as const;
 
+const ROUNDS_PER_STEP = 256;
+
 /**
  * SHA-256-crypt after Ulrich Drepper's specification, with the salt of 20 bytes that MySQL allows instead of 16.
  * The 43 characters of the digest alone.
  */
-function sha256Crypt(password: Uint8Array, salt: Uint8Array, rounds: number): Buffer {
+function* sha256Crypt(password: Uint8Array, salt: Uint8Array, rounds: number): Generator<void, Buffer, void> {
   const alternate = sha256(password, salt, password);
   const intermediate = createHash("sha256").update(password).update(salt).update(repeat(alternate, password.length));
   for (let bits = password.length; bits > 0; bits >>>= 1) {
@@ -127,16 +141,24 @@ function sha256Crypt(password: Uint8Array, salt: Uint8Array, rounds: number): Bu
   let digest: Buffer = intermediate.digest();
   const passwordSequence = repeat(sha256(repeat(password, password.length * password.length)), password.length);
   const saltSequence = repeat(sha256(repeat(salt, salt.length * (16 + (digest[0] as number)))), salt.length);
+  const joined = Buffer.alloc(SHA256_BYTES + salt.length + 2 * password.length);
   for (let round = 0; round < rounds; round++) {
+    if (round % ROUNDS_PER_STEP === 0) yield;
     const isOdd = (round & 1) === 1;
-    const parts = [isOdd ? passwordSequence : digest];
-    if (round % 3 !== 0) parts.push(saltSequence);
-    if (round % 7 !== 0) parts.push(passwordSequence);
-    parts.push(isOdd ? digest : passwordSequence);
-    digest = sha256(Buffer.concat(parts));
+    let end = append(joined, 0, isOdd ? passwordSequence : digest);
+    if (round % 3 !== 0) end = append(joined, end, saltSequence);
+    if (round % 7 !== 0) end = append(joined, end, passwordSequence);
+    end = append(joined, end, isOdd ? digest : passwordSequence);
+    digest = hashOnce("sha256", joined.subarray(0, end), "buffer");
   }
+  joined.fill(0);
   passwordSequence.fill(0);
   return encodeCryptDigest(digest);
+}
+
+function append(joined: Buffer, at: number, bytes: Buffer): number {
+  joined.set(bytes, at);
+  return at + bytes.length;
 }
 
 function encodeCryptDigest(digest: Buffer): Buffer {

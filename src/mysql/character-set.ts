@@ -1,10 +1,13 @@
 /** Which character set a collation id of the protocol stands for, and which of them a client may use. */
+import { encodeUtf8, equalBytes } from "../base/bytes.ts";
+import { decodeCharacters } from "../base/characters.ts";
 
 /**
- * Character sets in which a quote, a backslash and every other ASCII character that is no letter is never half of
- * another character, so that SQL can be read byte by byte. `ids` are ranges of collation ids: those of MySQL and MariaDB, whose
- * "nopad" collations lie 1024 above the others and whose UCA 14.0.0 collations begin at 2048
- * (information_schema.collations of MySQL 9.7 and MariaDB 11; ctype-uca1400.h).
+ * Character sets in which ASCII's digits and letters are bytes of their own, so that statements can be read. `ids` are
+ * ranges of collation ids: those of MySQL and MariaDB, whose "nopad" collations lie 1024 above the others and whose UCA
+ * 14.0.0 collations begin at 2048 (information_schema.collations of MySQL 9.7 and MariaDB 11; ctype-uca1400.h).
+ * SAFETY: in big5, gbk, sjis, cp932 and gb18030 a quote or backslash can be half of a character, and swe7 has letters in
+ * their places: whoever reads SQL has to know (src/sql/mysql/lexing/character-classes.ts does).
  */
 const ALLOWED: Readonly<Record<string, readonly IdRange[]>> = {
   latin1: [5, 8, 15, 31, [47, 49], 94, 1032, 1071],
@@ -38,19 +41,16 @@ const ALLOWED: Readonly<Record<string, readonly IdRange[]>> = {
   utf8mb3: [33, 76, 83, [192, 215], 223, 253, [576, 579], 1057, 1107, 1216, 1238, [2048, 2303]],
   utf8mb4: [45, 46, [224, 247], [255, 323], [608, 611], 1069, 1070, 1248, 1270, [2304, 2559]],
   binary: [63],
-};
-
-/**
- * Character sets refused for clients. In big5, gbk, sjis, cp932 and gb18030 a backslash or a letter can be the second
- * half of a character; swe7 has letters in place of the backslash and brackets; the others do not even have ASCII's width.
- */
-const REFUSED: Readonly<Record<string, readonly IdRange[]>> = {
   big5: [1, 84, 1025, 1108],
   gbk: [28, 87, 1052, 1111],
   sjis: [13, 88, 1037, 1112],
   cp932: [95, 96, 1119, 1120],
   gb18030: [[248, 250]],
   swe7: [10, 82, 1034, 1106],
+};
+
+/** Not even ASCII's width: servers refuse them too. */
+const REFUSED: Readonly<Record<string, readonly IdRange[]>> = {
   ucs2: [35, 90, [128, 151], 159, [640, 642], 1059, 1114, 1152, 1174, [2560, 2815]],
   utf16: [54, 55, [101, 124], [672, 674], 1078, 1079, 1125, 1147, [2816, 3071]],
   utf16le: [56, 62, 1080, 1086],
@@ -79,12 +79,6 @@ export function characterSetName(collationId: number): string | undefined {
   return CHARACTER_SETS_BY_ID.get(collationId);
 }
 
-/** Names as in `SET NAMES`, in any case; "utf8" is utf8mb3 or utf8mb4, depending on the server. */
-export function isClientCharacterSetName(name: string): boolean {
-  const lower = name.toLowerCase();
-  return lower === "utf8" || Object.hasOwn(ALLOWED, lower);
-}
-
 /**
  * Whether a client may talk to us in the character set of this collation id.
  * SAFETY: an unknown id is refused. Id 0 is not: it is how drivers say "the server's default", and servers take it so.
@@ -96,16 +90,25 @@ export function isClientCharacterSet(collationId: number): boolean {
 }
 
 /**
- * Whether names that we read as UTF-8 are the names a server reads in this character set: anything in utf8mb3 and
- * utf8mb4, ASCII in all others that clients may use.
- * SAFETY: servers convert the user name from the client's character set, so the same bytes are another user in latin1.
+ * The characters of a name that a client sends in the character set of this collation id; UNKNOWN_TEXT stands for what
+ * cannot be told. Servers convert the same way, so the same bytes are another name in another set.
  */
-export function isReadableInCharacterSet(collationId: number | undefined, ...names: readonly string[]): boolean {
+export function decodeNameBytes(bytes: Uint8Array, collationId: number | undefined): string {
   const characterSet = collationId === undefined ? undefined : characterSetName(collationId);
-  return characterSet === "utf8mb3" || characterSet === "utf8mb4" || names.every(isAscii);
+  // What a server makes of bytes that have no character set is its own affair.
+  return decodeCharacters(bytes, characterSet === undefined || characterSet === "binary" ? "unknown" : characterSet);
 }
 
-function isAscii(text: string): boolean {
-  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) > 0x7f) return false;
-  return true;
+/** The bytes to keep beside a name that its UTF-8 does not give back. */
+export function bytesToKeep(name: string, sent: Uint8Array): Uint8Array | undefined {
+  return equalBytes(encodeUtf8(name), sent) ? undefined : sent;
+}
+
+/** The bytes of a name: as they were sent, where `sent` is that name. */
+export function encodeNameBytes(
+  name: string,
+  sent: Uint8Array | undefined,
+  collationId: number | undefined,
+): Uint8Array {
+  return sent !== undefined && decodeNameBytes(sent, collationId) === name ? sent : encodeUtf8(name);
 }

@@ -1,16 +1,17 @@
 /** The commands of the command phase: the only place that knows what each byte means and what querycop does with it. */
 
-import { ByteReader, ByteWriter, concatBytes, decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
-import { isReadableInCharacterSet } from "./character-set.ts";
+import { ByteReader, ByteWriter, concatBytes, encodeUtf8 } from "../base/bytes.ts";
+import { encodeNameBytes } from "./character-set.ts";
 import * as com from "./constants.ts";
+import { type Capabilities, CLIENT_CONNECT_ATTRS, CLIENT_QUERY_ATTRIBUTES, SCHEMA_BYTES_MAX } from "./constants.ts";
 import {
-  type Capabilities,
-  CLIENT_CONNECT_ATTRS,
-  CLIENT_QUERY_ATTRIBUTES,
-  SCHEMA_BYTES_MAX,
-  USER_BYTES_MAX,
-} from "./constants.ts";
-import { decodeConnectAttributes, decodePluginName, encodeConnectAttributes } from "./handshake.ts";
+  decodeConnectAttributes,
+  decodePluginName,
+  decodeSchemaName,
+  decodeUserName,
+  encodeConnectAttributes,
+  requireLength,
+} from "./handshake.ts";
 import { encodeQueryAttributes, type QueryAttribute, readQueryAttributes } from "./query-attributes.ts";
 import type { ResponseShape } from "./response.ts";
 
@@ -80,7 +81,7 @@ const ROWS = [
   row(com.COM_RESET_CONNECTION, "COM_RESET_CONNECTION", 1, "ok", "forward"),
   row(com.COM_CLONE, "COM_CLONE", 1, "none", "refuse"),
   row(com.COM_SUBSCRIBE_GROUP_REPLICATION_STREAM, "COM_SUBSCRIBE_GROUP_REPLICATION_STREAM", 1, "none", "refuse"),
-  row(com.COM_STMT_BULK_EXECUTE, "COM_STMT_BULK_EXECUTE", 7, "execute", "refuse"),
+  row(com.COM_STMT_BULK_EXECUTE, "COM_STMT_BULK_EXECUTE", 7, "execute", "judge"),
 ] as const;
 
 export type CommandName = (typeof ROWS)[number]["name"];
@@ -93,8 +94,11 @@ export const COMMANDS: readonly (CommandRow | undefined)[] = Array.from({ length
 /** A client's second login on the same connection. Optional members are absent where the client did not send them. */
 export interface ChangeUser {
   readonly user: string;
+  /** Names as they were sent, as in HandshakeResponse41. */
+  readonly userBytes?: Uint8Array;
   readonly authResponse: Uint8Array;
   readonly schema?: string;
+  readonly schemaBytes?: Uint8Array;
   /** A whole collation id, where the greeting has the low 8 bits. */
   readonly characterSet?: number;
   readonly authPluginName: string;
@@ -111,6 +115,7 @@ type PlainCommandName = Exclude<
   | "COM_CHANGE_USER"
   | "COM_STMT_PREPARE"
   | "COM_STMT_EXECUTE"
+  | "COM_STMT_BULK_EXECUTE"
   | "COM_STMT_SEND_LONG_DATA"
   | "COM_STMT_CLOSE"
   | "COM_STMT_RESET"
@@ -124,9 +129,10 @@ type PlainCommandName = Exclude<
  */
 export type Command =
   | { readonly name: PlainCommandName }
-  | { readonly name: "COM_INIT_DB"; readonly schema: string }
+  /** Names are bytes of the client's character set. */
+  | { readonly name: "COM_INIT_DB"; readonly schema: Uint8Array }
   | { readonly name: "COM_QUERY"; readonly sql: Uint8Array; readonly attributes: readonly QueryAttribute[] }
-  | { readonly name: "COM_FIELD_LIST"; readonly table: string; readonly wildcard: Uint8Array }
+  | { readonly name: "COM_FIELD_LIST"; readonly table: Uint8Array; readonly wildcard: Uint8Array }
   | { readonly name: "COM_PROCESS_KILL"; readonly connectionId: number }
   | { readonly name: "COM_CHANGE_USER"; readonly changeUser: ChangeUser }
   | { readonly name: "COM_STMT_PREPARE"; readonly sql: Uint8Array }
@@ -136,6 +142,13 @@ export type Command =
       readonly flags: number;
       /** For decodeBoundParameters(), which must know the statement. */
       readonly parameterBytes: Uint8Array;
+    }
+  | {
+      readonly name: "COM_STMT_BULK_EXECUTE";
+      readonly statementId: number;
+      readonly flags: number;
+      /** For decodeBulkRows(), which must know the statement. */
+      readonly rowBytes: Uint8Array;
     }
   | {
       readonly name: "COM_STMT_SEND_LONG_DATA";
@@ -175,13 +188,13 @@ function decodeContent(
 ): Command {
   switch (name) {
     case "COM_INIT_DB":
-      return { name, schema: decodeIdentifier(reader, "schema name", reader.rest(), SCHEMA_BYTES_MAX) };
+      return { name, schema: requireIdentifier(reader, "schema name", reader.rest()) };
     case "COM_QUERY":
       return decodeQuery(payload, capabilities.flags);
     case "COM_STMT_PREPARE":
       return { name, sql: reader.rest() };
     case "COM_FIELD_LIST": {
-      const table = decodeIdentifier(reader, "table name", reader.nulTerminatedBytes(), SCHEMA_BYTES_MAX);
+      const table = requireIdentifier(reader, "table name", reader.nulTerminatedBytes());
       return { name, table, wildcard: reader.rest() };
     }
     case "COM_PROCESS_KILL":
@@ -195,6 +208,8 @@ function decodeContent(
       reader.skip(4);
       return { name, statementId, flags, parameterBytes: reader.rest() };
     }
+    case "COM_STMT_BULK_EXECUTE":
+      return { name, statementId: reader.uint32(), flags: reader.uint16(), rowBytes: reader.rest() };
     case "COM_STMT_SEND_LONG_DATA":
       return { name, statementId: reader.uint32(), parameter: reader.uint16(), data: reader.rest() };
     case "COM_STMT_CLOSE":
@@ -233,10 +248,19 @@ export function encodeQuery(
   return concatBytes([head, encodeQueryAttributes(attributes), sql]);
 }
 
-function decodeIdentifier(reader: ByteReader, noun: string, bytes: Uint8Array, bytesMax: number): string {
-  if (bytes.length > bytesMax) reader.fail(`the ${noun} has ${bytes.length} bytes, at most ${bytesMax} are allowed`);
+/** Of a text: what is prepared is parsed and looked up, and does not run (page_protocol_com_stmt_prepare). */
+export function encodeStmtPrepare(sql: Uint8Array): Uint8Array {
+  return new ByteWriter(1 + sql.length).uint8(com.COM_STMT_PREPARE).bytes(sql).finish();
+}
+
+/** Has no answer. */
+export function encodeStmtClose(statementId: number): Uint8Array {
+  return new ByteWriter(5).uint8(com.COM_STMT_CLOSE).uint32(statementId).finish();
+}
+
+function requireIdentifier(reader: ByteReader, noun: string, bytes: Uint8Array): Uint8Array {
   if (bytes.includes(0)) reader.fail(`the ${noun} holds a NUL`);
-  return decodeUtf8(bytes) ?? reader.fail(`the ${noun} is not valid UTF-8`);
+  return requireLength(reader, noun, bytes, SCHEMA_BYTES_MAX);
 }
 
 /**
@@ -244,19 +268,16 @@ function decodeIdentifier(reader: ByteReader, noun: string, bytes: Uint8Array, b
  * (parse_com_change_user_packet() in sql_authentication.cc). What follows the schema may be left out.
  */
 function decodeChangeUser(reader: ByteReader, capabilities: Capabilities): ChangeUser {
-  const user = decodeIdentifier(reader, "user name", reader.nulTerminatedBytes(), USER_BYTES_MAX);
+  const userBytes = reader.nulTerminatedBytes();
   const authResponse = reader.bytes(reader.uint8());
-  const schema = decodeIdentifier(reader, "schema name", reader.nulTerminatedBytes(), SCHEMA_BYTES_MAX);
+  const schemaBytes = requireIdentifier(reader, "schema name", reader.nulTerminatedBytes());
+  const characterSet = reader.remaining > 0 ? reader.uint16() : undefined;
   const changeUser: { -readonly [Key in keyof ChangeUser]: ChangeUser[Key] } = {
-    user,
+    ...decodeUserName(reader, userBytes, characterSet),
     authResponse,
+    ...decodeSchemaName(schemaBytes, characterSet),
     authPluginName: "",
   };
-  if (schema !== "") changeUser.schema = schema;
-  const characterSet = reader.remaining > 0 ? reader.uint16() : undefined;
-  if (!isReadableInCharacterSet(characterSet, user, schema)) {
-    reader.fail("a user or schema name beyond ASCII in a character set other than UTF-8");
-  }
   if (characterSet !== undefined) changeUser.characterSet = characterSet;
   if (reader.remaining === 0) return changeUser;
   changeUser.authPluginName = decodePluginName(reader);
@@ -271,10 +292,10 @@ function decodeChangeUser(reader: ByteReader, capabilities: Capabilities): Chang
 export function encodeChangeUser(changeUser: ChangeUser, capabilityFlags: number): Uint8Array {
   const writer = new ByteWriter(128)
     .uint8(com.COM_CHANGE_USER)
-    .nulTerminatedBytes(encodeUtf8(changeUser.user))
+    .nulTerminatedBytes(encodeNameBytes(changeUser.user, changeUser.userBytes, changeUser.characterSet))
     .uint8(changeUser.authResponse.length)
     .bytes(changeUser.authResponse)
-    .nulTerminatedBytes(encodeUtf8(changeUser.schema ?? ""));
+    .nulTerminatedBytes(encodeNameBytes(changeUser.schema ?? "", changeUser.schemaBytes, changeUser.characterSet));
   if (changeUser.characterSet === undefined) return writer.finish();
   writer.uint16(changeUser.characterSet).nulTerminatedBytes(encodeUtf8(changeUser.authPluginName));
   if ((capabilityFlags & CLIENT_CONNECT_ATTRS) !== 0) {

@@ -165,6 +165,7 @@ export const CONNECT_ATTRIBUTES_BYTES_MAX = 65535;
 
 /** What a server answers to a wrong name or password. */
 export const ER_ACCESS_DENIED_ERROR = 1045;
+export const ER_PARSE_ERROR = 1064;
 
 /** Both capability words of a leg: the classic 32 flags, and MariaDB's extended ones (0 for everyone else). */
 export interface Capabilities {

@@ -116,8 +116,8 @@ function decodeSessionState(block: Uint8Array): SessionState {
         state.schema = decodeUtf8Lossy(entry.lenencBytes());
         break;
       case SESSION_TRACK_STATE_CHANGE:
-        // '1' as text, behind its length.
-        state.isStateChanged = equalBytes(entry.lenencBytes(), STATE_CHANGED);
+        // '1' as text, without a length of its own: measured on both servers, whatever the manual's page says.
+        state.isStateChanged = equalBytes(entry.rest(), STATE_CHANGED);
         break;
       case SESSION_TRACK_GTIDS:
         // One byte for the encoding specification, always 0 so far.
@@ -176,7 +176,9 @@ function encodeSessionState(state: SessionState): Uint8Array {
   };
   for (const [name, value] of state.systemVariables) entry(SESSION_TRACK_SYSTEM_VARIABLES, name, value);
   if (state.schema !== undefined) entry(SESSION_TRACK_SCHEMA, state.schema);
-  if (state.isStateChanged !== undefined) entry(SESSION_TRACK_STATE_CHANGE, state.isStateChanged ? "1" : "0");
+  if (state.isStateChanged !== undefined) {
+    block.uint8(SESSION_TRACK_STATE_CHANGE).lenencBytes(encodeUtf8(state.isStateChanged ? "1" : "0"));
+  }
   if (state.gtids !== undefined) entry(SESSION_TRACK_GTIDS, state.gtids);
   if (state.transactionCharacteristics !== undefined) {
     entry(SESSION_TRACK_TRANSACTION_CHARACTERISTICS, state.transactionCharacteristics);

@@ -1,8 +1,9 @@
 /** The packets of the connection phase: page_protocol_connection_phase_packets. */
 
-import { ByteReader, ByteWriter, decodeUtf8, decodeUtf8Lossy, encodeUtf8 } from "../base/bytes.ts";
+import { ByteReader, ByteWriter, decodeUtf8Lossy, encodeUtf8 } from "../base/bytes.ts";
+import { UNKNOWN_TEXT } from "../base/characters.ts";
 import { QuerycopError } from "../base/errors.ts";
-import { isReadableInCharacterSet } from "./character-set.ts";
+import { bytesToKeep, decodeNameBytes, encodeNameBytes } from "./character-set.ts";
 import {
   AUTH_MORE_DATA_HEADER,
   AUTH_NEXT_FACTOR_HEADER,
@@ -179,11 +180,18 @@ export interface HandshakeResponseHead {
  */
 export interface HandshakeResponse41 extends HandshakeResponseHead {
   readonly user: string;
+  /** The name as it was sent, where that is not its UTF-8: it goes on so. */
+  readonly userBytes?: Uint8Array;
   readonly authResponse: Uint8Array;
+  /** UNKNOWN_TEXT in it stands for bytes that mean nothing certain. */
   readonly schema?: string;
+  readonly schemaBytes?: Uint8Array;
   /** Empty if the client did not name one. */
   readonly authPluginName: string;
-  /** Present, even if empty, when the client has CLIENT_CONNECT_ATTRS. For display: a client can write anything. */
+  /**
+   * Present, even if empty, when the client has CLIENT_CONNECT_ATTRS. Keys and values have a character for each byte:
+   * attributeText() is for display.
+   */
   readonly connectAttributes?: ReadonlyMap<string, string>;
   readonly zstdCompressionLevel?: number;
 }
@@ -234,29 +242,26 @@ function encodeHead(writer: ByteWriter, flags: number, head: HandshakeResponseHe
 /**
  * Reads the client's answer. Trailing bytes are dropped, because the packet is never forwarded but encoded anew.
  * A client without CLIENT_PLUGIN_AUTH speaks mysql_native_password and names no plugin.
- * Throws QC_CLIENT_OLD_AUTH for the 3.20 layout and for clients without CLIENT_SECURE_CONNECTION; MalformedPacketError for everything else that does not hold together, for a user or schema
- * name that is not UTF-8 by its bytes and its character set, and for a user name longer than servers keep (they would
- * log in a shorter one).
+ * Throws QC_CLIENT_OLD_AUTH for the 3.20 layout and for clients without CLIENT_SECURE_CONNECTION; MalformedPacketError
+ * for everything else that does not hold together, for a user whose name cannot be read in the client's character set,
+ * and for a user name longer than servers keep (they would log in a shorter one).
  */
 export function decodeHandshakeResponse41(payload: Uint8Array): HandshakeResponse41 {
   const reader = new ByteReader(payload, "HandshakeResponse41");
   refuseOldClients(payload);
   const head = decodeHead(reader);
   const { flags } = head.capabilities;
-  const user = decodeName(reader, "user name", reader.nulTerminatedBytes(), USER_BYTES_MAX);
+  const names = decodeUserName(reader, reader.nulTerminatedBytes(), head.characterSet);
   const authResponse = decodeAuthResponse(reader, flags);
   const response: { -readonly [Key in keyof HandshakeResponse41]: HandshakeResponse41[Key] } = {
     ...head,
-    user,
+    ...names,
     authResponse,
     authPluginName: "",
   };
   if ((flags & CLIENT_CONNECT_WITH_DB) !== 0) {
-    const schema = decodeName(reader, "schema name", reader.nulTerminatedBytes(), SCHEMA_BYTES_MAX);
-    if (schema !== "") response.schema = schema;
-  }
-  if (!isReadableInCharacterSet(head.characterSet, user, response.schema ?? "")) {
-    reader.fail("a user or schema name beyond ASCII in a character set other than UTF-8");
+    const schemaBytes = requireLength(reader, "schema name", reader.nulTerminatedBytes(), SCHEMA_BYTES_MAX);
+    Object.assign(response, decodeSchemaName(schemaBytes, head.characterSet));
   }
   response.authPluginName = decodePluginName(reader);
   if ((flags & CLIENT_CONNECT_ATTRS) !== 0) response.connectAttributes = decodeConnectAttributes(reader);
@@ -282,11 +287,32 @@ function oldClient(flag: string): QuerycopError {
   );
 }
 
-function decodeName(reader: ByteReader, noun: string, bytes: Uint8Array, bytesMax: number): string {
-  if (bytes.length > bytesMax) {
-    reader.fail(`the ${noun} has ${bytes.length} bytes, at most ${bytesMax} are allowed`);
-  }
-  return decodeUtf8(bytes) ?? reader.fail(`the ${noun} is not valid UTF-8`);
+/** SAFETY: a policy must know who somebody is: a name that it could only read in part might be anybody's. */
+export function decodeUserName(
+  reader: ByteReader,
+  bytes: Uint8Array,
+  collationId: number | undefined,
+): Pick<HandshakeResponse41, "user" | "userBytes"> {
+  const user = decodeNameBytes(requireLength(reader, "user name", bytes, USER_BYTES_MAX), collationId);
+  if (user.includes(UNKNOWN_TEXT)) reader.fail("the user name cannot be read in the client's character set");
+  const userBytes = bytesToKeep(user, bytes);
+  return userBytes === undefined ? { user } : { user, userBytes };
+}
+
+/** No bytes are no schema. */
+export function decodeSchemaName(
+  bytes: Uint8Array,
+  collationId: number | undefined,
+): Pick<HandshakeResponse41, "schema" | "schemaBytes"> {
+  if (bytes.length === 0) return {};
+  const schema = decodeNameBytes(bytes, collationId);
+  const schemaBytes = bytesToKeep(schema, bytes);
+  return schemaBytes === undefined ? { schema } : { schema, schemaBytes };
+}
+
+export function requireLength(reader: ByteReader, noun: string, bytes: Uint8Array, bytesMax: number): Uint8Array {
+  if (bytes.length <= bytesMax) return bytes;
+  return reader.fail(`the ${noun} has ${bytes.length} bytes, at most ${bytesMax} are allowed`);
 }
 
 function decodeAuthResponse(reader: ByteReader, flags: number): Uint8Array {
@@ -294,7 +320,7 @@ function decodeAuthResponse(reader: ByteReader, flags: number): Uint8Array {
   return reader.bytes(reader.uint8());
 }
 
-/** Keys and values in turn. An odd count is refused, as servers do. A key that comes twice keeps its last value. */
+/** Keys and values in turn, a character for each byte. An odd count is refused, as servers do. A key that comes twice keeps its last value. */
 export function decodeConnectAttributes(reader: ByteReader): Map<string, string> {
   const attributes = new Map<string, string>();
   if (reader.remaining === 0) return attributes;
@@ -306,11 +332,20 @@ export function decodeConnectAttributes(reader: ByteReader): Map<string, string>
   }
   const pairs = new ByteReader(block, "connection attributes");
   while (pairs.remaining > 0) {
-    const key = decodeUtf8Lossy(pairs.lenencBytes());
-    attributes.set(key, decodeUtf8Lossy(pairs.lenencBytes()));
+    const key = bytesAsText(pairs.lenencBytes());
+    attributes.set(key, bytesAsText(pairs.lenencBytes()));
     if (attributes.size > CONNECT_ATTRIBUTES_MAX) pairs.fail(`more than ${CONNECT_ATTRIBUTES_MAX} attributes`);
   }
   return attributes;
+}
+
+const bytesAsText = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
+const textAsBytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
+
+/** An attribute for people to read. */
+export function attributeText(response: HandshakeResponse41 | undefined, key: string): string | undefined {
+  const value = response?.connectAttributes?.get(key);
+  return value === undefined ? undefined : decodeUtf8Lossy(textAsBytes(value));
 }
 
 const OPTIONAL_PARTS =
@@ -345,10 +380,13 @@ export function encodeHandshakeResponse41(response: HandshakeResponse41): Uint8A
   }
   const writer = new ByteWriter(256);
   encodeHead(writer, flags, response);
-  writer.nulTerminatedBytes(encodeUtf8(response.user));
+  const { characterSet, userBytes, schemaBytes } = response;
+  writer.nulTerminatedBytes(encodeNameBytes(response.user, userBytes, characterSet));
   if ((flags & CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA) !== 0) writer.lenencBytes(response.authResponse);
   else writer.uint8(response.authResponse.length).bytes(response.authResponse);
-  if (response.schema !== undefined) writer.nulTerminatedBytes(encodeUtf8(response.schema));
+  if (response.schema !== undefined) {
+    writer.nulTerminatedBytes(encodeNameBytes(response.schema, schemaBytes, characterSet));
+  }
   writer.nulTerminatedBytes(encodeUtf8(response.authPluginName));
   if (response.connectAttributes !== undefined) writer.lenencBytes(encodeConnectAttributes(response.connectAttributes));
   if (response.zstdCompressionLevel !== undefined) writer.uint8(response.zstdCompressionLevel);
@@ -357,7 +395,7 @@ export function encodeHandshakeResponse41(response: HandshakeResponse41): Uint8A
 
 export function encodeConnectAttributes(attributes: ReadonlyMap<string, string>): Uint8Array {
   const writer = new ByteWriter(256);
-  for (const [key, value] of attributes) writer.lenencBytes(encodeUtf8(key)).lenencBytes(encodeUtf8(value));
+  for (const [key, value] of attributes) writer.lenencBytes(textAsBytes(key)).lenencBytes(textAsBytes(value));
   return writer.finish();
 }
 

@@ -14,7 +14,17 @@ export interface LargePacketOptions {
    * sequence id, and the one that continues the packet. Throws what the header is refused for.
    */
   readonly check: (payloadBytes: number, sequenceId: number, expected: number) => void;
+  /**
+   * Asked for room before so many more bytes are taken, `isBegun` where they are of no use without more; false where there
+   * is none yet. Without it there always is.
+   */
+  readonly admit?: ((bytes: number, isBegun: boolean) => boolean) | undefined;
 }
+
+/** So much is asked for first: what a few bytes announce may never come. */
+const FIRST_ADMITTED_BYTES = 1024 * 1024;
+/** From here on the bytes are in shared memory: a thread that judges them needs no copy. */
+const SHARED_BYTES_MIN = 256 * 1024;
 
 /** One logical packet: the payload of all fragments without a gap, behind the header of the first. */
 export class LargePacket {
@@ -28,20 +38,38 @@ export class LargePacket {
   #fragmentLeft = 0;
   #isFull = false;
   isComplete = false;
+  /** True after a `feed` that stopped for want of room. */
+  isBlocked = false;
+  /** `#filled` may become this much. */
+  #admitted: number;
   /** Of the first fragment. */
   sequenceId = 0;
 
   constructor(options: LargePacketOptions) {
     this.#options = options;
+    this.#admitted = options.admit === undefined ? Number.POSITIVE_INFINITY : PACKET_HEADER_BYTES;
   }
 
   /** Takes bytes of the chunk from `start` on, at most to the end of the packet; returns where it stopped. */
   feed(chunk: Uint8Array, start: number): number {
     let at = start;
-    while (at < chunk.length && !this.isComplete) {
-      at = this.#headerBytes < PACKET_HEADER_BYTES ? this.#feedHeader(chunk, at) : this.#feedPayload(chunk, at);
+    this.isBlocked = false;
+    while (at < chunk.length && !this.isComplete && !this.isBlocked) {
+      if (this.#headerBytes < PACKET_HEADER_BYTES) at = this.#feedHeader(chunk, at);
+      else if (this.#filled < this.#admitted || this.#admitMore()) at = this.#feedPayload(chunk, at);
+      else this.isBlocked = true;
     }
     return at;
+  }
+
+  /** Asks for the first part of a packet, and, when that has come, for the rest of the fragment. */
+  #admitMore(): boolean {
+    const end = this.#filled + this.#fragmentLeft;
+    const wanted = this.#filled < FIRST_ADMITTED_BYTES ? Math.min(end, FIRST_ADMITTED_BYTES) : end;
+    if (this.#options.admit?.(wanted - this.#filled, wanted < end) === false) return false;
+    this.#admitted = wanted;
+    this.#makeRoom(wanted, this.#isFull && wanted === end);
+    return true;
   }
 
   /** Bytes of the wire taken so far. */
@@ -97,7 +125,7 @@ export class LargePacket {
     this.#options.check(before + length, sequenceId, isFirst ? sequenceId : (this.lastSequenceId + 1) & 0xff);
     this.#isFull = length === PACKET_PAYLOAD_MAX;
     this.#fragmentLeft = length;
-    this.#makeRoom(isFirst, length);
+    if (this.#options.admit === undefined) this.#makeRoom(PACKET_HEADER_BYTES + before + length, this.#isFull);
     if (isFirst) {
       this.#bytes.set(this.#header);
       this.#filled = PACKET_HEADER_BYTES;
@@ -108,19 +136,21 @@ export class LargePacket {
     if (length === 0) this.#endFragment();
   }
 
-  #makeRoom(isFirst: boolean, length: number): void {
-    const needed = Math.max(this.#filled, PACKET_HEADER_BYTES) + length;
-    if (needed <= this.#bytes.length && !isFirst) return;
+  /**
+   * For what was admitted, and more only behind a full fragment. A room that stays empty costs no memory, but the runtime
+   * counts it as used, and by what is used it decides when to collect garbage: announced and never sent, it would put that off.
+   */
+  #makeRoom(bytesNeeded: number, isMoreExpected: boolean): void {
+    if (bytesNeeded <= this.#bytes.length) return;
     const most = PACKET_HEADER_BYTES + this.#options.payloadBytesMax;
-    const room = this.#isFull ? Math.max(FIRST_ROOM_BYTES, 2 * this.#bytes.length) : needed;
-    // Zeros would be written, and memory taken, for bytes that come much later or never.
-    const bytes = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(most, room)));
+    const room = isMoreExpected ? Math.max(FIRST_ROOM_BYTES, 2 * this.#bytes.length) : bytesNeeded;
+    const bytes = roomFor(Math.max(bytesNeeded, Math.min(most, room)));
     bytes.set(this.#bytes.subarray(0, this.#filled));
-    this.#bytes = new Uint8Array(bytes.buffer);
+    this.#bytes = bytes;
   }
 
   #feedPayload(chunk: Uint8Array, start: number): number {
-    const end = Math.min(chunk.length, start + this.#fragmentLeft);
+    const end = Math.min(chunk.length, start + Math.min(this.#fragmentLeft, this.#admitted - this.#filled));
     this.#bytes.set(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end), this.#filled);
     this.#filled += end - start;
     this.#fragmentLeft -= end - start;
@@ -132,4 +162,10 @@ export class LargePacket {
     if (this.#isFull) this.#headerBytes = 0;
     else this.isComplete = true;
   }
+}
+
+/** Takes up memory only as it is filled: zeros are not written for bytes that come much later or never. */
+function roomFor(bytes: number): Uint8Array {
+  if (bytes >= SHARED_BYTES_MIN) return new Uint8Array(new SharedArrayBuffer(bytes));
+  return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
 }

@@ -17,12 +17,17 @@ export function hashNativePassword(password: Uint8Array): string {
   return password.length === 0 ? "" : `*${sha1(sha1(password)).toString("hex").toUpperCase()}`;
 }
 
+/** SHA1(SHA1(password)) out of the hash that servers keep; undefined for a hash of another shape. */
+export function nativePasswordStage2(hash: string): Uint8Array | undefined {
+  const stage2 = hash.startsWith("*") ? Buffer.from(hash.slice(1), "hex") : Buffer.alloc(0);
+  return stage2.length === SHA1_BYTES && hash.length === 2 * SHA1_BYTES + 1 ? stage2 : undefined;
+}
+
 /** True when the scramble was made from the password of this hash. A hash of another shape fits nothing. */
 export function verifyNativePassword(hash: string, scramble: Uint8Array, authPluginData: Uint8Array): boolean {
   if (hash === "") return scramble.length === 0;
-  const stage2 = hash.startsWith("*") ? Buffer.from(hash.slice(1), "hex") : Buffer.alloc(0);
-  if (stage2.length !== SHA1_BYTES || hash.length !== 2 * SHA1_BYTES + 1 || scramble.length !== SHA1_BYTES)
-    return false;
+  const stage2 = nativePasswordStage2(hash);
+  if (stage2 === undefined || scramble.length !== SHA1_BYTES) return false;
   const stage1 = xor(scramble, sha1(nonceOf(authPluginData), stage2));
   return timingSafeEqual(sha1(stage1), stage2);
 }

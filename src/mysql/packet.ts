@@ -1,6 +1,6 @@
 /** Frames and unframes MySQL packets: `int<3> payload_length, int<1> sequence_id, payload`. */
 
-import { concatBytes } from "../base/bytes.ts";
+import { concatBytes, freeBytes } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
 import { PACKET_HEADER_BYTES, PACKET_PAYLOAD_MAX } from "./constants.ts";
 import { LargePacket } from "./large-packet.ts";
@@ -54,6 +54,8 @@ export interface PacketReaderOptions {
   readonly sender?: "client" | "backend";
   /** Largest payload of a logical packet, all fragments together. */
   readonly payloadBytesMax: number;
+  /** Asked for room before so many more bytes of a large packet are taken, as in LargePacketOptions; see `isBlocked`. */
+  readonly admit?: (bytes: number, isBegun: boolean) => boolean;
 }
 
 // Chunks smaller than this that arrive behind an incomplete packet are copied into blocks, so that a peer who
@@ -61,7 +63,7 @@ export interface PacketReaderOptions {
 const COALESCE_CHUNK_BYTES_MAX = 8 * 1024;
 const COALESCE_BLOCK_BYTES = 32 * 1024;
 /** So much of a packet must have come before room is made for the rest: a header alone reserves nothing. */
-const LARGE_PACKET_BYTES = 1024 * 1024;
+const LARGE_PACKET_BYTES = 64 * 1024;
 
 /**
  * Takes chunks as the socket delivers them and gives back whole logical packets.
@@ -71,6 +73,7 @@ export class PacketReader {
   /** May be changed between packets, for example when authentication is over. */
   payloadBytesMax: number;
   readonly #sender: "client" | "backend";
+  readonly #admit: ((bytes: number, isBegun: boolean) => boolean) | undefined;
   #chunks: Uint8Array[] = [];
   /** Offset of the first unread byte in the first chunk. */
   #offset = 0;
@@ -85,6 +88,7 @@ export class PacketReader {
 
   constructor(options: PacketReaderOptions) {
     this.#sender = options.sender ?? "client";
+    this.#admit = options.admit;
     this.payloadBytesMax = options.payloadBytesMax;
   }
 
@@ -93,11 +97,26 @@ export class PacketReader {
     return this.#bufferedBytes;
   }
 
+  /** Of them, those that no room was asked for. */
+  get looseBytes(): number {
+    return this.#large === undefined ? this.#bufferedBytes : this.#bufferedBytes - this.#large.wireBytes;
+  }
+
+  /** True while chunks are copied into a large packet, and then held no more. */
+  get isLarge(): boolean {
+    return this.#large !== undefined;
+  }
+
+  /** True when `next()` gave nothing for want of room: to push more would be to hold more. */
+  get isBlocked(): boolean {
+    return this.#large?.isBlocked === true;
+  }
+
   /** A copy of the first buffered bytes, at most `count`. */
   peek(count: number): Uint8Array {
     const large = this.#large;
     if (large === undefined) return this.#peek(Math.min(count, this.#bufferedBytes));
-    // What has been taken is a megabyte at least.
+    // What has been taken is tens of kilobytes at least.
     return large.wire()[0]?.slice(0, Math.min(count, LARGE_PACKET_BYTES)) ?? new Uint8Array(0);
   }
 
@@ -165,6 +184,13 @@ export class PacketReader {
     return taken === undefined ? rest : concatBytes([taken, rest]);
   }
 
+  /** Throws away all that was not made into packets. Empties the reader. */
+  drop(): void {
+    this.#large = undefined;
+    this.#discard(this.#bufferedBytes);
+    this.#bytesNeeded = PACKET_HEADER_BYTES;
+  }
+
   /** A packet that lies in several chunks, or that has several fragments. */
   #nextInPieces(): Packet | undefined {
     const header = this.#peek(PACKET_HEADER_BYTES);
@@ -185,6 +211,7 @@ export class PacketReader {
   #beginLarge(): LargePacket {
     this.#large = new LargePacket({
       payloadBytesMax: this.payloadBytesMax,
+      admit: this.#admit,
       check: (payloadBytes, sequenceId, expected) => {
         if (sequenceId !== expected) this.#refuseSequence(sequenceId, expected);
         this.#checkSize(payloadBytes);
@@ -197,9 +224,13 @@ export class PacketReader {
     while (!large.isComplete) {
       const chunk = this.#chunks[0];
       if (chunk === undefined) return undefined;
+      // What was handed out before may lie in front.
+      const isAllOurs = this.#offset === 0;
       this.#offset = large.feed(chunk, this.#offset);
+      if (large.isBlocked) return undefined;
       if (this.#offset < chunk.length) break;
       this.#chunks.shift();
+      if (isAllOurs) freeBytes(chunk);
       this.#offset = 0;
       if (this.#chunks.length === 0) this.#block = undefined;
     }

@@ -51,13 +51,18 @@ export interface ResponseTrackerOptions {
   readonly sequenceId?: number;
 }
 
-/** Columns a result set may have: the protocol's own counts have 16 bits, servers stop at 4096. */
-const COLUMNS_MAX = 65535;
+/**
+ * Columns a result set may have: a bound on what is believed, not on memory, for definitions are counted and passed on.
+ * Tables stop at 4096 columns and a PREPARE_OK at 65,535, but MySQL 9.7 and MariaDB 10.11 answer a SELECT of more constants.
+ */
+const COLUMNS_MAX = 0xffffff;
 /** Packets that must be read whole: an OK_Packet may carry session state, nothing else is large. */
 const KEPT_BYTES_MAX = 1024 * 1024;
 /** In classic result sets a shorter packet that begins with 0xFE is an EOF_Packet. */
 const EOF_PACKET_BYTES_LIMIT = 9;
 const PROGRESS_ERROR_NUMBER = 0xffff;
+/** Header and error number: an ERR_Packet has more. */
+const ERR_PACKET_BYTES_BARE = 3;
 
 // What the next logical packet is.
 //
@@ -100,6 +105,8 @@ export class ResponseTracker {
   rows = 0;
   bytes = 0;
   resultSets = 0;
+  /** True once a packet has come to its end: the answer has then begun for good. */
+  hasWholePacket = false;
   /** No row behind this many is read: feed() stops in front of it and says so in `isRowTooMany`. */
   rowsMax = Number.POSITIVE_INFINITY;
   isRowTooMany = false;
@@ -256,6 +263,7 @@ export class ResponseTracker {
       at = next;
     }
     if (count === 0) return start;
+    this.hasWholePacket = true;
     this.#nextSequenceId = sequenceId;
     this.#lastSequenceId = (sequenceId - 1) & 0xff;
     this.packetBoundary = at;
@@ -327,6 +335,7 @@ export class ResponseTracker {
   }
 
   #endPacket(at: number): void {
+    this.hasWholePacket = true;
     this.#lastSequenceId = (this.#nextSequenceId - 1) & 0xff;
     this.packetBoundary = at;
   }
@@ -497,6 +506,8 @@ export class ResponseTracker {
   }
 
   #readErr(reader: ByteReader): void {
+    // A client makes an error 2000 without a text of it (cli_safe_read() in client.cc), and goes on.
+    if (reader.remaining <= ERR_PACKET_BYTES_BARE) throw violation("an ERR_Packet that is cut short");
     const err = decodeErrPacketAt(reader);
     // MariaDB's progress reports look like errors and end nothing.
     if (err.errorNumber === PROGRESS_ERROR_NUMBER && this.#hasProgress) return;
@@ -507,7 +518,6 @@ export class ResponseTracker {
 
 function violation(problem: string, cause?: unknown): QuerycopError {
   return new QuerycopError("QC_BACKEND_PROTOCOL", `The backend broke the protocol inside a response: ${problem}`, {
-    clientMessage: "querycop: the backend sent a malformed response",
     cause,
   });
 }

@@ -2,6 +2,8 @@
 
 export interface BunSocket<Data> {
   data: Data;
+  /** Negative once it is closed. */
+  readonly fd: number;
   readonly remoteAddress: string | undefined;
   /** Bytes taken, or a negative number when the socket is closed. */
   write(bytes: Uint8Array): number;
@@ -25,6 +27,7 @@ export interface BunTlsSocket<Data> extends BunSocket<Data> {
   getPeerCertificate(): unknown;
   getCipher(): { readonly name: string | null } | undefined;
   getTLSVersion(): string | undefined;
+  readonly alpnProtocol: string | false | null;
 }
 
 export interface BunUpgradeOptions<Data> {
@@ -37,6 +40,8 @@ export interface BunUpgradeOptions<Data> {
     readonly serverName?: string;
     readonly requestCert: boolean;
     readonly rejectUnauthorized: boolean;
+    /** As on the wire: names behind their lengths. A string is taken for such bytes, and fails every handshake. */
+    readonly ALPNProtocols?: Uint8Array;
   };
   readonly socket: BunSocketHandlers<Data>;
 }

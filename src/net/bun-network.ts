@@ -1,7 +1,7 @@
 /** Listening and dialling with Bun's own sockets. */
-import { widenAcceptQueue } from "./accept-queue.ts";
 import type { BunApi, BunListenOptions, BunSocketHandlers } from "./bun-api.ts";
 import { BunTransport } from "./bun-transport.ts";
+import { widenAcceptQueue } from "./socket-options.ts";
 import type { Listener, ListenTarget, Network, Transport } from "./transport.ts";
 
 /** An attempt without an answer for so long makes the next ones to its address go another way. Shorter than the 250 ms

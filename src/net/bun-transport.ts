@@ -2,9 +2,19 @@
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { plainAddress } from "../base/address.ts";
+import { concatBytes, encodeUtf8, freeBytes } from "../base/bytes.ts";
 import type { BunSocket, BunSocketHandlers, BunTlsSocket } from "./bun-api.ts";
+import { setUserTimeout } from "./socket-options.ts";
 import { handshakeTimedOut, peerClosed, tlsError, tlsErrorCode } from "./tls-errors.ts";
-import { KEEP_ALIVE_MS, type TlsPeer, type TlsUpgrade, type Transport, type TransportListener } from "./transport.ts";
+import {
+  KEEP_ALIVE_MS,
+  type TlsPeer,
+  type TlsUpgrade,
+  type Transport,
+  type TransportListener,
+  UNACKNOWLEDGED_MS,
+  UNHEARD_BYTES_MAX,
+} from "./transport.ts";
 
 /** Told how an attempt to connect ended. */
 export interface PendingConnect {
@@ -17,6 +27,12 @@ interface PendingHandshake {
   readonly timer: ReturnType<typeof setTimeout>;
   succeed(peer: TlsPeer): void;
   fail(error: Error): void;
+}
+
+/** What is left of something that was written; `given` is the whole of it, where it is to be freed in the end. */
+interface Unsent {
+  readonly rest: Uint8Array;
+  readonly given: Uint8Array | undefined;
 }
 
 export class BunTransport implements Transport {
@@ -34,6 +50,8 @@ export class BunTransport implements Transport {
     data(socket, chunk) {
       const transport = socket.data;
       if (socket !== transport.#socket) return;
+      if (transport.#unheardBytes > UNHEARD_BYTES_MAX) setUserTimeout(socket.fd, UNACKNOWLEDGED_MS);
+      transport.#unheardBytes = 0;
       if (transport.#listener === undefined) transport.#early.push(chunk);
       else transport.#listener.receive(chunk);
     },
@@ -74,7 +92,9 @@ export class BunTransport implements Transport {
   /** What came before a listener was attached. */
   #early: Uint8Array[] = [];
   /** What the system has not taken yet. */
-  #unsent: Uint8Array[] = [];
+  #unsent: Unsent[] = [];
+  /** Sent since the peer has last said something. */
+  #unheardBytes = 0;
   #endWanted = false;
   #isShut = false;
   #peerEnded = false;
@@ -102,6 +122,12 @@ export class BunTransport implements Transport {
     return this.#unsent.length > 0;
   }
 
+  get unsentBytes(): number {
+    let bytes = 0;
+    for (const { rest } of this.#unsent) bytes += rest.length;
+    return bytes;
+  }
+
   attach(listener: TransportListener): void {
     this.#listener = listener;
     const early = this.#early;
@@ -111,19 +137,17 @@ export class BunTransport implements Transport {
     if (this.#isClosed) listener.receiveClose(this.#error);
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, isGiven = false): boolean {
     if (this.#isClosed || this.#endWanted || this.#socket === undefined) return true;
-    if (this.#unsent.length === 0) {
-      const taken = this.#socket.write(bytes);
-      if (taken === bytes.length) return true;
-      if (taken < 0) {
-        this.#broken(peerClosed());
-        return true;
-      }
-      this.#unsent.push(bytes.subarray(taken));
-    } else {
-      this.#unsent.push(bytes);
-    }
+    const isHeard = this.#unheardBytes <= UNHEARD_BYTES_MAX;
+    this.#unheardBytes += bytes.length;
+    if (isHeard && this.#unheardBytes > UNHEARD_BYTES_MAX) setUserTimeout(this.#socket.fd, 0);
+    const taken = this.#unsent.length === 0 ? this.#socket.write(bytes) : 0;
+    if (taken < 0) this.#broken(peerClosed());
+    const isAllTaken = taken === bytes.length;
+    if (isAllTaken && isGiven) freeBytes(bytes);
+    if (taken < 0 || isAllTaken) return true;
+    this.#unsent.push({ rest: taken === 0 ? bytes : bytes.subarray(taken), given: isGiven ? bytes : undefined });
     return false;
   }
 
@@ -190,6 +214,9 @@ export class BunTransport implements Transport {
           requestCert: isServer ? upgrade.requestsCertificate : true,
           // SAFETY: as a client the verdict is ours, in `handshakeProblem`: Bun knows no way to check only the chain.
           rejectUnauthorized: isServer && upgrade.requestsCertificate,
+          ...(isServer && upgrade.applicationProtocol !== undefined
+            ? { ALPNProtocols: protocolList(upgrade.applicationProtocol) }
+            : {}),
         },
         socket: BunTransport.handlers,
       });
@@ -210,6 +237,7 @@ export class BunTransport implements Transport {
     if (socket.remoteAddress !== undefined) {
       socket.setNoDelay(true);
       socket.setKeepAlive(true, KEEP_ALIVE_MS);
+      setUserTimeout(socket.fd, UNACKNOWLEDGED_MS);
     }
     this.#connecting?.succeed(this);
   }
@@ -218,16 +246,18 @@ export class BunTransport implements Transport {
     const socket = this.#socket;
     if (socket === undefined || this.#isClosed) return;
     for (let head = this.#unsent[0]; head !== undefined; head = this.#unsent[0]) {
-      const taken = socket.write(head);
+      const { rest, given } = head;
+      const taken = socket.write(rest);
       if (taken < 0) {
         this.#broken(peerClosed());
         return;
       }
-      if (taken < head.length) {
-        this.#unsent[0] = head.subarray(taken);
+      if (taken < rest.length) {
+        this.#unsent[0] = { rest: rest.subarray(taken), given };
         return;
       }
       this.#unsent.shift();
+      if (given !== undefined) freeBytes(given);
     }
     if (this.#endWanted) this.#shut();
     else this.#listener?.receiveDrain();
@@ -267,13 +297,19 @@ export class BunTransport implements Transport {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#error = error;
-    this.#unsent = [];
+    this.#forgetUnsent();
     if (this.#handshake === undefined) this.#listener?.receiveClose(error);
     else this.#handshake.fail(error ?? peerClosed());
   }
 
-  #release(): void {
+  #forgetUnsent(): void {
+    const unsent = this.#unsent;
     this.#unsent = [];
+    for (const { given } of unsent) if (given !== undefined) freeBytes(given);
+  }
+
+  #release(): void {
+    this.#forgetUnsent();
     this.#socket?.end();
   }
 
@@ -290,8 +326,15 @@ export class BunTransport implements Transport {
       protocol: socket.getTLSVersion() ?? "unknown",
       cipher: socket.getCipher()?.name ?? "unknown",
       certificate,
+      applicationProtocol: socket.alpnProtocol || undefined,
     });
   }
+}
+
+/** ProtocolNameList with one name. */
+function protocolList(name: string): Uint8Array {
+  const bytes = encodeUtf8(name);
+  return concatBytes([Uint8Array.of(bytes.length), bytes]);
 }
 
 function presentCertificate(certificate: unknown): PeerCertificate | undefined {

@@ -37,10 +37,7 @@ export async function dialBackend(options: DialOptions): Promise<Transport> {
     }
     const target = `${options.host}:${options.port}`;
     const detail = deadline.aborted ? `no answer within ${options.timeoutMs} ms` : errors.join(", ");
-    throw new QuerycopError("QC_BACKEND_UNREACHABLE", `Cannot connect to backend ${target}: ${detail}`, {
-      clientMessage: "querycop: cannot connect to the backend, run querycop doctor on the proxy host",
-      cause,
-    });
+    throw new QuerycopError("QC_BACKEND_UNREACHABLE", `Cannot connect to backend ${target}: ${detail}`, { cause });
   }
 }
 
@@ -59,10 +56,7 @@ async function lookupAddresses(options: DialOptions, signal: AbortSignal): Promi
     const code = signal.aborted
       ? `no answer within ${options.timeoutMs} ms`
       : ((cause as { code?: string }).code ?? "failed");
-    throw new QuerycopError("QC_BACKEND_DNS", `Cannot look up backend host "${options.host}": ${code}`, {
-      clientMessage: "querycop: the backend host name cannot be looked up, check GATEKEEPER_BACKEND_HOST",
-      cause,
-    });
+    throw new QuerycopError("QC_BACKEND_DNS", `Cannot look up backend host "${options.host}": ${code}`, { cause });
   }
   const wanted = options.family === "auto" ? 0 : options.family === "ipv4" ? 4 : 6;
   const usable = interleaveFamilies(found.filter((entry) => wanted === 0 || entry.family === wanted));
@@ -70,7 +64,6 @@ async function lookupAddresses(options: DialOptions, signal: AbortSignal): Promi
     throw new QuerycopError(
       "QC_BACKEND_DNS",
       `Backend host "${options.host}" has no ${options.family} address, see GATEKEEPER_BACKEND_ADDRESS_FAMILY`,
-      { clientMessage: "querycop: the backend has no address of the configured family" },
     );
   }
   return usable.slice(0, ADDRESSES_MAX);

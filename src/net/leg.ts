@@ -4,7 +4,9 @@
  * There are no callbacks upward. A session asks for the next packet or chunk and is handed it; what arrives unasked
  * waits in a bounded queue, and past the bound the socket is paused.
  */
+import { freeBytes } from "../base/bytes.ts";
 import { type ErrorCode, QuerycopError } from "../base/errors.ts";
+import type { Holding } from "../base/memory-budget.ts";
 import { type Packet, PacketReader } from "../mysql/packet.ts";
 import {
   type CodedError,
@@ -34,13 +36,18 @@ const LEG_ERROR_CODES: Record<LegSide, LegErrorCodes> = {
  * statement is held is noticed (a paused socket shows no FIN), small enough that ten thousand legs fit in memory.
  */
 const QUEUED_BYTES_MAX = 256 * 1024;
+/** A chunk from here on takes longer than most statements: how many are read in a turn of the event loop is limited. */
+const LARGE_CHUNK_BYTES = 32 * 1024;
+/** Less than this is not counted: what most packets and answers take. */
+const COUNTED_BYTES_MIN = 16 * 1024;
 
 export class Leg implements TransportListener {
   readonly side: LegSide;
   readonly #transport: Transport;
   #chunks: Uint8Array[] = [];
   #queuedBytes = 0;
-  #isPaused = false;
+  #isFull = false;
+  #awaitsTurn = false;
   #isEnded = false;
   #isDead = false;
   #isExpired = false;
@@ -51,6 +58,14 @@ export class Leg implements TransportListener {
   #endListener: (() => void) | undefined;
   #unaskedListener: (() => void) | undefined;
   readonly #reader: PacketReader;
+  /** Where what this leg holds is counted. */
+  #holding: Holding | undefined;
+  #countedBytes = 0;
+  /** Of the packet that was handed out last, which is in use until the next is asked for. */
+  #inUseBytes = 0;
+  /** Since when a packet has been begun that is not whole; 0 while none is awaited. */
+  #partialSinceMs = 0;
+  #failure: QuerycopError | undefined;
   /** The sequence id the next packet written to this leg carries. */
   nextSequenceId = 0;
   bytesRead = 0;
@@ -59,7 +74,11 @@ export class Leg implements TransportListener {
   constructor(side: LegSide, transport: Transport, payloadBytesMax: number) {
     this.side = side;
     this.#transport = transport;
-    this.#reader = new PacketReader({ sender: side, payloadBytesMax });
+    this.#reader = new PacketReader({
+      sender: side,
+      payloadBytesMax,
+      admit: (bytes, isBegun) => this.#admit(bytes, isBegun),
+    });
     transport.attach(this);
   }
 
@@ -71,6 +90,37 @@ export class Leg implements TransportListener {
   /** Raised from the pre-authentication cap to the operator's packet limit once a login has succeeded. */
   set payloadBytesMax(bytes: number) {
     this.#reader.payloadBytesMax = bytes;
+  }
+
+  /** From now on what this leg holds counts there. */
+  countIn(holding: Holding): void {
+    this.#holding = holding;
+  }
+
+  /**
+   * Bytes so far of what the peer has to do: to send the rest of a packet, or to take what was written. Undefined while
+   * neither is waited for.
+   */
+  get progress(): number | undefined {
+    if (this.#transport.needsDrain) return this.bytesWritten - this.#transport.unsentBytes;
+    return this.partialSinceMs === undefined ? undefined : this.bytesRead;
+  }
+
+  /** Since when the peer is awaited to send the rest of a packet, on the clock of `performance`; undefined while it is not. */
+  get partialSinceMs(): number | undefined {
+    const isAwaited = this.#partialSinceMs > 0 && this.#wakeReader !== undefined && !this.#reader.isBlocked;
+    return isAwaited ? this.#partialSinceMs : undefined;
+  }
+
+  /** What was asked of the budget is answered: the reader goes on. */
+  goOn(): void {
+    this.#wakeReaderNow();
+  }
+
+  /** Whoever asks for a packet from now on gets this error. */
+  fail(error: QuerycopError): void {
+    this.#failure ??= error;
+    this.#wakeReaderNow();
   }
 
   get isDead(): boolean {
@@ -93,7 +143,7 @@ export class Leg implements TransportListener {
 
   /** True while more waits unread than is taken in: neither a FIN nor a reset of the peer is noticed then. */
   get isPaused(): boolean {
-    return this.#isPaused;
+    return this.#isFull;
   }
 
   /** The first unread bytes, at most `count`, which stay unread. */
@@ -136,7 +186,10 @@ export class Leg implements TransportListener {
   /** The next chunk if one has already arrived. Spares the fast path a promise. */
   takeChunk(): Uint8Array | undefined {
     if (this.#reader.bufferedBytes > 0) return this.#reader.takeRest();
-    return this.#shiftChunk();
+    const chunk = this.#shiftChunk();
+    // Whoever takes it counts it from now on.
+    if (this.#countedBytes > 0) this.#count();
+    return chunk;
   }
 
   /**
@@ -152,19 +205,63 @@ export class Leg implements TransportListener {
     }
   }
 
-  /** The next whole packet if it has already arrived. Spares the fast path a promise. */
+  /** The next whole packet if it has already arrived. Spares the fast path a promise. The one before is in use no more. */
   takePacket(): Packet | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#inUseBytes > 0) this.#endUse();
     for (;;) {
       const packet = this.#reader.next();
-      if (packet !== undefined) return packet;
+      if (packet !== undefined) {
+        this.#partialSinceMs = 0;
+        if (packet.payload.length >= COUNTED_BYTES_MIN) this.#beginUse(packet.payload.length);
+        return packet;
+      }
+      if (this.#reader.isBlocked) break;
       const chunk = this.#shiftChunk();
       if (chunk === undefined) break;
       this.#reader.push(chunk);
     }
+    if (this.#reader.bufferedBytes > 0) this.#awaitRest();
     if (this.isFinished && this.#reader.bufferedBytes > 0 && !this.#isExpired) {
       throw new QuerycopError(LEG_ERROR_CODES[this.side].closed, `The ${this.side} closed in the middle of a packet`);
     }
     return undefined;
+  }
+
+  /** What backends send is read as a stream, but for small answers to questions of our own. */
+  #admit(bytes: number, isBegun: boolean): boolean {
+    return this.side === "backend" || this.#holding === undefined || this.#holding.ask(bytes, isBegun);
+  }
+
+  #beginUse(payloadBytes: number): void {
+    this.#inUseBytes = payloadBytes;
+    this.#count();
+  }
+
+  #endUse(): void {
+    this.#inUseBytes = 0;
+    this.#holding?.giveBack();
+    this.#count();
+  }
+
+  #awaitRest(): void {
+    // What waits for room here is not the peer's to send.
+    if (this.#partialSinceMs === 0 || this.#reader.isBlocked) this.#partialSinceMs = performance.now();
+    this.#count();
+  }
+
+  /** Brings the account up to date. What was granted to a large packet is counted already. */
+  #count(): void {
+    const holding = this.#holding;
+    if (holding === undefined) return;
+    const inUse = this.#inUseBytes > holding.grantedBytes ? this.#inUseBytes : 0;
+    const unsent = this.side === "client" && this.#transport.needsDrain ? this.#transport.unsentBytes : 0;
+    const held = this.#queuedBytes + this.#reader.looseBytes + inUse + unsent;
+    const counted = held < COUNTED_BYTES_MIN || this.#isDead ? 0 : held;
+    if (counted === this.#countedBytes) return;
+    const more = counted - this.#countedBytes;
+    this.#countedBytes = counted;
+    holding.add(more);
   }
 
   /** True when nothing more will come and all that came was taken, a packet cut short excepted. */
@@ -232,11 +329,26 @@ export class Leg implements TransportListener {
     return Buffer.concat(parts);
   }
 
-  /** Hands the bytes to the socket. False means: await `drained()` before producing more. */
-  write(bytes: Uint8Array): boolean {
+  /**
+   * Throws away what has arrived and was not taken. Who is not listened to any more may have sent megabytes of a packet:
+   * taken as a chunk they would be copied twice, for nobody.
+   */
+  dropUnread(): void {
+    this.#reader.drop();
+    for (let chunk = this.#shiftChunk(); chunk !== undefined; chunk = this.#shiftChunk()) freeBytes(chunk);
+    if (this.#countedBytes > 0) this.#count();
+  }
+
+  /**
+   * Hands the bytes to the socket. False means: await `drained()` before producing more. `isGiven`: nobody else has use for
+   * them, and those of a large chunk are freed as soon as the system has them.
+   */
+  write(bytes: Uint8Array, isGiven = false): boolean {
     if (this.#isDead) return true;
     this.bytesWritten += bytes.length;
-    return this.#transport.write(bytes);
+    const isTaken = this.#transport.write(bytes, isGiven);
+    if (!isTaken) this.#count();
+    return isTaken;
   }
 
   /** Resolves when the socket has room again, or is dead. */
@@ -272,11 +384,28 @@ export class Leg implements TransportListener {
     this.bytesRead += chunk.length;
     this.#chunks.push(chunk);
     this.#queuedBytes += chunk.length;
-    if (this.#queuedBytes > QUEUED_BYTES_MAX && !this.#isPaused) {
-      this.#isPaused = true;
-      this.#transport.pause();
-    }
+    if (this.#queuedBytes >= COUNTED_BYTES_MIN) this.#count();
+    const wasHalted = this.#isHalted;
+    if (this.#queuedBytes > this.#queuedBytesMax) this.#isFull = true;
+    if (chunk.length >= LARGE_CHUNK_BYTES && !this.#awaitsTurn) this.#awaitsTurn = !this.#mayReadOn(chunk.length);
+    if (this.#isHalted && !wasHalted) this.#transport.pause();
     this.#wakeReaderNow();
+  }
+
+  get #isHalted(): boolean {
+    return this.#isFull || this.#awaitsTurn;
+  }
+
+  #mayReadOn(chunkBytes: number): boolean {
+    const goOn = (): void => {
+      this.#awaitsTurn = false;
+      this.#resume();
+    };
+    return this.#holding?.mayReadOn(chunkBytes, goOn) ?? true;
+  }
+
+  #resume(): void {
+    if (!this.#isHalted && !this.#isDead) this.#transport.resume();
   }
 
   receiveEnd(): void {
@@ -286,6 +415,7 @@ export class Leg implements TransportListener {
   }
 
   receiveDrain(): void {
+    if (this.#countedBytes > 0) this.#count();
     this.#wakeWriterNow();
   }
 
@@ -294,13 +424,17 @@ export class Leg implements TransportListener {
     this.#die();
   }
 
+  get #queuedBytesMax(): number {
+    return this.#holding?.isTight === true || this.#reader.isBlocked ? 0 : QUEUED_BYTES_MAX;
+  }
+
   #shiftChunk(): Uint8Array | undefined {
     const chunk = this.#chunks.shift();
     if (chunk === undefined) return undefined;
     this.#queuedBytes -= chunk.length;
-    if (this.#isPaused && this.#queuedBytes <= QUEUED_BYTES_MAX / 2) {
-      this.#isPaused = false;
-      this.#transport.resume();
+    if (this.#isFull && this.#queuedBytes <= QUEUED_BYTES_MAX / 2) {
+      this.#isFull = false;
+      this.#resume();
     }
     return chunk;
   }
@@ -326,6 +460,7 @@ export class Leg implements TransportListener {
   #die(): void {
     if (this.#isDead) return;
     this.#isDead = true;
+    if (this.#countedBytes > 0) this.#count();
     this.#unaskedListener = undefined;
     this.#endListener = undefined;
     this.#wakeReaderNow();

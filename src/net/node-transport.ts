@@ -49,6 +49,10 @@ class NodeTransport implements Transport {
     return this.#socket.writableNeedDrain;
   }
 
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   attach(listener: TransportListener): void {
     this.#listener = listener;
     this.#listen();
@@ -158,7 +162,11 @@ function startAsClient(raw: Socket, upgrade: TlsClientUpgrade): TLSSocket {
 
 function startAsServer(raw: Socket, upgrade: TlsServerUpgrade): TLSSocket {
   if (upgrade.initialData.length > 0) raw.unshift(upgrade.initialData);
-  return new TLSSocket(raw, { isServer: true, secureContext: upgrade.context });
+  return new TLSSocket(raw, { isServer: true, secureContext: upgrade.context, ...protocolsOf(upgrade) });
+}
+
+function protocolsOf({ applicationProtocol }: TlsServerUpgrade): { readonly ALPNProtocols?: string[] } {
+  return applicationProtocol === undefined ? {} : { ALPNProtocols: [applicationProtocol] };
 }
 
 /**
@@ -175,6 +183,7 @@ function startAsVerifyingServer(
 ): void {
   const options: TlsOptions & { readonly allowHalfOpen: boolean } = {
     ...upgrade.contextOptions,
+    ...protocolsOf(upgrade),
     requestCert: true,
     rejectUnauthorized: true,
     allowHalfOpen: true,
@@ -206,6 +215,7 @@ function peerOf(secure: TLSSocket): TlsPeer {
     protocol: secure.getProtocol() ?? "unknown",
     cipher: secure.getCipher()?.name ?? "unknown",
     certificate: certificate?.raw === undefined ? undefined : (certificate as PeerCertificate),
+    applicationProtocol: secure.alpnProtocol || undefined,
   };
 }
 

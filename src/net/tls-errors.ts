@@ -19,6 +19,11 @@ export function handshakeTimedOut(timeoutMs: number): CodedError {
   return tlsError("ETIMEDOUT", `no answer within ${Math.round(timeoutMs)} ms`);
 }
 
+/** True where the handshake has got no answer in time, or the system has given up waiting for one. */
+export function isTimeout(error: unknown): boolean {
+  return tlsErrorCode(error) === "ETIMEDOUT";
+}
+
 /**
  * The code of an error, spelled as node:tls spells it. Bun's sockets report OpenSSL's errors as EPROTO with the reason
  * at the end of the message: `error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER`.

@@ -1,8 +1,16 @@
 /** The two TLS legs: what each mode verifies, and the upgrade of a leg in mid-connection. */
+import { createHash, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+import { concatBytes } from "../base/bytes.ts";
 import { QuerycopError } from "../base/errors.ts";
 import type { Leg } from "./leg.ts";
-import { certificateRefused, explainBackendError, explainClientError, refusesOurCertificate } from "./tls-errors.ts";
+import {
+  certificateRefused,
+  explainBackendError,
+  explainClientError,
+  isTimeout,
+  refusesOurCertificate,
+} from "./tls-errors.ts";
 import type { TlsPeer } from "./transport.ts";
 
 /** The `ssl-mode` words of MySQL clients in the spelling of the environment variables. */
@@ -35,10 +43,30 @@ export interface TlsIdentity {
   /** subjectAltName entries without their type prefix, and the subject's common name; empty without a certificate. */
   readonly alternativeNames: readonly string[];
   readonly commonName?: string;
+  /** DER of the peer's certificate. */
+  readonly certificate?: Uint8Array;
+}
+
+/** A client on a leg with TLS. */
+export interface ClientTlsIdentity extends TlsIdentity {
+  /** SHA-256 over the DER of the certificate that the client was shown. */
+  readonly ownFingerprint: Uint8Array;
+  /** That DER. */
+  readonly ownCertificate: Uint8Array;
+  /** What was chosen by ALPN. */
+  readonly applicationProtocol: string | undefined;
+}
+
+export interface ClientUpgrade {
+  /** Bytes behind the SSLRequest that were read off the leg before. */
+  readonly taken?: Uint8Array;
+  /** See TlsServerUpgrade. */
+  readonly applicationProtocol?: string;
 }
 
 /** A TLS record of type handshake starts with 0x16: the only bytes that may follow an SSLRequest in one segment. */
 const TLS_HANDSHAKE_RECORD = 0x16;
+const NO_BYTES = new Uint8Array(0);
 
 /** The TLS identity the backend leg will insist on; the files behind it are replaceable while running. */
 export class BackendTls {
@@ -90,6 +118,8 @@ export class BackendTls {
     } catch (cause) {
       const text = `Cannot start TLS with the backend: ${explainBackendError(cause)}`;
       if (refusesOurCertificate(cause)) throw certificateRefused(text, cause);
+      // A server that is too slow, or whose answer is lost, is no matter of TLS.
+      if (isTimeout(cause)) throw new QuerycopError("QC_BACKEND_TIMEOUT", text, { cause });
       throw new QuerycopError("QC_BACKEND_TLS", text, {
         clientMessage: "querycop: TLS with the backend failed, run querycop doctor on the proxy host",
         cause,
@@ -126,25 +156,30 @@ function legacyCiphers(minVersion: TlsVersion): { ciphers?: string } {
 export class ClientTls {
   #contextOptions: SecureContextOptions;
   #context: SecureContext;
+  #certificate: OwnCertificate;
 
   constructor(options: ClientTlsOptions) {
     this.#contextOptions = contextOptionsFrom(options);
     this.#context = createSecureContext(this.#contextOptions);
+    this.#certificate = ownCertificateOf(options.cert);
   }
 
   /** New connections use the new material; running ones keep theirs. Throws and changes nothing if it does not load. */
   reload(options: ClientTlsOptions): void {
     const contextOptions = contextOptionsFrom(options);
+    const certificate = ownCertificateOf(options.cert);
     this.#context = createSecureContext(contextOptions);
     this.#contextOptions = contextOptions;
+    this.#certificate = certificate;
   }
 
   /**
    * Upgrades the leg as TLS server after an SSLRequest was read. A ClientHello in the same segment is handed to TLS;
    * any other byte there ends the connection, because it arrived unencrypted and would be taken for encrypted.
    */
-  async upgrade(leg: Leg, timeoutMs: number): Promise<TlsIdentity> {
-    const rest = leg.takeUnread();
+  async upgrade(leg: Leg, timeoutMs: number, how: ClientUpgrade = {}): Promise<ClientTlsIdentity> {
+    const { taken = NO_BYTES, applicationProtocol } = how;
+    const rest = concatBytes([taken, leg.takeUnread()]);
     if (rest.length > 0 && rest[0] !== TLS_HANDSHAKE_RECORD) {
       throw new QuerycopError("QC_CLIENT_PROTOCOL", "Refused plaintext bytes behind an SSLRequest");
     }
@@ -155,15 +190,26 @@ export class ClientTls {
         contextOptions: this.#contextOptions,
         requestsCertificate: this.#contextOptions.ca !== undefined,
         initialData: rest,
+        applicationProtocol,
         timeoutMs,
       } as const;
-      return identityOf(await leg.startTls(upgrade));
+      // The certificate shown here: another may be in force when the handshake is done.
+      const shown = this.#certificate;
+      const peer = await leg.startTls(upgrade);
+      return { ...identityOf(peer), ...shown, applicationProtocol: peer.applicationProtocol };
     } catch (cause) {
       throw new QuerycopError("QC_CLIENT_TLS", `Cannot start TLS with the client: ${explainClientError(cause)}`, {
         cause,
       });
     }
   }
+}
+
+type OwnCertificate = Pick<ClientTlsIdentity, "ownFingerprint" | "ownCertificate">;
+
+function ownCertificateOf(pem: string): OwnCertificate {
+  const { raw } = new X509Certificate(pem);
+  return { ownFingerprint: createHash("sha256").update(raw).digest(), ownCertificate: raw };
 }
 
 function contextOptionsFrom(options: ClientTlsOptions): SecureContextOptions {
@@ -182,6 +228,7 @@ function identityOf({ protocol, cipher, certificate }: TlsPeer): TlsIdentity {
     cipher,
     alternativeNames: parseAlternativeNames(certificate?.subjectaltname ?? ""),
     ...(typeof commonName === "string" ? { commonName } : {}),
+    ...(certificate === undefined ? {} : { certificate: certificate.raw }),
   };
 }
 

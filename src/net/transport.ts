@@ -21,9 +21,14 @@ export interface Transport {
   readonly remoteAddress: string | undefined;
   /** True between a `write` that returned false and the drain that follows. */
   readonly needsDrain: boolean;
+  /** Bytes taken by `write` that the system has not taken yet. */
+  readonly unsentBytes: number;
   attach(listener: TransportListener): void;
-  /** Takes all bytes. False means: the system took only some of them, wait for the drain before producing more. */
-  write(bytes: Uint8Array): boolean;
+  /**
+   * Takes all bytes. False means: the system took only some of them, wait for the drain before producing more. `isGiven`:
+   * nobody else has use for them, they may be freed when they are sent.
+   */
+  write(bytes: Uint8Array, isGiven?: boolean): boolean;
   /** Stops reading. A FIN or reset of the peer may then stay unseen. */
   pause(): void;
   resume(): void;
@@ -58,6 +63,8 @@ export interface TlsServerUpgrade {
   readonly requestsCertificate: boolean;
   /** What was read behind the SSLRequest: the first bytes of the ClientHello, or empty. */
   readonly initialData: Uint8Array;
+  /** Chosen where the client offers protocols by ALPN; one that offers others alone fails. RFC 7301. */
+  readonly applicationProtocol?: string | undefined;
   readonly timeoutMs: number;
 }
 
@@ -66,6 +73,8 @@ export interface TlsPeer {
   readonly protocol: string;
   readonly cipher: string;
   readonly certificate: PeerCertificate | undefined;
+  /** What was chosen by ALPN. */
+  readonly applicationProtocol: string | undefined;
 }
 
 export type ListenTarget =
@@ -94,5 +103,15 @@ export interface Network {
 
 /** Of every TCP connection: statements and answers are small, and a peer that vanished must be noticed. */
 export const KEEP_ALIVE_MS = 30_000;
+/**
+ * What was sent and is not acknowledged for so long goes nowhere, as keep-alive finds of a silent connection: ten probes, a
+ * second apart.
+ */
+export const UNACKNOWLEDGED_MS = KEEP_ALIVE_MS + 10_000;
+/**
+ * A peer that has been sent more than this since it spoke last may just not be reading. The system gives such a one up for
+ * UNACKNOWLEDGED_MS too, though it acknowledges, so that there only the write timeouts count.
+ */
+export const UNHEARD_BYTES_MAX = 16 * 1024;
 /** Connections the system holds until they are accepted. It takes the smaller of this and net.core.somaxconn. */
 export const ACCEPT_QUEUE_LENGTH = 4096;

@@ -1,11 +1,12 @@
 /** One analysed text, one subject, one policy: what happens, and why, in words the client can act on. */
 
 import { isUnprintable } from "../base/visible-text.ts";
-import { type Advice, addsFacts, withAdvice } from "../sql/advice.ts";
-import { sha256Hex } from "../sql/digest.ts";
 import type { Analysis, Reading } from "../sql/facts.ts";
-import { effectOf } from "./effects.ts";
+import { type Advice, addsFacts, withAdvice } from "../sql/second-opinion/advice.ts";
+import { areDigestsKnown } from "./digest-hashes.ts";
+import { acceptedHits, judgeDigest, wholeTextHit } from "./digest-rules.ts";
 import { matchesAny } from "./glob.ts";
+import { HOUSEKEEPING } from "./housekeeping.ts";
 import { type ImpactPlan, isImpactOf, planImpact } from "./impact.ts";
 import type { DataLimits } from "./limits.ts";
 import {
@@ -18,11 +19,17 @@ import {
   type Settings,
   type Subject,
   strictestAction,
+  surelyIsSchema,
   surelyMatchesTable,
 } from "./policy.ts";
-import { tablesOf } from "./policy-tests.ts";
-import type { RuleHit, RuleInput } from "./rule.ts";
-import { ruleOf } from "./rules.ts";
+import { readsBuckets } from "./rules/bucket-tests.ts";
+import { runsWithValues } from "./rules/named-statements.ts";
+import { tablesOf } from "./rules/policy-tests.ts";
+import type { RuleHit, RuleInput } from "./rules/rule.ts";
+import { ruleOf } from "./rules/rules.ts";
+import { Steps, stepsAllowed } from "./rules/steps.ts";
+import { readsCatalogRows } from "./rules/value-catalogs.ts";
+import { schemaProfilesOf, strictestOf } from "./schema-profiles.ts";
 import { addUp, collectHits, levelOf, type RiskLevel } from "./score.ts";
 import { type ResolvedSettings, resolveSettings, UNBYPASSABLE_RULES } from "./settings.ts";
 
@@ -43,6 +50,11 @@ export interface Decision {
   /** Ids of the exceptions that took a rule away. */
   readonly exceptions: readonly string[];
   readonly understood: boolean;
+  /**
+   * Whether little speaks against the text but that it is not understood, and what it would do if it ran. Where the server
+   * does not understand it either, it is a typing error.
+   */
+  readonly mayBeTypingError: boolean;
   /** How a block is told: a text that is not understood is a syntax error to the client. */
   readonly errorNumber: number;
   readonly sqlState: string;
@@ -50,6 +62,8 @@ export interface Decision {
   readonly limits: Partial<DataLimits> | undefined;
   /** How the statement gets its approval, when the action asks for one. */
   readonly approval: ApprovalSettings;
+  /** Whether the subject's profile is read-only and in force, which the server is then told too. */
+  readonly isReadOnly: boolean;
   /** What the impact guard has to do about this text. */
   readonly impact: ImpactPlan | undefined;
   /** True when the verdict holds for every text with the same cache key, subject class and policy. */
@@ -71,18 +85,34 @@ export interface DecideOptions {
    * not certain which value goes where.
    */
   readonly bound?: Analysis | "unplaced";
+  /** Of a text whose literals are lost: what its record says was found in them. Nothing else is found there. */
+  readonly recordedRules?: ReadonlySet<string>;
+  /** Instead of the steps that the length of the text allows: to see what happens when they run out. */
+  readonly stepsMax?: number;
 }
 
-/** Decides. Never throws for any analysis; the worst of all readings wins. */
+/** Decides. Never throws for any analysis; the worst of all readings and of all profiles that hold for its tables wins. */
 export function decide(analysis: Analysis, subject: Subject, policy: Policy, options: DecideOptions): Decision {
+  let decision = decideOnce(analysis, subject, policy, options);
+  for (const schemaProfiles of schemaProfilesOf(analysis, subject, policy, options.wallMs)) {
+    const other = decideOnce(analysis, { ...subject, schemaProfiles }, policy, options);
+    const strictest = strictestOf(decision, other);
+    // What is remembered ends with the session's own profiles and exceptions.
+    const isLasting = !policy.dependsOnTime && other.exceptions.length === 0;
+    decision = isLasting ? strictest : { ...strictest, isCacheable: false };
+  }
+  return decision;
+}
+
+function decideOnce(analysis: Analysis, subject: Subject, policy: Policy, options: DecideOptions): Decision {
   const resolved = resolveSettings(policy, subject, options.wallMs);
   let worst: ReadingVerdict | undefined;
   let isUnderstood = true;
   const isJudged = resolved.settings.mode !== "off" && !isProbe(analysis.sql);
-  for (const input of inputsOf(analysis, options.bound, resolved.settings, subject)) {
+  for (const input of inputsOf(analysis, options, resolved, subject)) {
     if (!input.reading.understood) isUnderstood = false;
     if (!isJudged) continue;
-    const verdict = judgeReading(input, resolved, options.wallMs);
+    const verdict = judgeReading(input, resolved, options);
     if (worst === undefined || isWorse(verdict, worst)) worst = verdict;
   }
   const verdict = worst ?? OFF_VERDICT;
@@ -102,13 +132,56 @@ export function decide(analysis: Analysis, subject: Subject, policy: Policy, opt
     profiles: resolved.profiles,
     exceptions: verdict.exceptions,
     understood: isUnderstood,
+    mayBeTypingError: verdict.mayBeTypingError === true,
     errorNumber: isSyntax ? ER_PARSE_ERROR : ER_NOT_ALLOWED_COMMAND,
     sqlState: SQLSTATE_SYNTAX_OR_ACCESS,
     limits: resolved.limits,
     approval: resolved.settings.approval,
-    impact: planImpact(whole, resolved.settings),
+    isReadOnly: holdsReadOnly(resolved.settings),
+    impact: planImpact(whole, resolved.settings, subject),
     isCacheable:
-      options.bound !== "unplaced" && !isImpactOf(whole, resolved.settings) && isCacheable(whole, resolved.settings),
+      options.bound !== "unplaced" &&
+      !isImpactOf(whole, resolved.settings) &&
+      !readsBuckets(whole) &&
+      isCacheable(whole, resolved.settings),
+  };
+}
+
+/** Observe mode refuses nothing, and so has the server refuse nothing. */
+const holdsReadOnly = ({ isReadOnly, mode }: Settings): boolean => isReadOnly && mode === "enforce";
+
+/** Why there is no verdict on a text. */
+export type Unjudged = "late" | "failed";
+
+const UNJUDGED_REASONS: Readonly<Record<Unjudged, string>> = {
+  late: "querycop: blocked: judging the statement took too long. Send it in parts, or raise GATEKEEPER_POLICY_JUDGE_TIMEOUT",
+  failed: "querycop: blocked: the statement could not be judged, see the querycop log. Send it in parts",
+};
+
+/** SAFETY: a text whose judging did not come to its end may do anything. */
+export function decideUnjudged(subject: Subject, policy: Policy, wallMs: number, why: Unjudged): Decision {
+  const { settings, profiles, limits } = resolveSettings(policy, subject, wallMs);
+  const action = settings.mode === "enforce" ? "block" : "allow";
+  return {
+    action,
+    enforcedAction: settings.mode === "off" ? "allow" : "block",
+    score: 100,
+    level: levelOf(100),
+    rules: [],
+    ruleId: undefined,
+    reason: UNJUDGED_REASONS[why],
+    policyVersion: policy.version,
+    profiles,
+    exceptions: [],
+    understood: false,
+    mayBeTypingError: false,
+    errorNumber: ER_NOT_ALLOWED_COMMAND,
+    sqlState: SQLSTATE_SYNTAX_OR_ACCESS,
+    limits,
+    approval: settings.approval,
+    isReadOnly: holdsReadOnly(settings),
+    impact: undefined,
+    isCacheable: false,
   };
 }
 
@@ -144,16 +217,22 @@ interface ReadingInput extends RuleInput {
 
 function inputsOf(
   analysis: Analysis,
-  bound: DecideOptions["bound"],
-  settings: Settings,
+  { bound, stepsMax }: DecideOptions,
+  { settings, patternCount }: ResolvedSettings,
   subject: Subject,
 ): readonly ReadingInput[] {
-  const inputs = analysis.readings.map((reading) => ({ analysis, reading, settings, subject }));
+  const stepsFor = ({ sql }: Analysis): Steps => new Steps(stepsMax ?? stepsAllowed(sql.length, patternCount));
+  const inputs: ReadingInput[] = [];
+  for (const reading of analysis.readings) {
+    const input = { analysis, reading, settings, subject, steps: stepsFor(analysis) };
+    const hasUnknownValues = subject.knowsNamed !== true && runsWithValues(reading.statements);
+    inputs.push(hasUnknownValues ? { ...input, hasValues: true } : input);
+  }
   if (bound === undefined) return inputs;
   if (bound === "unplaced") return inputs.map((input) => ({ ...input, hasValues: true, isUnplaced: true }));
   return bound.readings.map((reading, index) => {
     const prepared = inputs[index] ?? (inputs[0] as RuleInput);
-    return { analysis: bound, reading, settings, subject, hasValues: true, prepared };
+    return { analysis: bound, reading, settings, subject, steps: stepsFor(bound), hasValues: true, prepared };
   });
 }
 
@@ -170,7 +249,10 @@ interface ReadingVerdict {
   readonly score: number;
   readonly hits: readonly RuleHit[];
   readonly decidedBy: RuleHit | undefined;
+  /** Where several rules together reached the threshold: the one whose points made the difference. */
+  readonly tippedBy?: RuleHit | undefined;
   readonly exceptions: readonly string[];
+  readonly mayBeTypingError?: boolean;
 }
 
 const OFF_VERDICT: ReadingVerdict = { action: "allow", score: 0, hits: [], decidedBy: undefined, exceptions: [] };
@@ -200,10 +282,26 @@ function unplacedHit(input: RuleInput, resolved: ResolvedSettings): RuleHit[] {
   return hits.map((hit) => ({ ...hit, reason: "it is not certain which bound value stands where" }));
 }
 
-function judgeReading(input: ReadingInput, resolved: ResolvedSettings, wallMs: number): ReadingVerdict {
-  const found = hitsOf(input, resolved);
-  const digestHits = judgeDigest(input, found, resolved);
-  const { hits, exceptions } = applyExceptions(digestHits, input, wallMs);
+function judgeReading(input: ReadingInput, resolved: ResolvedSettings, options: DecideOptions): ReadingVerdict {
+  const { wallMs, recordedRules } = options;
+  const hitsNow = hitsOf(input, resolved);
+  const found =
+    recordedRules === undefined
+      ? hitsNow
+      : hitsNow.filter(({ id, category }) => !RULES_OF_TEXT.has(category) || recordedRules.has(id));
+  const verdict = verdictOf(judgeDigest(input, found, resolved), input, resolved, wallMs);
+  // SAFETY: a list of digests is drafted by a tool, perhaps from an attack. It lifts no block of another rule.
+  const accepted = verdict.action === "block" ? undefined : acceptedHits(input, found);
+  return accepted === undefined ? verdict : verdictOf(accepted, input, resolved, wallMs);
+}
+
+function verdictOf(
+  found: readonly RuleHit[],
+  input: ReadingInput,
+  resolved: ResolvedSettings,
+  wallMs: number,
+): ReadingVerdict {
+  const { hits, exceptions } = applyExceptions(found, input, wallMs);
   const { statements } = input.reading;
   const scored = addUp(hits, statements);
   const deciding = resolved.hasObservedRules
@@ -220,6 +318,7 @@ function judgeReading(input: ReadingInput, resolved: ResolvedSettings, wallMs: n
     : deciding;
   let action = actionOfScore(voting.score, input.settings);
   let decidedBy = action === "allow" ? undefined : voting.hits[0];
+  const scoreAction = action;
   for (const hit of deciding.hits) {
     if (hit.action === undefined || hit.action === action) continue;
     if (strictestAction(hit.action, action) !== hit.action) continue;
@@ -229,7 +328,46 @@ function judgeReading(input: ReadingInput, resolved: ResolvedSettings, wallMs: n
   if (decidedBy !== undefined && decidedBy.action !== action) {
     decidedBy = deciding.hits.find((hit) => hit.action === action) ?? decidedBy;
   }
-  return { action, score: scored.score, hits: scored.hits, decidedBy, exceptions };
+  const tippedBy =
+    action === scoreAction && decidedBy !== undefined
+      ? findTipping(voting.hits, decidedBy, statements, (score) => actionOfScore(score, input.settings) === action)
+      : undefined;
+  const verdict = { action, score: scored.score, hits: scored.hits, decidedBy, tippedBy, exceptions };
+  if (input.reading.understood) return verdict;
+  return { ...verdict, mayBeTypingError: isWithoutSigns(scored.hits, input) };
+}
+
+/**
+ * No policy speaks against it, and no such signs of an attack that they alone would be worth a warning: those are blocks on
+ * record, whether the server parses the text or not. Lighter ones are found in what was misread as well.
+ */
+function isWithoutSigns(hits: readonly RuleHit[], { reading, settings }: ReadingInput): boolean {
+  const others = hits.filter(({ id }) => id !== "dyn.unknown" && id !== "obf.lex");
+  if (others.some(({ action }) => action !== undefined)) return false;
+  const signs = others.filter(({ category }) => RULES_OF_TEXT.has(category));
+  return actionOfScore(addUp(signs, reading.statements).score, settings) === "allow";
+}
+
+/** Looked at for the one that made the difference. */
+const TIPPING_HITS_MAX = 8;
+
+/**
+ * The lightest rule beside the heaviest one without which the score would have had a milder answer; the second heaviest
+ * where no single one is that. Undefined where the heaviest one suffices.
+ */
+function findTipping(
+  hits: readonly RuleHit[],
+  heaviest: RuleHit,
+  statements: Reading["statements"],
+  reaches: (score: number) => boolean,
+): RuleHit | undefined {
+  if (reaches(heaviest.points)) return undefined;
+  const others = hits.filter((hit) => hit !== heaviest && hit.points > 0).slice(0, TIPPING_HITS_MAX);
+  const isNeeded = (one: RuleHit): boolean => {
+    const without = hits.filter((hit) => hit !== one);
+    return !reaches(addUp(without, statements).score);
+  };
+  return others.findLast(isNeeded) ?? others[0];
 }
 
 /**
@@ -240,70 +378,12 @@ function saysLessThanBlock({ category, action }: RuleHit): boolean {
   return category === "policy" && (action === "require-approval" || action === "warn");
 }
 
-function actionOfScore(score: number, { thresholds }: Settings): DecisionAction {
+/** What the thresholds make of a score, where no rule asks for more. */
+export function actionOfScore(score: number, { thresholds }: Pick<Settings, "thresholds">): DecisionAction {
   const { warn, requireApproval, block } = thresholds;
   if (block !== undefined && score >= block) return "block";
   if (requireApproval !== undefined && score >= requireApproval) return "require-approval";
   return warn !== undefined && score >= warn ? "warn" : "allow";
-}
-
-/** What stays when a digest is known: everything that may differ between two texts of one digest, and the policy's word. */
-const KEPT_FOR_KNOWN_DIGESTS: ReadonlySet<RuleCategory> = new Set([
-  "injection",
-  "obfuscation",
-  "file",
-  "cloud",
-  "access",
-  "context",
-  "policy",
-]);
-
-const HARMLESS_EFFECTS: ReadonlySet<string> = new Set(["none", "session"]);
-
-function judgeDigest(input: ReadingInput, hits: readonly RuleHit[], resolved: ResolvedSettings): readonly RuleHit[] {
-  const { settings } = input;
-  const { reading } = input.prepared ?? input;
-  const { knownDigests, denyDigests, newDigest } = settings;
-  if (knownDigests.size === 0 && denyDigests.size === 0 && newDigest === undefined) return hits;
-  const hash = sha256Hex(reading.digest);
-  if (denyDigests.has(hash)) return [...hits, ...wholeTextHit(input, "pol.deny.digest", 100, "block", resolved)];
-  if (knownDigests.has(hash)) {
-    return reading.understood ? hits.filter(({ category }) => KEPT_FOR_KNOWN_DIGESTS.has(category)) : hits;
-  }
-  if (newDigest === undefined) return hits;
-  const isPreamble =
-    hits.length === 0 &&
-    reading.statements.length <= 1 &&
-    reading.statements.every(({ kind }) => HARMLESS_EFFECTS.has(effectOf(kind)));
-  if (isPreamble) return hits;
-  const points = typeof newDigest === "number" ? newDigest : newDigest === "block" ? 100 : 0;
-  const action = typeof newDigest === "number" ? undefined : newDigest;
-  return [...hits, ...wholeTextHit(input, "pol.newdigest", points, action, resolved)];
-}
-
-function wholeTextHit(
-  input: RuleInput,
-  id: string,
-  points: number,
-  action: DecisionAction | undefined,
-  resolved: ResolvedSettings,
-): RuleHit[] {
-  const state = resolved.ruleStates.get(id);
-  if (state?.isOff === true) return [];
-  const chosen = state?.action ?? action;
-  const { category, title } = ruleOf(id);
-  return [
-    {
-      id,
-      category,
-      points: state?.points ?? points,
-      statement: undefined,
-      start: 0,
-      end: input.analysis.sql.length,
-      reason: title,
-      ...(chosen === undefined ? {} : { action: chosen }),
-    },
-  ];
 }
 
 function applyExceptions(
@@ -311,11 +391,12 @@ function applyExceptions(
   input: ReadingInput,
   wallMs: number,
 ): { hits: readonly RuleHit[]; exceptions: readonly string[] } {
-  const { exceptions } = input.settings;
-  if (exceptions.length === 0 || hits.length === 0) return { hits, exceptions: [] };
+  const { exceptions, hasHousekeeping } = input.settings;
+  if (hits.length === 0 || (exceptions.length === 0 && !hasHousekeeping)) return { hits, exceptions: [] };
   let left = hits;
   const used: string[] = [];
-  for (const exception of exceptions) {
+  for (const exception of hasHousekeeping ? withHousekeeping(exceptions) : exceptions) {
+    if (!left.some(({ id }) => matchesAny(exception.rules, id))) continue;
     if (wallMs >= exception.expiresAtMs || !matchesException(exception, input)) continue;
     const kept = left.filter(({ id }) => UNBYPASSABLE_RULES.has(id) || !matchesAny(exception.rules, id));
     if (kept.length < left.length) used.push(exception.id);
@@ -324,31 +405,43 @@ function applyExceptions(
   return { hits: left, exceptions: used };
 }
 
+const HOUSEKEEPING_ALONE: readonly PolicyException[] = [HOUSEKEEPING];
+
+function withHousekeeping(exceptions: readonly PolicyException[]): readonly PolicyException[] {
+  return exceptions.length === 0 ? HOUSEKEEPING_ALONE : [HOUSEKEEPING, ...exceptions];
+}
+
 /** SAFETY: with `tables`, every table of the text must be named, so that an exception cannot be borrowed by a join. */
 function matchesException(exception: PolicyException, input: ReadingInput): boolean {
   const { subject, reading } = input.prepared ?? input;
   if (exception.users.length > 0 && !matchesAny(exception.users, subject.user)) return false;
   if (
     exception.schemas.length > 0 &&
-    !(subject.schema !== undefined && matchesAny(exception.schemas, subject.schema))
+    !exception.schemas.some(
+      (matcher) => subject.schema !== undefined && surelyIsSchema(matcher, subject.schema, subject),
+    )
   ) {
     return false;
   }
   if (exception.addresses.length > 0 && !exception.addresses.some((range) => range.contains(subject.clientAddress))) {
     return false;
   }
-  if (exception.digests.size > 0 && !exception.digests.has(sha256Hex(reading.digest))) return false;
+  if (exception.digests.size > 0 && !areDigestsKnown(exception.digests, reading)) return false;
   if (exception.tables.length === 0) return true;
   const tables = reading.statements.flatMap((statement) => [...tablesOf(statement)]);
   return (
     tables.length > 0 &&
-    tables.every((table) => exception.tables.some((pattern) => surelyMatchesTable(pattern, table.schema, table.table)))
+    tables.every((table) => exception.tables.some((pattern) => surelyMatchesTable(pattern, table, subject)))
   );
 }
 
-/** A tenant's value is literal text, which the cache key does not hold. */
+/** A tenant's value, and the table that a row of the catalog is about, are literal text, which the cache key does not hold. */
 function isCacheable(analysis: Analysis, settings: Settings): boolean {
-  const valued = settings.tenants.filter(({ value }) => value !== undefined);
+  const { tenants, denyColumns, denyTables } = settings;
+  const isOfCatalogs = tenants.length + denyColumns.length + denyTables.length > 0;
+  if (isOfCatalogs && analysis.readings.some(({ statements }) => statements.some(readsCatalogRows))) return false;
+  if (tenants.length === 0) return true;
+  const valued = tenants.filter(({ value }) => value !== undefined);
   if (valued.length === 0) return true;
   const touches = (reading: Reading): boolean =>
     reading.statements.some((statement) =>
@@ -366,11 +459,16 @@ const ACTION_WORDS: Readonly<Record<DecisionAction, string>> = {
   block: "blocked",
 };
 
-/** "querycop: blocked by rule dml.nowhere (risk 60): UPDATE without WHERE. Add a WHERE … [decision 3f9a-12]" */
-function renderReason({ action, score, decidedBy }: ReadingVerdict): string {
+/**
+ * "querycop: blocked by rule dml.nowhere (risk 60): UPDATE without WHERE. Add a WHERE … [decision 3f9a-12]". Where another
+ * rule made the difference, "(risk 100, inj.stacked 40 of it)", and the advice is about that one.
+ */
+function renderReason({ action, score, decidedBy, tippedBy }: ReadingVerdict): string {
   if (decidedBy === undefined) return `querycop: ${ACTION_WORDS[action]} (risk ${score})`;
-  const { rewrite } = ruleOf(decidedBy.id);
-  return `querycop: ${ACTION_WORDS[action]} by rule ${decidedBy.id} (risk ${score}): ${decidedBy.reason}. ${rewrite}`;
+  const risk = tippedBy === undefined ? `risk ${score}` : `risk ${score}, ${tippedBy.id} ${tippedBy.points} of it`;
+  const reasons = tippedBy === undefined ? decidedBy.reason : `${decidedBy.reason}; ${tippedBy.reason}`;
+  const { rewrite } = ruleOf((tippedBy ?? decidedBy).id);
+  return `querycop: ${ACTION_WORDS[action]} by rule ${decidedBy.id} (${risk}): ${reasons}. ${rewrite}`;
 }
 
 /**

@@ -1,8 +1,7 @@
 /** What a second parser said about statement shapes: asked once per shape, remembered, never waited for. */
 
-import { type Advice, addsFacts, adviceWithout, isWorthAsking } from "../sql/advice.ts";
 import type { Analysis } from "../sql/facts.ts";
-import { primarySerial } from "../sql/readings.ts";
+import { type Advice, addsFacts, adviceWithout, isWorthAsking } from "../sql/second-opinion/advice.ts";
 import { VerdictCache } from "./verdict-cache.ts";
 
 /** Who is asked. The answer may come late, and never rejects. */
@@ -23,6 +22,14 @@ export interface OpinionsOptions {
   readonly onDisagreement: (report: OpinionReport) => void;
   /** A verdict under this cache key was reached without an opinion that now adds to it. */
   readonly onStale: (cacheKey: string) => void;
+}
+
+/** A verdict for which an opinion is wanted. */
+export interface OpinionCase {
+  /** By which rules the text was read. */
+  readonly reading: string;
+  readonly cacheKey: string | undefined;
+  readonly decisionId: string;
 }
 
 /** Some ten thousand shapes. */
@@ -61,9 +68,10 @@ export class Opinions {
   }
 
   /** What is known of the text's shape; undefined when nothing is: then the question is put, and a later text may know. */
-  adviceOn(analysis: Analysis, cacheKey: string | undefined, decisionId: string): Advice | undefined {
+  adviceOn(analysis: Analysis, { reading, cacheKey, decisionId }: OpinionCase): Advice | undefined {
     if (!isWorthAsking(analysis)) return NOT_ASKED;
-    const shape = shapeOf(analysis);
+    // One digest means different things under another sql_mode or dialect.
+    const shape = `${reading}\n${analysis.digest}`;
     const known = this.#memory.lookUp(shape);
     if (known !== undefined) return known;
     let waiting = this.#pending.get(shape);
@@ -90,9 +98,4 @@ export class Opinions {
     };
     this.#advisor.secondOpinion(analysis).then(arrive, () => this.#pending.delete(shape));
   }
-}
-
-/** The digest, and by which rules it was read: one digest means different things under another sql_mode or dialect. */
-function shapeOf({ digest, context }: Analysis): string {
-  return `${primarySerial(context)}\n${digest}`;
 }

@@ -1,5 +1,8 @@
 /** What a policy is after loading, the built-in defaults, and how profiles combine for one subject. */
 
+import type { ConnectionLoads } from "../base/load-rule.ts";
+import type { SqlEngineName } from "../sql/facts.ts";
+import { isSameName } from "../sql/mysql/names/names.ts";
 import type { AddressRange } from "./address.ts";
 import type { ApprovalMode } from "./approvals.ts";
 import { compileGlob, matchesAny, type NameMatcher } from "./glob.ts";
@@ -88,6 +91,8 @@ export interface TenantRule {
   readonly column: string;
   /** The literal the column must equal; undefined = any single literal or parameter. */
   readonly value: string | undefined;
+  /** The value is a string in the policy file: a number is then not the same. */
+  readonly isText: boolean;
 }
 
 /** How statements that need an approval get one. */
@@ -154,6 +159,8 @@ export interface Settings {
   /** Answer to a digest that is not known, or the points it adds. */
   readonly newDigest: DecisionAction | number | undefined;
   readonly exceptions: readonly PolicyException[];
+  /** Whether migration tools may treat their own tables as they do, see housekeeping.ts. */
+  readonly hasHousekeeping: boolean;
   /** What is set here holds instead of the listener's limits on data. */
   readonly limits: Partial<DataLimits>;
   readonly approval: ApprovalSettings;
@@ -207,6 +214,8 @@ export interface Subject {
   readonly user: string;
   readonly role?: string;
   readonly schema?: string | undefined;
+  /** The profiles by schema that hold for the tables of a statement, in place of those of the session's schema. */
+  readonly schemaProfiles?: readonly string[];
   /** An address without port, or "unix". */
   readonly clientAddress: string;
   readonly isTls: boolean;
@@ -217,10 +226,22 @@ export interface Subject {
   readonly backendPooler?: "vitess" | "proxysql" | "rds-proxy" | undefined;
   /** Aurora adds functions that reach outside the database. */
   readonly isAurora?: boolean | undefined;
+  /** Whether the server itself has said so (@@aurora_version). */
+  readonly saysAurora?: boolean;
+  /** What the named connection lists of S3; undefined where nobody has written a list. */
+  readonly loads?: ConnectionLoads | undefined;
   /** What the server expects the text to go through, once it was asked; "unknown" where it gave no answer. */
   readonly estimatedRows?: number | "unknown" | undefined;
+  /** Whether the server has said that names of tables and schemas differ in more than case (lower_case_table_names). */
+  readonly ignoresTableCase?: boolean;
+  /** False where the session is in no state in which a change can be taken back: after LOCK TABLES. */
+  readonly canTakeBack?: boolean;
   /** How the text arrived: COM_QUERY or COM_STMT_PREPARE. */
   readonly command?: "text" | "prepare";
+  /** How many times one command runs it, each time with other values: MariaDB's bulk execution. One where it is left out. */
+  readonly boundRows?: number | undefined;
+  /** Whether the SQL behind the name that an EXECUTE gives is judged beside it. */
+  readonly knowsNamed?: boolean;
 }
 
 /** The built-in settings. docs/policy.md gives the reasons. */
@@ -250,6 +271,7 @@ export const DEFAULT_SETTINGS: Settings = {
   knownDigests: new Set(),
   newDigest: undefined,
   exceptions: [],
+  hasHousekeeping: true,
   limits: {},
   approval: {
     mode: "hold",
@@ -297,17 +319,26 @@ function mergeValue(current: unknown, added: unknown): unknown {
 }
 
 /** True when every condition that the profile states holds for the subject. */
-export function matchesProfile(match: ProfileMatch, subject: Subject, wallMs: number): boolean {
-  const { schema, role } = subject;
+export function matchesProfile(
+  { name, match }: Pick<Profile, "name" | "match">,
+  subject: Subject,
+  wallMs: number,
+): boolean {
+  const { role } = subject;
   if (match.users.length > 0 && !matchesAny(match.users, subject.user)) return false;
   if (match.roles.length > 0 && (role === undefined || !matchesAny(match.roles, role))) return false;
-  if (match.schemas.length > 0 && (schema === undefined || !matchesAny(match.schemas, schema))) return false;
+  if (match.schemas.length > 0 && !matchesSchema(name, match.schemas, subject)) return false;
   if (match.listeners.length > 0 && !matchesAny(match.listeners, subject.listener)) return false;
   if (match.isTls !== undefined && match.isTls !== subject.isTls) return false;
   if (match.addresses.length > 0 && !match.addresses.some((range) => range.contains(subject.clientAddress))) {
     return false;
   }
   return matchesTime(match, wallMs);
+}
+
+function matchesSchema(name: string, schemas: readonly NameMatcher[], { schema, schemaProfiles }: Subject): boolean {
+  if (schemaProfiles !== undefined) return schemaProfiles.includes(name);
+  return schema !== undefined && matchesAny(schemas, schema);
 }
 
 function matchesTime(match: ProfileMatch, wallMs: number): boolean {
@@ -340,12 +371,71 @@ export function compileColumnPattern(text: string): ColumnPattern {
  * so it matches every schema pattern; allow lists must use surelyMatchesTable() instead.
  */
 export function mayMatchTable(pattern: TablePattern, schema: string | undefined, table: string): boolean {
-  if (!pattern.table.matches(table)) return false;
-  return pattern.schema === undefined || schema === undefined || pattern.schema.matches(schema);
+  if (!pattern.table.mayMatch(table)) return false;
+  return pattern.schema === undefined || schema === undefined || pattern.schema.mayMatch(schema);
 }
 
-/** True only when the pattern surely means this table. */
-export function surelyMatchesTable(pattern: TablePattern, schema: string | undefined, table: string): boolean {
-  if (!pattern.table.matches(table)) return false;
-  return pattern.schema === undefined || (schema !== undefined && pattern.schema.matches(schema));
+/** True only when the pattern surely means this table of the subject's server. */
+export function surelyMatchesTable(
+  pattern: TablePattern,
+  { schema, table }: { readonly schema: string | undefined; readonly table: string },
+  subject: Subject,
+): boolean {
+  // Both servers compare the tables of their own catalog without case.
+  const isCatalog = schema !== undefined && isSameName(schema, CATALOG);
+  const isNamed =
+    isCatalog || ignoresCase(subject) ? pattern.table.matches(table) : pattern.table.matchesAsWritten(table);
+  if (!isNamed) return false;
+  return pattern.schema === undefined || (schema !== undefined && surelyIsSchema(pattern.schema, schema, subject));
+}
+
+/** True only when the pattern means every table of the schema. */
+export function surelyMatchesSchema(pattern: TablePattern, schema: string, subject: Subject): boolean {
+  return (
+    pattern.table.pattern === "*" && (pattern.schema === undefined || surelyIsSchema(pattern.schema, schema, subject))
+  );
+}
+
+/** True only when the matcher surely means this schema of the subject's server. */
+export function surelyIsSchema(matcher: NameMatcher, schema: string, subject: Subject): boolean {
+  if (matcher.matchesAsWritten(schema)) return true;
+  return matcher.matches(schema) && (ignoresCase(subject) || isSameName(schema, CATALOG));
+}
+
+/**
+ * True only when one of the matchers surely means this routine: a name without schema is one of the default schema. MySQL's
+ * servers compare routines without case, but not the schemas that they are in; to PostgreSQL `f` and `"F"` are two.
+ */
+export function surelyMatchesRoutine(
+  matchers: readonly NameMatcher[],
+  { schema, name }: { readonly schema: string | undefined; readonly name: string },
+  { subject, engine }: { readonly subject: Subject; readonly engine: SqlEngineName },
+): boolean {
+  const isNamed = (matcher: NameMatcher, text: string): boolean =>
+    engine === "postgresql" ? matcher.matchesAsWritten(text) : matcher.matches(text);
+  if (schema === undefined) return matchers.some((matcher) => isNamed(matcher, name) && !isSplit(matcher, name));
+  const isOfSchema = ({ pattern }: NameMatcher): boolean => {
+    const [ofSchema = "*"] = pattern.split(".", 1);
+    return surelyIsSchema(compileGlob(ofSchema), schema, subject);
+  };
+  return matchers.some((matcher) => isNamed(matcher, `${schema}.${name}`) && isOfSchema(matcher));
+}
+
+/** SAFETY: a quoted name with a dot in it is not the name of a schema's routine that a pattern gives. */
+const isSplit = ({ pattern }: NameMatcher, name: string): boolean => pattern.includes(".") && name.includes(".");
+
+const CATALOG = "information_schema";
+
+/** SAFETY: where nobody has said so, `Orders` and `orders` are two tables. */
+const ignoresCase = ({ ignoresTableCase }: Subject): boolean => ignoresTableCase === true;
+
+/** Whether anything in the policy permits tables or schemas by name, so that their case counts. */
+export function permitsByTable({ base, profiles }: Policy): boolean {
+  return [base, ...profiles.map(({ settings }) => settings)].some(
+    ({ allowTables, schemas, allowFunctions = [], allowRoutines = [], exceptions = [], tenants = [] }) =>
+      allowTables !== undefined ||
+      schemas !== undefined ||
+      allowFunctions.length + allowRoutines.length + tenants.length > 0 ||
+      exceptions.some((exception) => exception.tables.length + exception.schemas.length > 0),
+  );
 }

@@ -1,10 +1,11 @@
 /** Facts in, points out: which rules apply to a reading and what they add up to. */
 
-import { FINDING_NAMES, type Finding, type StatementFacts } from "../sql/facts.ts";
-import { isExecuted } from "./effects.ts";
+import { type Finding, findingText, type StatementFacts, type StatementKind } from "../sql/facts.ts";
+import { countsAs, isKind } from "./kinds.ts";
 import type { DecisionAction, RuleCategory } from "./policy.ts";
-import type { Evidence, PointsOf, Rule, RuleHit, RuleInput } from "./rule.ts";
-import { RULES_BY_FINDING, RULES_BY_KIND, RULES_WITH_TEST, ruleOf } from "./rules.ts";
+import { isExecuted } from "./rules/effects.ts";
+import type { Evidence, PointsOf, Rule, RuleHit, RuleInput } from "./rules/rule.ts";
+import { RULES_BY_FINDING, RULES_BY_KIND, RULES_WITH_TEST, ruleOf } from "./rules/rules.ts";
 import type { ResolvedSettings } from "./settings.ts";
 
 export type RiskLevel = "low" | "medium" | "high" | "critical";
@@ -47,16 +48,19 @@ export function collectHits(input: RuleInput, resolved: ResolvedSettings): RuleH
   const collector = new HitCollector(input, resolved);
   for (const finding of input.reading.findings) collector.addFinding(finding);
   const { statements } = input.reading;
-  for (let index = 0; index < statements.length; index++) {
+  for (let index = 0; index < statements.length && !input.steps.isOut; index++) {
     const statement = statements[index];
     if (statement !== undefined) collector.addStatement(statement, index);
   }
   if (!input.reading.understood) collector.addNotUnderstood();
+  if (input.steps.isOut) collector.addOutOfSteps();
   return collector.hits;
 }
 
 class HitCollector {
   readonly hits: RuleHit[] = [];
+  /** Where the hit of a rule and a statement is; few hits are searched instead. */
+  #places: Map<string, number> | undefined = undefined;
   readonly #input: RuleInput;
   readonly #resolved: ResolvedSettings;
 
@@ -65,27 +69,63 @@ class HitCollector {
     this.#resolved = resolved;
   }
 
+  #reads({ engines }: Rule): boolean {
+    return engines === undefined || engines.includes(this.#input.analysis.context.engine);
+  }
+
   addFinding(finding: Finding): void {
     const rules = RULES_BY_FINDING.get(finding.what);
     if (rules === undefined) return;
     for (const rule of rules) {
+      if (!this.#reads(rule)) continue;
       const points = pointsOf<Finding>(rule.findings?.[finding.what], finding, this.#input);
       if (points === 0) continue;
-      const text = FINDING_NAMES[finding.what];
+      const text = findingText(finding.what);
       const reason = finding.detail === undefined ? text : `${text} (${finding.detail})`;
       this.#add(rule, finding.statement, { points, start: finding.start, end: finding.end, reason });
     }
   }
 
   addStatement(statement: StatementFacts, index: number): void {
-    for (const rule of RULES_BY_KIND.get(statement.kind) ?? []) {
-      const points = pointsOf<StatementFacts>(rule.kinds?.[statement.kind], statement, this.#input);
-      if (points !== 0) this.#add(rule, index, { points, start: statement.start, end: statement.end });
-    }
+    this.#addKinds(statement, index);
+    this.#input.steps.spend(RULES_WITH_TEST.length);
     for (const rule of RULES_WITH_TEST) {
+      if (!this.#reads(rule)) continue;
       const evidence = rule.test?.(statement, this.#input);
       if (evidence !== undefined) this.#add(rule, index, evidence);
     }
+  }
+
+  /** A statement that counts as several kinds has the points of the heaviest: what it drops is the drop's weight. */
+  #addKinds(statement: StatementFacts, index: number): void {
+    let { kind } = statement;
+    const others = countsAs(statement);
+    if (others.length > 0) {
+      let heaviest = this.#kindPoints(kind, statement);
+      for (const other of others) {
+        if (!isKind(other)) continue;
+        const points = this.#kindPoints(other, statement);
+        if (points > heaviest) [kind, heaviest] = [other, points];
+      }
+    }
+    const reason = kind === statement.kind ? undefined : `${statement.kind} counts as ${kind}`;
+    for (const rule of RULES_BY_KIND.get(kind) ?? []) {
+      if (!this.#reads(rule)) continue;
+      const points = pointsOf<StatementFacts>(rule.kinds?.[kind], statement, this.#input);
+      if (points === 0) continue;
+      const { start, end } = statement;
+      const evidence = { points, start, end };
+      this.#add(rule, index, reason === undefined ? evidence : { ...evidence, reason: `${rule.title}: ${reason}` });
+    }
+  }
+
+  #kindPoints(kind: StatementKind, statement: StatementFacts): number {
+    let sum = 0;
+    for (const rule of RULES_BY_KIND.get(kind) ?? []) {
+      if (!this.#reads(rule) || this.#resolved.ruleStates.get(rule.id)?.isOff === true) continue;
+      sum += pointsOf<StatementFacts>(rule.kinds?.[kind], statement, this.#input);
+    }
+    return sum;
   }
 
   addNotUnderstood(): void {
@@ -96,6 +136,16 @@ class HitCollector {
     // What does not lex has its own points from obf.lex.
     const points = notUnderstood?.reason === "lexical-error" ? 0 : 40;
     this.#add(ruleOf("dyn.unknown"), undefined, { points, start, end, reason, action });
+  }
+
+  /** SAFETY: what was not looked at to its end may be anything. */
+  addOutOfSteps(): void {
+    this.#add(ruleOf("pol.budget"), undefined, {
+      points: 100,
+      start: 0,
+      end: this.#input.analysis.sql.length,
+      action: "block",
+    });
   }
 
   #add(rule: Rule, statement: number | undefined, evidence: Evidence): void {
@@ -120,9 +170,10 @@ class HitCollector {
 
   /** One hit per rule and statement: the heaviest, or the sum where the rule adds up. */
   #keepBest(rule: Rule, hit: RuleHit, mayAddUp: boolean): void {
-    const index = this.hits.findIndex(({ id, statement }) => id === hit.id && statement === hit.statement);
+    const index = this.#placeOf(hit);
     const known = this.hits[index];
     if (known === undefined) {
+      this.#places?.set(placeKey(hit), index);
       this.hits.push(hit);
     } else if (rule.sumMax !== undefined && mayAddUp && known.reason !== hit.reason) {
       const heavier = hit.points > known.points ? hit : known;
@@ -131,6 +182,26 @@ class HitCollector {
       this.hits[index] = hit;
     }
   }
+
+  /** The place of the hit that this one competes with, or behind all hits. */
+  #placeOf(hit: RuleHit): number {
+    const { hits } = this;
+    if (hits.length > HITS_SEARCHED_MAX) {
+      this.#places ??= new Map(hits.map((known, index) => [placeKey(known), index]));
+      return this.#places.get(placeKey(hit)) ?? hits.length;
+    }
+    for (let index = 0; index < hits.length; index++) {
+      const known = hits[index] as RuleHit;
+      if (known.statement === hit.statement && known.id === hit.id) return index;
+    }
+    return hits.length;
+  }
+}
+
+const HITS_SEARCHED_MAX = 16;
+
+function placeKey({ id, statement }: RuleHit): string {
+  return `${id} ${statement}`;
 }
 
 function pointsOf<Fact>(points: PointsOf<Fact> | undefined, fact: Fact, input: RuleInput): number {
@@ -143,7 +214,11 @@ function pointsOf<Fact>(points: PointsOf<Fact> | undefined, fact: Fact, input: R
  * except stored code, which counts as much as its worst statement; the packet counts as its worst statement.
  */
 export function addUp(hits: readonly RuleHit[], statements: readonly StatementFacts[]): ScoredReading {
-  const own = statements.map((_, index) => sumWithCaps(hits, index));
+  if (hits.length === 0) return { score: 0, hits };
+  const [only] = statements;
+  if (statements.length === 1 && only?.parent === undefined) return addUpAlone(hits);
+  const byStatement = groupHits(hits);
+  const own = statements.map((_, index) => sumWithCaps(byStatement.get(index)));
   const totals = foldNested(own, statements);
   let worst = -1;
   for (let index = 0; index < statements.length; index++) {
@@ -151,7 +226,7 @@ export function addUp(hits: readonly RuleHit[], statements: readonly StatementFa
     if (worst < 0 || (totals[index] ?? 0) > (totals[worst] ?? 0)) worst = index;
   }
   const packetIndex = statements[worst]?.packetIndex;
-  const score = Math.min(100, (totals[worst] ?? 0) + sumWithCaps(hits, undefined));
+  const score = Math.min(100, (totals[worst] ?? 0) + sumWithCaps(byStatement.get(undefined)));
   const counted = hits.filter(
     (hit) =>
       hit.action !== undefined || hit.statement === undefined || statements[hit.statement]?.packetIndex === packetIndex,
@@ -159,11 +234,30 @@ export function addUp(hits: readonly RuleHit[], statements: readonly StatementFa
   return { score, hits: counted.sort((left, right) => right.points - left.points) };
 }
 
-function sumWithCaps(hits: readonly RuleHit[], statement: number | undefined): number {
+/** As addUp(), of the one statement that nearly every text is. */
+function addUpAlone(hits: readonly RuleHit[]): ScoredReading {
+  const own = sumWithCaps(hits.filter(({ statement }) => statement === 0));
+  const ofText = sumWithCaps(hits.filter(({ statement }) => statement === undefined));
+  return {
+    score: Math.min(100, Math.max(own, 0) + ofText),
+    hits: hits.length === 1 ? hits : hits.toSorted((left, right) => right.points - left.points),
+  };
+}
+
+function groupHits(hits: readonly RuleHit[]): ReadonlyMap<number | undefined, readonly RuleHit[]> {
+  const groups = new Map<number | undefined, RuleHit[]>();
+  for (const hit of hits) {
+    const group = groups.get(hit.statement);
+    if (group === undefined) groups.set(hit.statement, [hit]);
+    else group.push(hit);
+  }
+  return groups;
+}
+
+function sumWithCaps(hits: readonly RuleHit[] | undefined): number {
   let sum = 0;
   let capped: Partial<Record<RuleCategory, number>> | undefined;
-  for (const hit of hits) {
-    if (hit.statement !== statement) continue;
+  for (const hit of hits ?? []) {
     const max = CATEGORY_POINTS_MAX[hit.category];
     if (max === undefined) {
       sum += hit.points;

@@ -9,7 +9,7 @@ import {
   type Settings,
   type Subject,
 } from "./policy.ts";
-import { RULES } from "./rules.ts";
+import { RULES } from "./rules/rules.ts";
 
 /** What the policy makes of one rule. */
 export interface RuleState {
@@ -28,12 +28,14 @@ export interface ResolvedSettings {
   readonly profiles: readonly string[];
   readonly ruleStates: ReadonlyMap<string, RuleState>;
   readonly hasObservedRules: boolean;
+  /** What rules compare every name of a text with. */
+  readonly patternCount: number;
   /** Undefined where the listener's limits stand. */
   readonly limits: Partial<DataLimits> | undefined;
 }
 
 /** SAFETY: these follow the profile alone; neither override, rule set nor exception reaches them. */
-export const UNBYPASSABLE_RULES: ReadonlySet<string> = new Set(["pol.readonly"]);
+export const UNBYPASSABLE_RULES: ReadonlySet<string> = new Set(["pol.readonly", "pol.budget"]);
 
 const RESOLVED_COUNT_MAX = 2048;
 
@@ -58,7 +60,7 @@ export function resolveSettings(policy: Policy, subject: Subject, wallMs: number
   const key = policy.profiles.length === 0 ? "" : subjectKey(policy, subject, wallMs);
   const known = resolver.bySubject.get(key);
   if (known !== undefined) return known;
-  const matching = policy.profiles.filter((profile) => matchesProfile(profile.match, subject, wallMs));
+  const matching = policy.profiles.filter((profile) => matchesProfile(profile, subject, wallMs));
   const profileKey = JSON.stringify(matching.map((profile) => profile.name));
   let resolved = resolver.byProfiles.get(profileKey);
   if (resolved === undefined) {
@@ -84,9 +86,10 @@ export function keyPart(text: string): string {
 
 /** Everything a profile can match on. */
 function subjectKey(policy: Policy, subject: Subject, wallMs: number): string {
-  const { user, role = "", schema = "", clientAddress, listener, isTls } = subject;
+  const { user, role = "", schema = "", schemaProfiles, clientAddress, listener, isTls } = subject;
   const minute = policy.dependsOnTime ? Math.floor(wallMs / 60_000) : 0;
-  return `${keyPart(user)}${keyPart(role)}${keyPart(schema)}${clientAddress}\n${listener}\n${isTls}\n${minute}`;
+  const profiles = schemaProfiles === undefined ? "" : keyPart(JSON.stringify(schemaProfiles));
+  return `${keyPart(user)}${keyPart(role)}${keyPart(schema)}${clientAddress}\n${listener}\n${isTls}\n${minute}\n${profiles}`;
 }
 
 /** Looks up overrides and rule-set modes for every rule. */
@@ -106,7 +109,23 @@ function compileSettings(settings: Settings, profiles: readonly string[]): Resol
       action: override?.action,
     });
   }
-  return { serial: nextSerial++, settings, profiles, ruleStates, hasObservedRules, limits: limitsOf(settings) };
+  return {
+    serial: nextSerial++,
+    settings,
+    profiles,
+    ruleStates,
+    hasObservedRules,
+    patternCount: countPatterns(settings),
+    limits: limitsOf(settings),
+  };
+}
+
+function countPatterns(settings: Settings): number {
+  const { tenants, denyTables, denyColumns, sensitiveColumns, sensitiveTables, canaryTables, allowTables } = settings;
+  const lists = [denyTables, denyColumns, sensitiveColumns, sensitiveTables, canaryTables, allowTables ?? []];
+  return (
+    lists.reduce((sum, list) => sum + list.length, 0) + tenants.reduce((sum, { tables }) => sum + tables.length, 0)
+  );
 }
 
 /** In observe mode nothing is ever cut off. */

@@ -1,8 +1,9 @@
 /** The judge for a policy mode of "off": everything may run, and the record holds the text as it came. */
-import { localFilesOf } from "../session/long-text.ts";
-import { sqlContextOf } from "../session/sql-context.ts";
-import type { Judgement, StatementJudge, StatementRequest } from "../session/statement-judge.ts";
-import { analyze } from "../sql/analyze.ts";
+
+import { sqlContextOf } from "../session/mysql/judging/sql-context.ts";
+import { localFilesOf } from "../session/statement/long-text.ts";
+import type { Judgement, StatementJudge, StatementRequest } from "../session/statement/statement-judge.ts";
+import { analyze } from "../sql/mysql/analyze.ts";
 
 export class AllowAllJudge implements StatementJudge {
   readonly readsSql = false;
@@ -27,7 +28,7 @@ export class AllowAllJudge implements StatementJudge {
       // SAFETY: what may run is no matter here, but no server gets a file that its client did not name.
       localFiles: localFilesOf(analyze(request.sql, sqlContextOf(request.state, request.command))),
       approval: undefined,
-      afterwards: "nothing",
+      afterwards: "none",
     };
   }
 }

@@ -1,4 +1,5 @@
 /** Where approvers meet held statements: lists what waits, takes answers, records them, and tells the sessions. */
+
 import { recordBestEffort } from "../audit/best-effort.ts";
 import type { Clock } from "../base/clock.ts";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
@@ -21,7 +22,9 @@ import type {
   OpenApproval,
   RecalledApproval,
   StatementApprovals,
-} from "../session/statement-approvals.ts";
+} from "../session/statement/statement-approvals.ts";
+import { RUN_PREFIX_CHARS } from "./audit-setup.ts";
+import { caseOfLoad, holdOfLoad, type LoadAsk } from "./load-request.ts";
 
 /** One request as approvers see it. Holds no literal of the statement, and no character that could hide another. */
 export interface ApprovalView {
@@ -57,6 +60,8 @@ export interface ApprovalView {
   readonly expiresAt: string;
   readonly approver: string | undefined;
   readonly reason: string | undefined;
+  /** The key that asked, where no session of a client did. */
+  readonly askedBy: string | undefined;
 }
 
 export interface ApproverAnswer {
@@ -107,7 +112,7 @@ export class ApprovalDesk implements StatementApprovals {
     this.#book = new ApprovalBook({
       openMax: options.openMax,
       endedMax: ENDED_MAX,
-      idPrefix: `apr-${options.audit.run.slice(0, 4)}`,
+      idPrefix: `apr-${options.audit.run.slice(0, RUN_PREFIX_CHARS)}`,
       onExpired: (entry) => this.#ended(entry),
     });
   }
@@ -174,7 +179,9 @@ export class ApprovalDesk implements StatementApprovals {
 
   request(approvalCase: ApprovalCase): OpenApproval | RequestRefusal {
     const { mode, binding, timeoutMs, validForMs, openPerUserMax, session } = approvalCase;
-    const requesters = [session.user, session.userSent, session.tlsIdentity].filter((name) => name !== undefined);
+    const { askedBy } = approvalCase;
+    const names = [session.user, session.userSent, session.tlsIdentity, askedBy];
+    const requesters = names.filter((name) => name !== undefined);
     const result = this.#book.request(
       { mode, binding, requesters, timeoutMs, validForMs, openPerUserMax, detail: approvalCase },
       this.#nowMs,
@@ -190,6 +197,24 @@ export class ApprovalDesk implements StatementApprovals {
       if (mode === "hold") this.#waiting.set(id, resolve);
     });
     return { id, ended, cancel: (reason) => this.cancel(id, reason) };
+  }
+
+  /** The request for it, made now or still open from an earlier asking. Rejects where it cannot be recorded. */
+  async askForLoad(ask: LoadAsk): Promise<ApprovalView | RequestRefusal> {
+    const approvalCase = caseOfLoad(ask);
+    const earlier = this.recall(approvalCase.binding);
+    const opened = earlier ?? this.request(approvalCase);
+    if (typeof opened === "string") return opened;
+    if (earlier === undefined) {
+      try {
+        await this.#options.audit.append(holdOfLoad(ask, approvalCase, opened.id));
+      } catch (thrown) {
+        this.cancel(opened.id, "not-recorded");
+        throw thrown;
+      }
+    }
+    const entry = this.#book.find(opened.id, this.#nowMs);
+    return entry === undefined ? "closed" : this.#viewOf(entry);
   }
 
   use(id: string): boolean {
@@ -303,6 +328,7 @@ export class ApprovalDesk implements StatementApprovals {
       expiresAt: new Date(wallMs + entry.expiresMs).toISOString(),
       approver,
       reason,
+      askedBy: request.detail.askedBy,
     };
   }
 }

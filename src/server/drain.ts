@@ -1,16 +1,36 @@
 /** How the sessions of a process come to their end: silent ones by and by, all of them when it stops. */
+import type { LiveSession } from "../session/live-session.ts";
 import type { SessionRegistry } from "./session-registry.ts";
 
 /** How often sessions at rest are looked for, and how long one must have been silent in the first half of a drain. */
 const SWEEP_MS = 100;
 const QUIET_MS = 100;
 
-/** Ends those that have been silent for longer than their listener allows. */
-export function endIdleSessions(registry: SessionRegistry): void {
-  const nowMs = performance.now();
-  for (const session of registry) {
-    const { idleLimitMs, isIdle, lastActivityMs } = session;
-    if (isIdle && idleLimitMs > 0 && nowMs - lastActivityMs > idleLimitMs) session.close("timeout");
+/** Sessions looked at in one step: ten thousand silent ones are to cost next to nothing. */
+const SESSIONS_PER_STEP = 2000;
+
+/** Ends sessions that have been silent, or have left a packet unfinished, for longer than their listener allows. */
+export class IdleSweep {
+  readonly #registry: SessionRegistry;
+  #round: Iterator<LiveSession> | undefined;
+
+  constructor(registry: SessionRegistry) {
+    this.#registry = registry;
+  }
+
+  /** Looks at the next ones, from the first again behind the last. Sessions may come and go in between. */
+  step(nowMs = performance.now()): void {
+    this.#round ??= this.#registry[Symbol.iterator]();
+    for (let looked = 0; looked < SESSIONS_PER_STEP; looked++) {
+      const { value: session, done } = this.#round.next();
+      if (done === true) {
+        this.#round = undefined;
+        return;
+      }
+      session.endLatePacket(nowMs);
+      const { idleLimitMs, isIdle, lastActivityMs } = session;
+      if (isIdle && idleLimitMs > 0 && nowMs - lastActivityMs > idleLimitMs) session.close("timeout");
+    }
   }
 }
 

@@ -1,9 +1,14 @@
 /** Judges long texts in a thread of its own: however much there is to read, it keeps no session of the main thread waiting. */
+
 import { parentPort } from "node:worker_threads";
+import { collectGarbage } from "../net/bun-garbage.ts";
+import { parsePolicy } from "../policy/file/policy-file.ts";
 import { Judge } from "../policy/judge.ts";
+import { MYSQL_ENGINE } from "../policy/mysql/mysql-engine.ts";
 import { DEFAULT_POLICY, type Policy } from "../policy/policy.ts";
-import { parsePolicy } from "../policy/policy-file.ts";
-import { judgeLongText, type LongText, type LongVerdict } from "../session/long-text.ts";
+import { POSTGRES_ENGINE } from "../policy/postgres/postgres-engine.ts";
+import { judgeLongText, type LongText, type LongVerdict } from "../session/statement/long-text.ts";
+import { loadParser } from "../sql/postgres/parser/parser.ts";
 
 /** The policy for the questions that follow: the text of its file, or undefined for the built-in one. */
 export interface PolicyMessage {
@@ -30,7 +35,13 @@ let judge = judgeUnder(DEFAULT_POLICY, "w");
 
 function judgeUnder(policy: Policy, idPrefix: string): Judge | undefined {
   const clock = { wallMs: () => wallMs, monotonicMs: () => wallMs };
-  return new Judge({ policy, clock, idPrefix, cacheBytesMax: 0 });
+  return new Judge({
+    engines: { mysql: MYSQL_ENGINE, postgresql: POSTGRES_ENGINE },
+    policy,
+    clock,
+    idPrefix,
+    cacheBytesMax: 0,
+  });
 }
 
 function takePolicy({ source, idPrefix }: PolicyMessage): void {
@@ -44,15 +55,23 @@ function answer(question: JudgeQuestion): JudgeAnswer {
   return { id: question.id, verdict: judge === undefined ? undefined : judgeLongText(judge, question) };
 }
 
-function answerSafely(question: JudgeQuestion): void {
+async function answerSafely(question: JudgeQuestion): Promise<void> {
   try {
+    if (question.context.engine === "postgresql") await loadParser();
     parentPort?.postMessage(answer(question));
   } catch {
     parentPort?.postMessage({ id: question.id, verdict: undefined } satisfies JudgeAnswer);
   }
+  if (question.sql.length >= TEXT_BYTES_FREED) setImmediate(() => collectGarbage(true));
 }
 
+/** A text in shared memory stays there until this thread, which may be idle for long, has let go of it. */
+const TEXT_BYTES_FREED = 1024 * 1024;
+
 parentPort?.on("message", (message: PolicyMessage | JudgeQuestion) => {
-  if (message.type === "policy") takePolicy(message);
-  else answerSafely(message);
+  if (message.type === "policy") {
+    takePolicy(message);
+    return;
+  }
+  answerSafely(message).catch(() => undefined);
 });

@@ -1,31 +1,39 @@
 /** The life of the process: start listeners, run, drain on SIGTERM, end with an exit code. */
 
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { AuditLog } from "../audit/audit-log.ts";
 import { recordBestEffort } from "../audit/best-effort.ts";
+import { counted } from "../base/counted.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { Slots } from "../base/slots.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
+import type { HeldPasswords } from "../connections/held-passwords.ts";
 import type { ListenTarget } from "../net/transport.ts";
 import { asksForEstimates } from "../policy/impact.ts";
-import type { DataGuardCounts } from "../session/data-guard.ts";
-import { PolicyJudge } from "../session/policy-judge.ts";
+import { logsInAlone } from "../session/accounts/login-tokens.ts";
+import type { DataGuardCounts } from "../session/limits/data-guard.ts";
+import { PolicyJudge } from "../session/mysql/judging/policy-judge.ts";
 import type { AuditTrail, ProcessServices, SessionServices } from "../session/session-services.ts";
+import { loadParser } from "../sql/postgres/parser/parser.ts";
 import type { TokenManager } from "../token/token-manager.ts";
+import { Activity } from "./activity/activity.ts";
+import { ChangeHistory } from "./activity/change-history.ts";
 import { ApprovalDesk } from "./approval-desk.ts";
-import { configHash, type OpenAudit, openAudit } from "./audit-setup.ts";
-import { drainSessions, endAllSessions, endIdleSessions } from "./drain.ts";
+import { configHash, type OpenAudit, openAudit, RUN_PREFIX_CHARS } from "./audit-setup.ts";
+import { drainSessions, endAllSessions, IdleSweep } from "./drain.ts";
 import { EventFeed } from "./event-feed.ts";
 import { newProcessServices, newSessionServices } from "./listener-services.ts";
-import { listenerOptions, tokenManager } from "./listener-setup.ts";
+import { heldPasswords, listenerOptions, tokenManager } from "./listener-setup.ts";
 import { type LiveFiles, liveAdminTlsOf, liveFilesOf, liveKeysOf } from "./live-files.ts";
 import { LivePolicy } from "./live-policy.ts";
 import { LiveSettings, type RereadSettings } from "./live-settings.ts";
+import { memoryBudget } from "./memory-setup.ts";
 import { newProxyMetrics } from "./metric-labels.ts";
-import { connectionsAllowedByDescriptors } from "./open-files.ts";
-import type { AdminServer, SettingView, StartAdmin } from "./operations.ts";
+import { connectionsAllowedByDescriptors, OpenFiles } from "./open-files.ts";
+import type { AdminServer, RunDoctor, SettingView, StartAdmin } from "./operations.ts";
 import { connectMetrics } from "./process-metrics.ts";
 import { adminOptionsOf, ProcessOperations } from "./process-operations.ts";
 import { ProxyServer } from "./proxy-server.ts";
@@ -33,6 +41,7 @@ import { BackendReadiness } from "./readiness.ts";
 import { Reloader } from "./reloader.ts";
 import { ServiceManager } from "./service-manager.ts";
 import { killTargets, SessionRegistry } from "./session-registry.ts";
+import { SessionWings } from "./session-wings.ts";
 import { assignSockets, takeInheritedSockets } from "./socket-activation.ts";
 
 export interface ServeOptions {
@@ -42,14 +51,18 @@ export interface ServeOptions {
   readonly settings?: readonly SettingView[];
   /** Reads the configuration again and takes over what can change while the process runs. */
   readonly reread?: RereadSettings;
+  /** Runs doctor on the configuration, where the admin API is asked to. */
+  readonly doctor?: RunDoctor;
   /** Opens the admin API; without it there is none. */
   readonly startAdmin?: StartAdmin;
   /** Every route the admin API has, for its metrics. */
   readonly adminRoutes?: readonly string[];
 }
 
+/** Of all connections, what one address may have unless that is set. */
+const ONE_ADDRESS_SHARE = 0.75;
 /** How often idle sessions are looked over. */
-const SWEEP_MS = 1_000;
+const SWEEP_MS = 500;
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** Logins that may wait for a place to mint; further ones are told to try again. */
 const WAITING_MINTS_MAX = 256;
@@ -57,7 +70,11 @@ const WAITING_MINTS_MAX = 256;
 /** Runs until a signal ends it; resolves with the exit code. A listener that cannot be opened ends it with 1. */
 export async function serve(config: Config, options: ServeOptions): Promise<number> {
   const { logger } = options;
-  const audit = openAudit(config.audit, logger);
+  const audit = tryOpenAudit(config, logger);
+  if (audit === undefined) return 2;
+  if (audit.log === undefined) {
+    logger.warn("nothing is recorded", { fix: "set audit.file; decisions are in this log alone" });
+  }
   const feed = new EventFeed(audit.trail);
   const record = recorder(feed);
   record({ type: "start", version: options.version.version, pid: process.pid, configHash: configHash(config) });
@@ -79,13 +96,22 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
     await audit.close();
     return 1;
   }
-  const reason = await process_.untilStopped(config.drainTimeoutMs);
+  const reason = await process_.untilStopped(config);
   await process_.closeAdmin();
   record({ type: "stop", reason, openSessions: process_.openSessions });
   await audit.close();
   await process_.serviceManagerTold();
   logger.info("querycop stopped", { reason });
   return 0;
+}
+
+function tryOpenAudit({ audit }: Config, logger: Logger): OpenAudit | undefined {
+  try {
+    return openAudit(audit, logger);
+  } catch (thrown) {
+    logger.error("cannot start", { error: thrown instanceof Error ? thrown.message : String(thrown) });
+    return undefined;
+  }
 }
 
 function recorder(trail: AuditTrail): (event: AuditEvent) => void {
@@ -97,6 +123,38 @@ function addressText(target: ListenTarget, port: number): string {
   return target.kind === "unix" ? target.path : `${target.host}:${port}`;
 }
 
+function newRegistry(config: Config, logger: Logger): SessionRegistry {
+  const descriptorsAllow = connectionsAllowedByDescriptors();
+  if (descriptorsAllow < config.maxConnections) {
+    logger.warn("fewer connections than configured", {
+      allowed: descriptorsAllow,
+      configured: config.maxConnections,
+      fix: "raise the open files limit: LimitNOFILE in the systemd unit, ulimit -n in a shell",
+    });
+  }
+  const connectionsMax = Math.min(config.maxConnections, descriptorsAllow);
+  const perAddressMax = config.connectionsPerAddressMax ?? Math.ceil(connectionsMax * ONE_ADDRESS_SHARE);
+  return new SessionRegistry({
+    connectionsMax,
+    connectionsPerAddressMax: perAddressMax || Number.MAX_SAFE_INTEGER,
+    loginsMax: config.loginConnectionsMax,
+  });
+}
+
+function openPolicy(config: Config, audit: EventFeed, logger: Logger, changes: ChangeHistory): LivePolicy {
+  const record = recorder(audit);
+  return new LivePolicy({
+    file: config.policy.file,
+    idPrefix: audit.run.slice(0, RUN_PREFIX_CHARS),
+    logger,
+    judgeTimeoutMs: config.policy.judgeTimeoutMs,
+    onChange: (change) => {
+      changes.addPolicy(change, Date.now());
+      record({ type: "policy-change", ...change });
+    },
+  });
+}
+
 class ProxyProcess {
   readonly #config: Config;
   readonly #logger: Logger;
@@ -106,16 +164,25 @@ class ProxyProcess {
   /** Descriptors of sockets handed over, by listener. */
   readonly #inherited: ReadonlyMap<string, readonly number[]>;
   readonly #registry: SessionRegistry;
+  readonly #idleSweep: IdleSweep;
+  readonly #openFiles = new OpenFiles();
+  /** Resolves with the first signal to stop. */
+  #stopped: Promise<string> = Promise.resolve("");
+  /** Aborts with the second signal to stop. */
+  readonly #hurry = new AbortController();
   readonly #policy: LivePolicy;
+  readonly #wings: SessionWings;
   readonly #approvals: ApprovalDesk;
   readonly #servers: ProxyServer[] = [];
   readonly #tokens: TokenManager[] = [];
+  readonly #passwords: HeldPasswords[] = [];
   readonly #dataGuardCounts: DataGuardCounts[] = [];
   readonly #metrics: Metrics;
   readonly #backends: BackendReadiness[] = [];
   readonly #liveFiles: LiveFiles[] = [];
   readonly #reloader: Reloader;
   readonly #operations: ProcessOperations;
+  readonly #activity: Activity;
   readonly #startAdmin: StartAdmin | undefined;
   #admin: AdminServer | undefined;
   /** One cap on token commands for the whole process, however many listeners there are. */
@@ -135,38 +202,29 @@ class ProxyProcess {
     this.#audit = audit;
     this.#auditLog = auditLog;
     const record = recorder(audit);
-    this.#policy = new LivePolicy({
-      file: config.policy.file,
-      idPrefix: audit.run.slice(0, 4),
-      logger,
-      onChange: (change) => record({ type: "policy-change", ...change }),
-    });
+    const changes = new ChangeHistory();
+    this.#policy = openPolicy(config, audit, logger, changes);
+    this.#wings = new SessionWings(this.#policy, config.dsql);
+    // Who may log in to the admin API.
+    const hasReaders = config.adminApiKey !== undefined || config.approvers.length > 0;
     this.#approvals = new ApprovalDesk({
       audit,
       logger,
       openMax: config.approvals.openMax,
-      hasApprovers: config.adminApiKey !== undefined || config.approvers.length > 0,
+      hasApprovers: hasReaders,
     });
-    const descriptorsAllow = connectionsAllowedByDescriptors();
-    if (descriptorsAllow < config.maxConnections) {
-      logger.warn("fewer connections than configured", {
-        allowed: descriptorsAllow,
-        configured: config.maxConnections,
-        fix: "raise the open files limit: LimitNOFILE in the systemd unit, ulimit -n in a shell",
-      });
-    }
-    this.#registry = new SessionRegistry({
-      connectionsMax: Math.min(config.maxConnections, descriptorsAllow),
-      connectionsPerAddressMax: config.connectionsPerAddressMax || Number.MAX_SAFE_INTEGER,
-    });
+    this.#registry = newRegistry(config, logger);
+    this.#idleSweep = new IdleSweep(this.#registry);
     const adminRoutes = options.adminRoutes ?? [];
     this.#metrics = newProxyMetrics({ ...version, listeners: config.listeners, adminRoutes });
     this.#services = newProcessServices(
       {
         audit,
         metrics: this.#metrics,
-        judge: new PolicyJudge(this.#policy.judge, this.#policy.thread),
+        judge: new PolicyJudge(this.#policy.judge, this.#policy.longTexts),
         approvals: this.#approvals,
+        memory: memoryBudget(config),
+        loginSlots: new Slots(config.loginConnectionsMax, config.maxConnections),
       },
       config.connectionsPerUserMax,
     );
@@ -174,6 +232,7 @@ class ProxyProcess {
       config,
       version,
       registry: this.#registry,
+      memory: this.#services.memory,
       judge: this.#policy.judge,
       tokens: this.#tokens,
       dataGuardCounts: this.#dataGuardCounts,
@@ -183,7 +242,9 @@ class ProxyProcess {
     });
     const { metrics, policy, registry } = { metrics: this.#metrics, policy: this.#policy, registry: this.#registry };
     const settings = new LiveSettings(config.file, options.settings ?? [], options.reread, logger);
-    this.#reloader = new Reloader({ config, policy, files: this.#liveFiles, settings, metrics, logger, record });
+    const files = this.#liveFiles;
+    this.#reloader = new Reloader({ config, policy, files, settings, metrics, changes, logger, record });
+    this.#activity = new Activity({ feed: audit, metrics, log: config.audit, changes, hasReaders });
     this.#operations = new ProcessOperations({
       version,
       logger,
@@ -193,6 +254,8 @@ class ProxyProcess {
       audit: auditLog,
       events: audit,
       approvals: this.#approvals,
+      activity: this.#activity,
+      doctor: options.doctor,
       registry,
       policy,
       reloader: this.#reloader,
@@ -214,6 +277,11 @@ class ProxyProcess {
   }
 
   async listen(): Promise<void> {
+    // Before anybody can see that it runs: what is not listened for ends the process.
+    process.on("SIGHUP", () => this.#reload());
+    // A peer that closes its end of a pipe or socket is an error on that stream, not the end of the process.
+    process.on("SIGPIPE", () => {});
+    this.#stopped = this.#stopSignal();
     for (const listener of this.#config.listeners) await this.#openListener(listener);
     await this.#openAdmin();
     this.#reloader.begin();
@@ -251,15 +319,18 @@ class ProxyProcess {
   }
 
   async #openListener(listener: ListenerConfig): Promise<void> {
+    // SAFETY: without its parser no text of PostgreSQL is understood.
+    if (listener.backend.engine !== "mysql") await loadParser();
     const logger = this.#logger.child({ listener: listener.name });
     const services = this.#servicesFor(listener, logger);
-    const server = new ProxyServer(services, this.#registry);
-    this.#backends.push(new BackendReadiness(services));
+    const wing = await this.#wings.of(listener.backend.engine);
+    const server = new ProxyServer(wing, services, this.#registry, this.#openFiles);
+    this.#backends.push(new BackendReadiness(wing, services));
     this.#servers.push(server);
     const addresses: string[] = [];
     for (const target of this.#targetsOf(listener)) addresses.push(addressText(target, await server.listen(target)));
     const { backend } = listener;
-    if (services.tokens === undefined && asksForEstimates(this.#policy.judge.policy)) {
+    if (!logsInAlone(services) && asksForEstimates(this.#policy.judge.policy)) {
       logger.warn("impact guard cannot estimate", {
         why: "estimates need a login of their own, and this listener has no token source",
         effect: "no_estimate of the profile applies",
@@ -306,7 +377,9 @@ class ProxyProcess {
     const options = listenerOptions(listener);
     this.#liveFiles.push(...liveFilesOf(listener, options));
     const kills = killTargets(this.#registry, listener.backend);
-    const services = newSessionServices(this.#services, { options, tokens, logger, ...kills });
+    const passwords = heldPasswords(listener, logger);
+    if (passwords !== undefined) this.#passwords.push(passwords);
+    const services = newSessionServices(this.#services, { options, tokens, passwords, logger, ...kills });
     this.#dataGuardCounts.push(services.dataGuardCounts);
     return services;
   }
@@ -319,34 +392,44 @@ class ProxyProcess {
    * Resolves with the reason once everything has ended. The first SIGTERM or SIGINT drains, the second one ends everything
    * now.
    */
-  async untilStopped(drainTimeoutMs: number): Promise<string> {
-    const sweep = setInterval(() => endIdleSessions(this.#registry), SWEEP_MS);
-    process.on("SIGHUP", () => this.#reload());
-    // A peer that closes its end of a pipe or socket is an error on that stream, not the end of the process.
-    process.on("SIGPIPE", () => {});
-    const stopped = this.#stopSignal();
+  async untilStopped({ drainDelayMs, drainTimeoutMs }: Config): Promise<string> {
+    const sweep = setInterval(() => this.#endIdle(), SWEEP_MS);
     this.#tellReady();
-    const signal = await stopped;
-    this.#logger.info("draining", { signal, sessions: this.#registry.size, timeoutMs: drainTimeoutMs });
-    this.#manager.stopping(`draining ${this.#registry.size} sessions`);
+    const signal = await this.#stopped;
     this.#operations.isDraining = true;
+    if (drainDelayMs > 0) {
+      this.#logger.info("going away", { signal, sessions: this.#registry.size, delayMs: drainDelayMs });
+      this.#manager.stopping(`taking clients for ${drainDelayMs} ms more`);
+      await delay(drainDelayMs, undefined, { signal: this.#hurry.signal }).catch(() => undefined);
+    }
+    this.#logger.info("draining", { signal, sessions: this.#registry.size, timeoutMs: drainTimeoutMs });
+    this.#manager.stopping(`draining ${counted(this.#registry.size, "session")}`);
     this.stopListening();
     this.#approvals.close();
     await drainSessions(this.#registry, drainTimeoutMs);
     clearInterval(sweep);
-    for (const tokens of this.#tokens) tokens.close();
+    for (const secrets of [...this.#tokens, ...this.#passwords]) secrets.close();
     this.#policy.close();
     this.#reloader.end();
+    this.#activity.close();
     for (const backend of this.#backends) backend.close();
     for (const name of [...STOP_SIGNALS, "SIGHUP"]) process.removeAllListeners(name);
     return signal;
+  }
+
+  #endIdle(): void {
+    this.#idleSweep.step();
+    this.#metrics.loginsEnded.value += this.#registry.endSilentLogins(performance.now());
   }
 
   #stopSignal(): Promise<string> {
     return new Promise((resolve) => {
       let isStopping = false;
       const onSignal = (signal: string): void => {
-        if (isStopping) endAllSessions(this.#registry);
+        if (isStopping) {
+          endAllSessions(this.#registry);
+          this.#hurry.abort();
+        }
         isStopping = true;
         resolve(signal);
       };

@@ -1,15 +1,22 @@
 /** Turns a listener's configuration into what its sessions use: files read, TLS contexts built, token source made. */
 import { readFileSync } from "node:fs";
+import { isIPv4 } from "node:net";
+import { hostname } from "node:os";
 import type { Logger } from "../base/log.ts";
 import type { Slots } from "../base/slots.ts";
 import { regionOfHost } from "../config/region.ts";
-import type { Config, ListenerConfig } from "../config/schema.ts";
+import type { BackendEngine, Config, ListenerConfig } from "../config/schema.ts";
 import { loadUsersFile } from "../config/users-file.ts";
+import { endpointOf } from "../config/values.ts";
+import { accountPasswords } from "../connections/account-passwords.ts";
+import type { HeldPasswords } from "../connections/held-passwords.ts";
+import { makeCertificate } from "../net/self-made-certificate.ts";
 import { BackendTls, type BackendTlsOptions, ClientTls, type ClientTlsOptions } from "../net/tls.ts";
+import { parsePublicKey } from "../session/accounts/local-key.ts";
+import { UserDirectory } from "../session/accounts/user-directory.ts";
 import type { BackendOptions, ListenerOptions } from "../session/listener-options.ts";
-import { parsePublicKey } from "../session/local-key.ts";
-import { UserDirectory } from "../session/user-directory.ts";
 import { CommandTokenSource } from "../token/command-token.ts";
+import { DsqlTokenSource } from "../token/dsql-token.ts";
 import { RdsTokenSource } from "../token/rds-token.ts";
 import type { TokenSource } from "../token/token.ts";
 import { type MintReport, TokenManager } from "../token/token-manager.ts";
@@ -25,6 +32,16 @@ const DISCARD_BYTES_MAX = 1_000_000_000;
 
 const orForever = (ms: number | undefined): number => (ms === undefined || ms === 0 ? TIMER_MS_MAX : ms);
 
+/**
+ * SAFETY: where nobody checks who a client is and all are logged in as one account, a name that a client claims would
+ * choose the policy it is judged by.
+ */
+function clientNames({ account, clientAuth, backend }: ListenerConfig): ReadonlyMap<string, string> | undefined {
+  if (account === undefined || clientAuth !== "trust" || backend.tokenSource !== "password") return undefined;
+  const name = account.user ?? account.connection;
+  return new Map([name, ""].map((each) => [each, name]));
+}
+
 /** Everything but the shared services. Throws when a file that was readable at check time no longer is. */
 export function listenerOptions(config: ListenerConfig): ListenerOptions {
   const clientTls = clientTlsOptions(config);
@@ -35,14 +52,18 @@ export function listenerOptions(config: ListenerConfig): ListenerOptions {
     clientTlsMode: config.proxy.tlsMode,
     clientAuth: config.clientAuth,
     users: userDirectory(config),
+    clientNames: clientNames(config),
     certificateUsers:
       config.certificateUsers === undefined ? undefined : new Map(Object.entries(config.certificateUsers)),
     handshakeTimeoutMs: config.handshakeTimeoutMs,
     idleTimeoutMs: config.clientIdleTimeoutMs,
     writeTimeoutMs: orForever(config.clientWriteTimeoutMs),
+    leftTimeoutMs: orForever(config.clientLeftTimeoutMs),
+    packetTimeoutMs: config.clientPacketTimeoutMs,
     packetBytesMax: config.packetBytesMax,
     preparedStatementsMax: config.preparedStatementsMax,
     allowsLocalInfile: config.localInfile,
+    loads: config.account?.loads,
     localInfileBytesMax: config.localInfileBytesMax,
     dataGuard: {
       responseBytesMax: config.responseBytesMax,
@@ -61,16 +82,20 @@ function backendOptions({ backend }: ListenerConfig): BackendOptions {
   return {
     host: backend.host,
     port: backend.port,
-    tokenHost: regionOfHost(backend.host) === undefined ? backend.tlsServerName : backend.host,
+    token: tokenEndpointOf(backend),
     family: backend.addressFamily,
     tls: new BackendTls(backendTlsOptions(backend)),
     connectTimeoutMs: backend.connectTimeoutMs,
     loginTimeoutMs: backend.loginTimeoutMs,
     writeTimeoutMs: orForever(backend.writeTimeoutMs),
     responseTimeoutMs: backend.responseTimeoutMs,
+    progressTimeoutMs: orForever(backend.progressTimeoutMs),
     region: backend.region,
     role: backend.role,
     pooler: backend.pooler,
+    tracksSessions:
+      backend.sessionTracking === "on" || (backend.sessionTracking === "auto" && backend.pooler !== "rds-proxy"),
+    checksSyntax: backend.syntaxCheck === "on",
     isAurora: isAuroraHost(backend.host) || isAuroraHost(backend.tlsServerName),
     publicKey: backend.publicKeyFile === undefined ? undefined : parsePublicKey(readPem(backend.publicKeyFile)),
   };
@@ -78,7 +103,13 @@ function backendOptions({ backend }: ListenerConfig): BackendOptions {
 
 /** Cluster endpoints are Aurora's (or a Multi-AZ cluster's, where the extra functions just do not exist). */
 function isAuroraHost(host: string): boolean {
-  return host.includes(".cluster-") && host.endsWith(".rds.amazonaws.com");
+  return host.includes(".cluster-") && regionOfHost(host) !== undefined;
+}
+
+/** Servers refuse a token for another endpoint than their own, which a tunnel does not know. */
+function tokenEndpointOf({ host, port, tlsServerName, tokenEndpoint }: ListenerConfig["backend"]) {
+  if (tokenEndpoint !== undefined) return endpointOf(tokenEndpoint);
+  return { host: regionOfHost(host) === undefined ? tlsServerName : host, port };
 }
 
 export function backendTlsOptions(backend: ListenerConfig["backend"]): BackendTlsOptions {
@@ -93,8 +124,13 @@ export function backendTlsOptions(backend: ListenerConfig["backend"]): BackendTl
   };
 }
 
-export function clientTlsOptions({ proxy }: ListenerConfig): ClientTlsOptions | undefined {
-  if (proxy.tlsCert === undefined || proxy.tlsKey === undefined) return undefined;
+/** Undefined where the listener offers no TLS. */
+export function clientTlsOptions({ proxy, listen }: ListenerConfig): ClientTlsOptions | undefined {
+  if (proxy.tlsMode === "off") return undefined;
+  if (proxy.tlsCert === undefined || proxy.tlsKey === undefined) {
+    const names = ["localhost", hostname(), "127.0.0.1", ...(isIPv4(listen.host) ? [listen.host] : [])];
+    return makeCertificate("querycop, made at start", [...new Set(names)], Date.now());
+  }
   return {
     cert: readPem(proxy.tlsCert),
     key: readPem(proxy.tlsKey),
@@ -127,13 +163,27 @@ export function tokenManager(
     targetsMax: limits.cacheEntriesMax,
     expiryMarginMs: limits.expiryMarginMs,
     failureMs: limits.failureCacheMs,
-    loginsPerSecond: limits.loginsPerSecondMax === 0 ? Number.MAX_SAFE_INTEGER : limits.loginsPerSecondMax,
+    loginsPerSecond: loginsPerSecond(config.backend.engine, limits.loginsPerSecondMax),
     onMint,
   });
 }
 
+/** Where the password of the listener's named connection comes from; undefined without one, and where it takes tokens. */
+export function heldPasswords({ account, backend }: ListenerConfig, logger: Logger): HeldPasswords | undefined {
+  return account === undefined ? undefined : accountPasswords(account, backend, logger);
+}
+
+/** Aurora DSQL takes 100 new connections in a second: https://docs.aws.amazon.com/aurora-dsql/latest/userguide/CHAP_quotas.html */
+const DSQL_LOGINS_PER_SECOND = 95;
+
+function loginsPerSecond(engine: BackendEngine, configured: number): number {
+  if (configured === 0) return Number.MAX_SAFE_INTEGER;
+  return engine === "dsql" ? Math.min(configured, DSQL_LOGINS_PER_SECOND) : configured;
+}
+
 function tokenSource(backend: ListenerConfig["backend"]): TokenSource | undefined {
   if (backend.tokenSource === "rds-signer") return new RdsTokenSource({ timeoutMs: backend.tokenTimeoutMs });
+  if (backend.tokenSource === "dsql-signer") return new DsqlTokenSource({ timeoutMs: backend.tokenTimeoutMs });
   if (backend.tokenSource === "none" || backend.tokenCmd === undefined) return undefined;
   return new CommandTokenSource({
     command: backend.tokenCmd,

@@ -7,8 +7,8 @@ import { loadApproversFile } from "../config/approvers-file.ts";
 import { checkCertificatePair, notAfterSeconds, problemOfCaFile, problemOfPublicKeyFile } from "../config/pem-files.ts";
 import type { Config, ListenerConfig } from "../config/schema.ts";
 import { loadUsersFile } from "../config/users-file.ts";
+import { parsePublicKey } from "../session/accounts/local-key.ts";
 import type { ListenerOptions } from "../session/listener-options.ts";
-import { parsePublicKey } from "../session/local-key.ts";
 import { backendTlsOptions, clientTlsOptions } from "./listener-setup.ts";
 import type { AdminServer, ReloadOutcome } from "./operations.ts";
 
@@ -95,7 +95,7 @@ export function liveFilesOf(config: ListenerConfig, options: ListenerOptions): r
   const { backend, proxy, name } = config;
   const live: LiveFiles[] = [];
   const { clientTls, users } = options;
-  if (clientTls !== undefined) {
+  if (clientTls !== undefined && proxy.tlsCert !== undefined) {
     const paths = [proxy.tlsCert, proxy.tlsKey, proxy.tlsClientCa];
     live.push(new LiveFiles(`client certificate of ${name}`, paths, () => replaceClientTls(config, clientTls)));
   }

@@ -1,15 +1,19 @@
 /** The policy in force: loaded at start, replaced when the file changes or on SIGHUP, kept when the new one is bad. */
+
 import { readFileSync, statSync } from "node:fs";
 import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { QuerycopError } from "../base/errors.ts";
+import { GROUP_OR_WORLD_WRITABLE, othersMay } from "../base/file-mode.ts";
 import type { Logger } from "../base/log.ts";
+import { POLICY_FILE_CHARACTERS_MAX, parsePolicy, renderProblems } from "../policy/file/policy-file.ts";
 import { Judge } from "../policy/judge.ts";
+import { MYSQL_ENGINE } from "../policy/mysql/mysql-engine.ts";
 import type { OpinionReport } from "../policy/opinions.ts";
 import { DEFAULT_POLICY, type Policy } from "../policy/policy.ts";
-import { POLICY_FILE_CHARACTERS_MAX, parsePolicy, renderProblems } from "../policy/policy-file.ts";
-import { sha256Hex } from "../sql/digest.ts";
-import { SecondOpinion } from "../sql/second-opinion.ts";
-import { JudgeThread } from "./judge-thread.ts";
+import { POSTGRES_ENGINE } from "../policy/postgres/postgres-engine.ts";
+import { sha256Hex } from "../sql/mysql/digest/digest.ts";
+import { SecondOpinion } from "../sql/second-opinion/second-opinion.ts";
+import { JudgePool } from "./judge-pool.ts";
 import type { PolicyView, ReloadOutcome } from "./operations.ts";
 
 /** Enough for some ten thousand statement shapes. */
@@ -21,6 +25,8 @@ export interface PolicyChange {
   readonly outcome: "ok" | "error";
   readonly fromVersion: string | undefined;
   readonly toVersion: string;
+  /** The file as it took effect; undefined for the built-in policy and for a change that was refused. */
+  readonly policyText?: string | undefined;
   /** start, signal, file, or the admin API's principal. */
   readonly by: string;
 }
@@ -30,13 +36,15 @@ export interface LivePolicyOptions {
   readonly file: string | undefined;
   readonly idPrefix: string;
   readonly logger: Logger;
+  /** Milliseconds to judge one long text. */
+  readonly judgeTimeoutMs: number;
   readonly onChange: (change: PolicyChange) => void;
 }
 
 export class LivePolicy {
   readonly judge: Judge;
   /** Judges long texts, always by the policy in force. */
-  readonly thread: JudgeThread;
+  readonly longTexts: JudgePool;
   readonly #options: LivePolicyOptions;
   readonly #secondOpinion = new SecondOpinion();
   #opinionLoggedMs = Number.NEGATIVE_INFINITY;
@@ -50,6 +58,7 @@ export class LivePolicy {
     const loaded = options.file === undefined ? DEFAULT_POLICY : load(options.file);
     if (typeof loaded === "string") throw new QuerycopError("QC_CONFIG", `Cannot load the policy:\n${loaded}`);
     this.judge = new Judge({
+      engines: { mysql: MYSQL_ENGINE, postgresql: POSTGRES_ENGINE },
       policy: loaded,
       clock: SYSTEM_CLOCK,
       idPrefix: options.idPrefix,
@@ -57,9 +66,10 @@ export class LivePolicy {
       advisor: this.#secondOpinion,
       onDisagreement: (report) => this.#logDisagreement(report),
     });
-    const { idPrefix, logger } = options;
-    this.thread = new JudgeThread({ judge: this.judge, clock: SYSTEM_CLOCK, idPrefix, logger });
-    options.onChange({ outcome: "ok", fromVersion: undefined, toVersion: loaded.version, by: "start" });
+    const { idPrefix, logger, judgeTimeoutMs: timeoutMs } = options;
+    this.longTexts = new JudgePool({ judge: this.judge, clock: SYSTEM_CLOCK, idPrefix, logger, timeoutMs });
+    const policyText = loaded.source;
+    options.onChange({ outcome: "ok", fromVersion: undefined, toVersion: loaded.version, policyText, by: "start" });
   }
 
   get view(): PolicyView {
@@ -72,7 +82,7 @@ export class LivePolicy {
 
   close(): void {
     this.#secondOpinion.close().catch(() => undefined);
-    this.thread.close().catch(() => undefined);
+    this.longTexts.close().catch(() => undefined);
   }
 
   /** The statement has been decided already; later ones of its shape are decided with the rule dyn.opinion. */
@@ -109,7 +119,7 @@ export class LivePolicy {
     if (loaded.version === fromVersion) return { what, outcome: "unchanged" };
     this.judge.replacePolicy(loaded);
     logger.info("policy replaced", { file, fromVersion, version: loaded.version });
-    onChange({ outcome: "ok", fromVersion, toVersion: loaded.version, by });
+    onChange({ outcome: "ok", fromVersion, toVersion: loaded.version, policyText: loaded.source, by });
     return { what, outcome: "replaced" };
   }
 }
@@ -120,7 +130,7 @@ function load(file: string): Policy | string {
   try {
     const { mode, size } = statSync(file);
     // SAFETY: whoever may write the policy decides what runs.
-    if ((mode & 0o022) !== 0) return `${file}: writable by group or others: chmod go-w ${file}`;
+    if (othersMay(mode, GROUP_OR_WORLD_WRITABLE)) return `${file}: writable by group or others: chmod go-w ${file}`;
     if (size > POLICY_FILE_CHARACTERS_MAX) return `${file}: ${size} bytes, the limit is ${POLICY_FILE_CHARACTERS_MAX}`;
     text = readFileSync(file, "utf8");
   } catch (thrown) {

@@ -45,11 +45,13 @@ export class LiveSettings {
     const read = await this.#reread().catch((thrown: unknown) => ({ problems: [`${what}: ${String(thrown)}`] }));
     if ("problems" in read) return { what, outcome: "refused", problems: read.problems.join("\n") };
     this.#inForce = found;
-    return { what, outcome: this.#take(read.settings) ? "replaced" : "unchanged" };
+    const { isTaken, waiting } = this.#take(read.settings);
+    const needsRestart = waiting.length === 0 ? {} : { needsRestart: waiting.join(", ") };
+    return { what, outcome: isTaken ? "replaced" : "unchanged", ...needsRestart };
   }
 
-  /** Whether a setting that can change has changed. Those that cannot are named: nothing else would tell. */
-  #take(settings: readonly SettingView[]): boolean {
+  /** Takes over what can change. What cannot is named in the log as well: a file's change has no other reader. */
+  #take(settings: readonly SettingView[]): { readonly isTaken: boolean; readonly waiting: readonly string[] } {
     const before = new Map(this.#settings.map(({ key, value }) => [key, value]));
     const keys = new Set([...before.keys(), ...settings.map(({ key }) => key)]);
     const now = new Map(settings.map(({ key, value }) => [key, value]));
@@ -60,7 +62,7 @@ export class LiveSettings {
     }
     const taken = new Map(settings.filter(({ key }) => LIVE_KEYS.has(key)).map((setting) => [setting.key, setting]));
     this.#settings = this.#settings.map((setting) => taken.get(setting.key) ?? setting);
-    return waiting.length < changed.length;
+    return { isTaken: waiting.length < changed.length, waiting };
   }
 
   #content(): string | undefined {

@@ -2,7 +2,7 @@
 import { CLOSE_REASONS } from "../base/errors.ts";
 import { type LabelSets, type Metrics, newMetrics } from "../base/metrics.ts";
 import { COMMANDS } from "../mysql/command.ts";
-import { RULE_IDS } from "../policy/rules.ts";
+import { RULE_IDS } from "../policy/rules/rules.ts";
 import { NOT_UNDERSTOOD_REASONS } from "../sql/facts.ts";
 import { TOKEN_FAILURES } from "../token/token.ts";
 

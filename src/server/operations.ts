@@ -1,8 +1,11 @@
 /** What an operator may see and do while querycop runs: the only way the admin API has into the process. */
 import type { AuditEvent } from "../audit/audit-event.ts";
+import type { ApiRole } from "../base/api-role.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
-import type { SessionView } from "../session/session.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { SessionView } from "../session/session-view.ts";
+import type { Activity } from "./activity/activity.ts";
 import type { ApprovalDesk } from "./approval-desk.ts";
 import type { EventFeed } from "./event-feed.ts";
 import type { Readiness } from "./readiness.ts";
@@ -29,10 +32,25 @@ export interface ReloadOutcome {
   readonly outcome: "unchanged" | "replaced" | "refused";
   /** Lines that name file and problem, where it was refused. */
   readonly problems?: string;
+  /** Settings that have changed and are taken over at the next start, separated by commas. */
+  readonly needsRestart?: string;
 }
 
+/** What one of doctor's checks has found. */
+export interface DoctorFinding {
+  readonly id: string;
+  readonly title: string;
+  readonly listener?: string;
+  readonly status: "ok" | "warn" | "fail" | "skip";
+  readonly detail: string;
+  readonly remedy?: { readonly text: string; readonly commands: readonly string[]; readonly docs: string };
+}
+
+/** Runs doctor's checks on the running configuration; they change nothing. */
+export type RunDoctor = () => Promise<readonly DoctorFinding[]>;
+
 /** What approvers may do. */
-export type ApprovalOperations = Pick<ApprovalDesk, "list" | "find" | "approve" | "deny">;
+export type ApprovalOperations = Pick<ApprovalDesk, "list" | "find" | "approve" | "deny" | "askForLoad" | "use">;
 
 export interface Operations {
   readonly version: { readonly version: string; readonly commit: string };
@@ -45,11 +63,18 @@ export interface Operations {
   readonly auditFile: string | undefined;
   readonly events: EventFeed;
   readonly approvals: ApprovalOperations;
+  /** Client connections that may be open at a time. */
+  readonly sessionsMax: number;
+  readonly activity: Pick<Activity, "book" | "series" | "changes" | "auditDisk">;
+  /** Undefined where the process was started without. */
+  readonly doctor: RunDoctor | undefined;
+  /** The policy in force. */
+  readonly livePolicy: Policy;
   readiness(): Promise<Readiness>;
   sessions(): readonly SessionView[];
   session(id: string): SessionView | undefined;
-  /** False when there is no such session. */
-  killSession(id: string): boolean;
+  /** `by` is who asked, which log, audit and the client are told. False when there is no such session. */
+  killSession(id: string, by: string): boolean;
   policy(): PolicyView;
   /** Reads policy, users, certificates and settings again. `by` is who asked, for the record. */
   reload(by: string): Promise<readonly ReloadOutcome[]>;
@@ -67,12 +92,16 @@ export interface AdminOptions {
   readonly namedKeys: readonly NamedKey[];
   /** Whether /metrics answers without a key. */
   readonly hasPublicMetrics: boolean;
+  /** Whether the dashboard is answered, where there is a key to log in with. */
+  readonly hasDashboard: boolean;
+  /** Before every path, as a reverse proxy passes it on: empty, or `/querycop`. */
+  readonly basePath: string;
 }
 
 /** The key of a person or program, which is not known to us: only its SHA-256. */
 export interface NamedKey {
   readonly name: string;
-  readonly role: "admin" | "approver";
+  readonly role: ApiRole;
   readonly sha256: string;
 }
 

@@ -6,7 +6,7 @@ import type { SessionServices } from "../session/session-services.ts";
 import { AllowAllJudge } from "./allow-all-judge.ts";
 import { ApprovalDesk } from "./approval-desk.ts";
 import { newProcessServices, newSessionServices } from "./listener-services.ts";
-import { listenerOptions, tokenManager } from "./listener-setup.ts";
+import { heldPasswords, listenerOptions, tokenManager } from "./listener-setup.ts";
 import { newProxyMetrics } from "./metric-labels.ts";
 
 /** A probe logs in once at a time. */
@@ -31,6 +31,7 @@ export function probeServices(listener: ListenerConfig, config: Config): Session
   return newSessionServices(silent, {
     options: listenerOptions(listener),
     tokens: tokenManager(listener, config.token, new Slots(1, WAITING_MINTS_MAX), silentLogger, () => undefined),
+    passwords: heldPasswords(listener, silentLogger),
     logger: silentLogger,
     backendConnectionId: () => undefined,
     cancelHold: () => undefined,

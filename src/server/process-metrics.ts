@@ -2,10 +2,11 @@
 import { readdirSync } from "node:fs";
 import type { AuditForwarder } from "../audit/audit-forwarder.ts";
 import type { AuditLog } from "../audit/audit-log.ts";
+import type { MemoryBudget } from "../base/memory-budget.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Config } from "../config/schema.ts";
 import type { Judge } from "../policy/judge.ts";
-import type { DataGuardCounts } from "../session/data-guard.ts";
+import type { DataGuardCounts } from "../session/limits/data-guard.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import type { ApprovalDesk } from "./approval-desk.ts";
 import { openFilesLimit } from "./open-files.ts";
@@ -15,6 +16,7 @@ export interface MetricSources {
   readonly config: Config;
   readonly version: { readonly version: string; readonly commit: string };
   readonly registry: SessionRegistry;
+  readonly memory: MemoryBudget;
   readonly judge: Judge;
   readonly tokens: readonly TokenManager[];
   readonly dataGuardCounts: readonly DataGuardCounts[];
@@ -33,6 +35,7 @@ export function connectMetrics(metrics: Metrics, sources: MetricSources): void {
   metrics.onScrape(() => {
     readSessions(metrics, sources);
     readCounts(metrics, sources);
+    readMemory(metrics, sources);
     readProcess(metrics);
   });
 }
@@ -75,6 +78,13 @@ function readCounts(metrics: Metrics, sources: MetricSources): void {
     metrics.auditForwardLag.of(forwarder.name).value = forwarder.lagMs(Date.now()) / 1000;
   }
   metrics.auditOk.value = audit === undefined || audit.state === "ok" ? 1 : 0;
+}
+
+function readMemory(metrics: Metrics, { memory }: MetricSources): void {
+  metrics.memoryBudget.value = memory.bytesMax;
+  metrics.memoryHeld.value = memory.used;
+  metrics.memoryWaiting.value = memory.waiting;
+  for (const [event, count] of Object.entries(memory.counts)) metrics.memoryEvents.of(event).value = count;
 }
 
 function readProcess(metrics: Metrics): void {

@@ -4,7 +4,9 @@ import type { AuditLog } from "../audit/audit-log.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Config } from "../config/schema.ts";
-import type { SessionView } from "../session/session.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { SessionView } from "../session/session-view.ts";
+import type { Activity } from "./activity/activity.ts";
 import type { EventFeed } from "./event-feed.ts";
 import type { LivePolicy } from "./live-policy.ts";
 import type { LiveSettings } from "./live-settings.ts";
@@ -14,6 +16,7 @@ import type {
   Operations,
   PolicyView,
   ReloadOutcome,
+  RunDoctor,
   SettingView,
 } from "./operations.ts";
 import { type BackendReadiness, type Readiness, type ReadinessCheck, readinessOf } from "./readiness.ts";
@@ -29,6 +32,8 @@ export interface ProcessParts {
   readonly audit: AuditLog | undefined;
   readonly events: EventFeed;
   readonly approvals: ApprovalOperations;
+  readonly activity: Activity;
+  readonly doctor: RunDoctor | undefined;
   readonly registry: SessionRegistry;
   readonly policy: LivePolicy;
   readonly reloader: Reloader;
@@ -43,6 +48,8 @@ export class ProcessOperations implements Operations {
   readonly auditFile: string | undefined;
   readonly events: EventFeed;
   readonly approvals: ApprovalOperations;
+  readonly activity: Activity;
+  readonly doctor: RunDoctor | undefined;
   readonly startedMs = performance.now();
   isDraining = false;
   readonly #parts: ProcessParts;
@@ -55,18 +62,29 @@ export class ProcessOperations implements Operations {
     this.auditFile = parts.auditFile;
     this.events = parts.events;
     this.approvals = parts.approvals;
+    this.activity = parts.activity;
+    this.doctor = parts.doctor;
   }
 
   get settings(): readonly SettingView[] {
     return this.#parts.settings.current;
   }
 
+  get sessionsMax(): number {
+    return this.#parts.registry.connectionsMax;
+  }
+
+  get livePolicy(): Policy {
+    return this.#parts.policy.judge.policy;
+  }
+
   async readiness(): Promise<Readiness> {
     const { audit, backends, policy, metrics } = this.#parts;
-    const auditState = audit?.state ?? "ok";
     const checks: ReadinessCheck[] = [
       { name: "drain", ok: !this.isDraining, detail: this.isDraining ? "shutting down" : "accepting clients" },
-      { name: "audit", ok: auditState === "ok", detail: AUDIT_WORDS[auditState] },
+      audit === undefined
+        ? { name: "audit", ok: true, detail: "no audit log is kept" }
+        : { name: "audit", ok: audit.state === "ok", detail: AUDIT_WORDS[audit.state] },
       // What was before a refused change serves on: worth an alarm, not a reason to send clients away.
       { name: "reload", ok: true, detail: reloadWords(metrics, policy) },
     ];
@@ -85,9 +103,9 @@ export class ProcessOperations implements Operations {
     return this.#parts.registry.findByLabel(id)?.view();
   }
 
-  killSession(id: string): boolean {
+  killSession(id: string, by: string): boolean {
     const session = this.#parts.registry.findByLabel(id);
-    session?.kill();
+    session?.kill(by);
     return session !== undefined;
   }
 
@@ -126,5 +144,7 @@ export function adminOptionsOf(config: Config, read: (path: string) => string): 
     adminKey: config.adminApiKey,
     namedKeys: config.approvers,
     hasPublicMetrics: api.publicMetrics,
+    hasDashboard: api.dashboard,
+    basePath: api.basePath ?? "",
   };
 }

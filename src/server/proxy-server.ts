@@ -1,16 +1,16 @@
 /** One listener: accepts connections, applies the limits, and runs a session for each. */
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
-import { ERROR_CODES } from "../base/errors.ts";
+import { UNIX_SOCKET } from "../base/address.ts";
 import type { Logger } from "../base/log.ts";
-import { encodeErrPacket } from "../mysql/generic-response.ts";
-import { encodePacket } from "../mysql/packet.ts";
 import { network } from "../net/network.ts";
 import type { Listener, ListenTarget, Transport } from "../net/transport.ts";
-import { Session } from "../session/session.ts";
+import type { LiveSession, SessionWing } from "../session/live-session.ts";
 import type { SessionServices } from "../session/session-services.ts";
-import { DESCRIPTORS_FOR_SESSIONS } from "./open-files.ts";
+import type { OpenFiles } from "./open-files.ts";
 import type { Refusal, SessionRegistry } from "./session-registry.ts";
 
+/** Its own and the one of its backend. */
+const DESCRIPTORS_OF_SESSION = 2;
 /** How long a client that was turned away may take to read why. */
 const TURN_AWAY_MS = 1_000;
 /** In a crowd: just enough for the words to leave this process. */
@@ -19,16 +19,20 @@ const TURN_AWAY_HURRIED_MS = 10;
 const TURNED_AWAY_MAX = 16;
 
 export class ProxyServer {
+  readonly #wing: SessionWing;
   readonly #services: SessionServices;
   readonly #registry: SessionRegistry;
   readonly #logger: Logger;
   readonly #listeners: Listener[] = [];
+  readonly #openFiles: OpenFiles;
   #isClosing = false;
   #turnedAway = 0;
 
-  constructor(services: SessionServices, registry: SessionRegistry) {
+  constructor(wing: SessionWing, services: SessionServices, registry: SessionRegistry, openFiles: OpenFiles) {
+    this.#wing = wing;
     this.#services = services;
     this.#registry = registry;
+    this.#openFiles = openFiles;
     this.#logger = services.logger;
   }
 
@@ -51,17 +55,23 @@ export class ProxyServer {
   }
 
   #accept(transport: Transport): void {
-    const address = transport.remoteAddress ?? "unix";
+    const address = transport.remoteAddress ?? UNIX_SOCKET;
     const refusal: Refusal | undefined = this.#isClosing
       ? { limit: "shutdown", text: "querycop is shutting down" }
-      : (this.#registry.refusalFor(address) ?? this.#descriptorRefusal());
-    if (refusal !== undefined) {
-      this.#turnAway(transport, address, refusal);
+      : this.#refusalFor(address);
+    const room = this.#openFiles.admit(refusal === undefined ? DESCRIPTORS_OF_SESSION : 1);
+    if (refusal !== undefined || room !== "enough") {
+      this.#turnAway(transport, address, refusal ?? this.#tooManyFiles(), room === "none");
       return;
     }
     this.#services.metrics.clientConnectionsTotal.value++;
-    const session = new Session(this.#registry.nextSessionId(), transport, this.#services);
+    const session = this.#wing.open(this.#registry.nextSessionId(), transport, this.#services);
     this.#registry.add(session);
+    const run = (): void => this.#run(session, transport);
+    if (this.#services.newcomers.take(1, run)) run();
+  }
+
+  #run(session: LiveSession, transport: Transport): void {
     session.run().then(
       () => this.#registry.remove(session),
       (thrown: unknown) => {
@@ -72,20 +82,30 @@ export class ProxyServer {
     );
   }
 
-  /** Attempts to reach a backend that does not answer hold descriptors for minutes, which no session can have. */
-  #descriptorRefusal(): Refusal | undefined {
-    const held = network.abandonedConnects;
-    if (held === 0 || this.#registry.size * 2 + held < DESCRIPTORS_FOR_SESSIONS) return undefined;
-    const text = `${held} attempts to reach the backend wait for an answer, see the limit on open files`;
-    return { limit: "descriptors", text };
+  /** In a full house those leave that say nothing. */
+  #refusalFor(address: string): Refusal | undefined {
+    if (this.#registry.refusalFor(address) === undefined) return undefined;
+    const refusal = this.#registry.makeRoom(address);
+    if (refusal === undefined) this.#services.metrics.loginsEnded.value++;
+    return refusal;
   }
 
-  /** As a full server does: an error in place of the greeting, without SQLSTATE, then FIN. */
-  #turnAway(transport: Transport, address: string, { limit, text }: Refusal): void {
+  #tooManyFiles(): Refusal {
+    const { open, limit } = this.#openFiles;
+    const { abandonedConnects } = network;
+    const attempts = abandonedConnects === 0 ? "" : ` (${abandonedConnects} by attempts to reach the backend)`;
+    const remedy = "raise the limit: LimitNOFILE in the systemd unit, ulimit -n in a shell";
+    return { limit: "descriptors", text: `${open} of ${limit} files are open${attempts}, ${remedy}` };
+  }
+
+  /** As a full server does: an error in place of the greeting, then FIN. Ends at once where no file is left. */
+  #turnAway(transport: Transport, address: string, { limit, text }: Refusal, isHopeless: boolean): void {
     this.#logger.warn("connection refused", { client: address, error: text });
     this.#services.metrics.connectionsRefused.of(limit).value++;
-    const { errorNumber } = ERROR_CODES.QC_TOO_MANY_CONNECTIONS;
-    const err = encodeErrPacket({ errorNumber, message: `querycop: too many connections: ${text}` });
+    if (isHopeless) {
+      transport.destroy();
+      return;
+    }
     let isOver = false;
     const leave = (): void => {
       if (isOver) return;
@@ -98,7 +118,7 @@ export class ProxyServer {
     timer.unref();
     this.#turnedAway++;
     transport.attach({ receive: () => {}, receiveDrain: () => {}, receiveEnd: leave, receiveClose: leave });
-    transport.write(encodePacket(err, 0));
+    transport.write(this.#wing.turnAway(text));
     transport.end();
   }
 }

@@ -1,7 +1,7 @@
 /** Whether clients can be served now: what /readyz says. */
 import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { toQuerycopError } from "../base/errors.ts";
-import { probeBackend } from "../session/backend-probe.ts";
+import type { SessionWing } from "../session/live-session.ts";
 import type { SessionServices } from "../session/session-services.ts";
 
 export interface ReadinessCheck {
@@ -33,12 +33,14 @@ interface ProbeResult {
 
 /** The state of one listener's backend: at most one connection of its own at a time, however many ask. */
 export class BackendReadiness {
+  readonly #wing: Pick<SessionWing, "probe">;
   readonly #services: SessionServices;
   #last: ProbeResult | undefined;
   #pending: Promise<void> | undefined;
   readonly #stop = new AbortController();
 
-  constructor(services: SessionServices) {
+  constructor(wing: Pick<SessionWing, "probe">, services: SessionServices) {
+    this.#wing = wing;
     this.#services = services;
   }
 
@@ -78,7 +80,7 @@ export class BackendReadiness {
   async #probe(): Promise<void> {
     let failure: string | undefined;
     try {
-      await probeBackend(this.#services, this.#stop.signal);
+      await this.#wing.probe(this.#services, this.#stop.signal);
     } catch (thrown) {
       const { code, message } = toQuerycopError(thrown);
       failure = WORDS[code] ?? "not usable";

@@ -4,6 +4,7 @@ import type { AuditEvent } from "../audit/audit-event.ts";
 import type { Logger } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Config } from "../config/schema.ts";
+import type { ChangeHistory } from "./activity/change-history.ts";
 import { certificateEnds, type LiveFiles } from "./live-files.ts";
 import type { LivePolicy } from "./live-policy.ts";
 import type { LiveSettings } from "./live-settings.ts";
@@ -21,6 +22,7 @@ export interface ReloaderOptions {
   readonly files: readonly LiveFiles[];
   readonly settings: LiveSettings;
   readonly metrics: Metrics;
+  readonly changes: ChangeHistory;
   readonly logger: Logger;
   readonly record: (event: AuditEvent) => void;
 }
@@ -68,6 +70,7 @@ export class Reloader {
       this.#tell([settings.file ?? ""], ofSettings, by);
     }
     this.#measure(outcomes);
+    this.#options.changes.addReload(outcomes, by, Date.now());
     return outcomes;
   }
 

@@ -4,11 +4,14 @@
  */
 
 import { QuerycopError } from "../base/errors.ts";
-import { COM_QUIT } from "../mysql/constants.ts";
+import type { Holding } from "../base/memory-budget.ts";
+import { COM_QUIT, ERR_HEADER } from "../mysql/constants.ts";
 import type { Packet, Wire } from "../mysql/packet.ts";
 import { encodePacket } from "../mysql/packet.ts";
 import type { Leg } from "../net/leg.ts";
 import type { BackendTls, TlsIdentity } from "../net/tls.ts";
+import type { ClientPeer } from "./mysql/login/client-peer.ts";
+import { TimeBudget } from "./time-budget.ts";
 
 /** Why bytes may go to the backend. */
 export type Permit =
@@ -31,9 +34,12 @@ export class BackendGate {
   #lost: (() => void) | undefined;
   #deadListener: (() => void) | undefined;
   #unaskedListener: (() => void) | undefined;
+  #budget: TimeBudget;
 
-  constructor(leg: Leg) {
+  /** `loginTimeoutMs` bounds the backend's own part of the login, greeting and TLS included. */
+  constructor(leg: Leg, loginTimeoutMs: number) {
     this.#leg = leg;
+    this.#budget = new TimeBudget(loginTimeoutMs);
     leg.onDead(() => {
       this.#lost?.();
       this.#deadListener?.();
@@ -61,7 +67,7 @@ export class BackendGate {
     }
   }
 
-  /** Sends bytes under a permit. False means: await `drained()` before sending more. */
+  /** Sends bytes under a permit. False means: await `drainedWithin()` before sending more. */
   send(_permit: Permit, wire: Wire): boolean {
     if (wire instanceof Uint8Array) return this.#leg.write(wire);
     let isTaken = true;
@@ -76,31 +82,45 @@ export class BackendGate {
     return this.send(permit, wire);
   }
 
-  drained(): Promise<void> {
-    return this.#leg.drained();
-  }
-
-  /** As `drained()`, but a backend that takes nothing for so long is given up: its leg is then dead. */
+  /** Resolves when the socket has room again; a backend that takes nothing for so long is given up: its leg is then dead. */
   async drainedWithin(timeoutMs: number): Promise<void> {
     const timer = setTimeout(() => this.#leg.destroy(), timeoutMs);
     await this.#leg.drained();
     clearTimeout(timer);
   }
 
+  /** A later login on this connection (COM_CHANGE_USER) has a time budget of its own. */
+  renewBudget(loginTimeoutMs: number): void {
+    this.#budget = new TimeBudget(loginTimeoutMs);
+  }
+
+  /** The next packet of the login, which must continue the conversation. An error may come out of turn. */
+  async expectLoginPacket(awaiting: string, signal?: AbortSignal): Promise<Packet> {
+    const wanted = this.#leg.nextSequenceId;
+    const packet = await this.#budget.spend((timeoutMs) => this.#leg.expectPacket(awaiting, timeoutMs, signal));
+    if (packet.sequenceId === wanted || packet.payload[0] === ERR_HEADER) return packet;
+    const text = `Packets out of order while ${awaiting}: expected sequence id ${wanted}, got ${packet.sequenceId}`;
+    throw new QuerycopError("QC_BACKEND_PROTOCOL", text);
+  }
+
+  /** Resolves when this side or the client has something to read or has closed. Throws when the time of either runs out. */
+  async eitherSpeaks(client: ClientPeer, awaiting: string): Promise<void> {
+    const spoken = await this.#budget.spend((ownMs) =>
+      client.budget.spend(async (clientMs) => {
+        const timeoutMs = Math.min(ownMs, clientMs);
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const late = new Promise<false>((resolve) => {
+          timer = setTimeout(() => resolve(false), timeoutMs);
+        });
+        const either = Promise.race([client.leg.waitReadable(), this.#leg.waitReadable()]).then(() => true);
+        return await Promise.race([either, late]).finally(() => clearTimeout(timer));
+      }),
+    );
+    if (!spoken) throw new QuerycopError("QC_BACKEND_TIMEOUT", `Neither side went on in time while ${awaiting}`);
+  }
+
   expectPacket(awaiting: string, timeoutMs: number, signal?: AbortSignal): Promise<Packet> {
     return this.#leg.expectPacket(awaiting, timeoutMs, signal);
-  }
-
-  readChunk(): Promise<Uint8Array | undefined> {
-    return this.#leg.readChunk();
-  }
-
-  /** The next bytes for a question of our own; silence and a closed connection are errors. */
-  async expectChunk(awaiting: string, timeoutMs: number): Promise<Uint8Array> {
-    const timer = setTimeout(() => this.#leg.destroy(), timeoutMs);
-    const chunk = await this.#leg.readChunk().finally(() => clearTimeout(timer));
-    if (chunk !== undefined) return chunk;
-    throw new QuerycopError("QC_BACKEND_CLOSED", `The backend was lost while ${awaiting}`);
   }
 
   takeChunk(): Uint8Array | undefined {
@@ -111,20 +131,28 @@ export class BackendGate {
     return this.#leg.nextEvent();
   }
 
+  /** As `nextEvent()`; false when nothing has come for so long, and the leg is then dead. */
+  async nextEventWithin(timeoutMs: number): Promise<boolean> {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#leg.destroy();
+    }, timeoutMs);
+    await this.#leg.nextEvent();
+    clearTimeout(timer);
+    return !isLate;
+  }
+
   get isFinished(): boolean {
     return this.#leg.isFinished;
   }
 
-  waitReadable(): Promise<void> {
-    return this.#leg.waitReadable();
-  }
-
   /** An abort of `signal` destroys the leg: there is no other way out of a TLS handshake. */
-  async upgrade(tls: BackendTls, timeoutMs: number, signal?: AbortSignal): Promise<TlsIdentity> {
+  async upgrade(tls: BackendTls, signal?: AbortSignal): Promise<TlsIdentity> {
     const giveUp = (): void => this.#leg.destroy();
     signal?.addEventListener("abort", giveUp);
     try {
-      return await tls.upgrade(this.#leg, timeoutMs);
+      return await this.#budget.spend((timeoutMs) => tls.upgrade(this.#leg, timeoutMs));
     } finally {
       signal?.removeEventListener("abort", giveUp);
     }
@@ -141,6 +169,10 @@ export class BackendGate {
 
   resetSequence(): void {
     this.#leg.nextSequenceId = 0;
+  }
+
+  countIn(holding: Holding): void {
+    this.#leg.countIn(holding);
   }
 
   set payloadBytesMax(bytes: number) {
@@ -161,10 +193,6 @@ export class BackendGate {
 
   get remoteAddress(): string {
     return this.#leg.remoteAddress ?? "";
-  }
-
-  get bytesRead(): number {
-    return this.#leg.bytesRead;
   }
 
   get bytesWritten(): number {

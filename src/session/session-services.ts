@@ -2,16 +2,23 @@
 import type { AuditEvent, AuditEventOf } from "../audit/audit-event.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
+import type { LoopShare } from "../base/loop-share.ts";
+import type { MemoryBudget } from "../base/memory-budget.ts";
 import type { Metrics } from "../base/metrics.ts";
+import type { Slots } from "../base/slots.ts";
+import type { PasswordSource } from "../token/password.ts";
 import type { TokenManager } from "../token/token-manager.ts";
-import type { BackendProfile } from "./backend-profile.ts";
-import type { DataGuardCounts } from "./data-guard.ts";
+import type { PasswordChecks } from "./accounts/password-checks.ts";
+import type { DataGuardCounts } from "./limits/data-guard.ts";
+import type { SilentClients } from "./limits/silent-clients.ts";
+import type { UserSlots } from "./limits/user-slots.ts";
+import type { UserWindows } from "./limits/user-windows.ts";
 import type { ListenerOptions } from "./listener-options.ts";
-import type { RowEstimates } from "./row-estimates.ts";
-import type { StatementApprovals } from "./statement-approvals.ts";
-import type { StatementJudge } from "./statement-judge.ts";
-import type { UserSlots } from "./user-slots.ts";
-import type { UserWindows } from "./user-windows.ts";
+import type { BackendProfile } from "./mysql/login/backend-profile.ts";
+import type { RowEstimates } from "./mysql/statements/row-estimates.ts";
+import type { DecisionLog } from "./statement/decision-log.ts";
+import type { StatementApprovals } from "./statement/statement-approvals.ts";
+import type { StatementJudge } from "./statement/statement-judge.ts";
 
 /** Where sessions record what happens; see AuditLog for what "recorded" means. */
 export interface AuditTrail {
@@ -35,8 +42,20 @@ export interface ProcessServices {
   readonly metrics: Metrics;
   readonly judge: StatementJudge;
   readonly approvals: StatementApprovals;
+  readonly decisionLog: DecisionLog;
   readonly userWindows: UserWindows;
   readonly userSlots: UserSlots;
+  readonly passwordChecks: PasswordChecks;
+  readonly memory: MemoryBudget;
+  /** Of logins that hold a backend before the client has said anything. */
+  readonly loginSlots: Slots;
+  /** Of connections to a backend that are nobody's session: they come in crowds where the clients of many leave at once. */
+  readonly sideSlots: Slots;
+  readonly silentClients: SilentClients;
+  /** Of commands whose client did not wait for the answer to the one before. */
+  readonly pipelined: LoopShare;
+  /** Of sessions that begin. */
+  readonly newcomers: LoopShare;
   /** A connection id for clients that are greeted before the backend is dialled. */
   nextOwnConnectionId(): number;
 }
@@ -45,6 +64,8 @@ export interface ProcessServices {
 export interface SessionServices extends ProcessServices {
   readonly options: ListenerOptions;
   readonly tokens: TokenManager | undefined;
+  /** Where the password comes from that querycop holds for the backend. */
+  readonly passwords?: PasswordSource | undefined;
   readonly logger: Logger;
   readonly backendProfile: BackendProfile;
   readonly dataGuardCounts: DataGuardCounts;

@@ -15,8 +15,23 @@ export const SQL_MODE = {
   HIGH_NOT_PRECEDENCE: 0x20000000,
 } as const;
 
-/** What the session says about how the server will read the text. What is unknown is analysed under every reading. */
-export interface SqlContext {
+/** Whose SQL a text is. */
+export type SqlEngineName = "mysql" | "postgresql";
+
+/**
+ * What the session says about how the server will read the text. What is unknown is analysed under every reading. Plain
+ * data: it goes to the thread that judges long texts.
+ */
+export type SqlContext = MysqlContext | PostgresqlContext;
+
+interface AnyContext {
+  readonly engine: SqlEngineName;
+  /** The schema of names without one. `undefined`: none chosen, or not known; they then match any schema. */
+  readonly schema: string | undefined;
+}
+
+export interface MysqlContext extends AnyContext {
+  readonly engine: "mysql";
   readonly dialect: Dialect | "unknown";
   /** Major * 10000 + minor * 100 + patch, as the server compares version comments: 90704, 80036, 101119. */
   readonly serverVersion: number | undefined;
@@ -24,11 +39,27 @@ export interface SqlContext {
   readonly sqlMode: number | "unknown";
   /** MySQL's name of character_set_client, such as "utf8mb4". */
   readonly charset: string | "unknown";
-  /** The current schema. `undefined`: none chosen, or not known; unqualified names then match any schema. */
-  readonly schema: string | undefined;
+  /** character_set_connection, to which literals are converted: as `charset` where it is left out. */
+  readonly connectionCharset?: string | "unknown";
   /** Whether the server will run more than the first statement of the text. */
   readonly multiStatements: boolean;
 }
+
+export interface PostgresqlContext extends AnyContext {
+  readonly engine: "postgresql";
+  /** server_version_num, such as 150018; undefined when the server has not told it. */
+  readonly serverVersion: number | undefined;
+  /** Whether the server is Aurora DSQL, with a grammar of its own. */
+  readonly isDsql: boolean;
+  /** client_encoding as the server reports it, such as "UTF8". */
+  readonly clientEncoding: string | "unknown";
+  readonly standardConformingStrings: "on" | "off" | "unknown";
+  /** search_path, its names decoded and in order. */
+  readonly searchPath: readonly string[] | "unknown";
+}
+
+/** A value as it was bound; undefined when it is not known. Text and binary values are bytes of the client's charset. */
+export type BoundValue = null | number | bigint | string | Uint8Array | undefined;
 
 /** Byte offsets into the analysed text, end exclusive. */
 export interface ByteRange {
@@ -37,10 +68,10 @@ export interface ByteRange {
 }
 
 /** The whole answer: the reading the server is believed to take, and every other one that it might. */
-export interface Analysis extends Reading {
+export interface Analysis<Context extends SqlContext = SqlContext> extends Reading {
   /** The analysed bytes themselves, not a copy: valid as long as the caller keeps them unchanged. */
   readonly sql: Uint8Array;
-  readonly context: SqlContext;
+  readonly context: Context;
   /** All readings, the most likely one first (it is `this` in content). A policy takes the worst of them. */
   readonly readings: readonly Reading[];
   /** Why there is more than one reading. */
@@ -51,6 +82,7 @@ export interface Analysis extends Reading {
 export type Ambiguity =
   | "ansi-quotes"
   | "no-backslash-escapes"
+  | "pipes-as-concat"
   | "charset"
   | "version-comment"
   | "mariadb-comment"
@@ -62,6 +94,8 @@ export type Ambiguity =
 export interface Reading {
   /** The server's STATEMENT_DIGEST_TEXT of the text, never truncated. */
   readonly digest: string;
+  /** Digests of the SQL that its literals hold and that it prepares or runs, in the order of `statements`. */
+  readonly innerDigests: readonly string[];
   /** False when the walker cannot vouch for its facts; `notUnderstood` then says why. */
   readonly understood: boolean;
   readonly notUnderstood: NotUnderstood | undefined;
@@ -73,6 +107,8 @@ export interface Reading {
   readonly findings: readonly Finding[];
   readonly comments: CommentFacts;
   readonly tokenCount: number;
+  /** How often the walk looked at something else than the next token; see Walker.spend(). */
+  readonly steps: number;
 }
 
 /** Why a text is not understood. A closed list, also of a metric's label. */
@@ -83,6 +119,7 @@ export const NOT_UNDERSTOOD_REASONS = [
   "unbalanced-parentheses",
   "lexical-error",
   "budget-exceeded",
+  "text-in-doubt",
 ] as const;
 
 export interface NotUnderstood extends ByteRange {
@@ -262,7 +299,130 @@ export const STATEMENT_KINDS = [
   "vitess-migration",
 ] as const;
 
-export type StatementKind = (typeof STATEMENT_KINDS)[number];
+/** Kinds that only PostgreSQL has, named by its manual; where it does the same as MySQL the kind is the one above. */
+export const POSTGRES_KINDS = [
+  // Reading and cursors
+  "declare-cursor",
+  "fetch",
+  "move",
+  "close-cursor",
+  "copy-out",
+  "copy-to-file",
+  "copy-to-program",
+  // Writing
+  "merge",
+  "copy-in",
+  "copy-from-file",
+  "copy-from-program",
+  "do-block",
+  "refresh-materialized-view",
+  // Definition
+  "create-materialized-view",
+  "alter-materialized-view",
+  "drop-materialized-view",
+  "alter-index",
+  "alter-trigger",
+  "create-database",
+  "alter-database",
+  "drop-database",
+  "create-type",
+  "alter-type",
+  "drop-type",
+  "create-domain",
+  "alter-domain",
+  "drop-domain",
+  "create-aggregate",
+  "alter-aggregate",
+  "drop-aggregate",
+  "create-operator",
+  "alter-operator",
+  "drop-operator",
+  "create-cast",
+  "drop-cast",
+  "create-collation",
+  "alter-collation",
+  "drop-collation",
+  "create-conversion",
+  "alter-conversion",
+  "drop-conversion",
+  "create-statistics",
+  "alter-statistics",
+  "drop-statistics",
+  "create-text-search",
+  "alter-text-search",
+  "drop-text-search",
+  "create-transform",
+  "drop-transform",
+  "create-access-method",
+  "drop-access-method",
+  "create-rule",
+  "alter-rule",
+  "drop-rule",
+  "create-policy",
+  "alter-policy",
+  "drop-policy",
+  "create-foreign-table",
+  "alter-foreign-table",
+  "drop-foreign-table",
+  "comment",
+  "security-label",
+  "alter-depends",
+  // Code, other servers, native libraries
+  "create-extension",
+  "alter-extension",
+  "drop-extension",
+  "create-language",
+  "alter-language",
+  "drop-language",
+  "load-library",
+  "create-event-trigger",
+  "alter-event-trigger",
+  "drop-event-trigger",
+  "create-foreign-data-wrapper",
+  "alter-foreign-data-wrapper",
+  "drop-foreign-data-wrapper",
+  "create-user-mapping",
+  "alter-user-mapping",
+  "drop-user-mapping",
+  "import-foreign-schema",
+  "create-publication",
+  "alter-publication",
+  "drop-publication",
+  "create-subscription",
+  "alter-subscription",
+  "drop-subscription",
+  "large-object",
+  // Accounts
+  "default-privileges",
+  "reassign-owned",
+  "drop-owned",
+  "alter-owner",
+  "set-session-authorization",
+  "alter-role-set",
+  "aws-iam-grant",
+  "aws-iam-revoke",
+  // Session and transaction
+  "reset-setting",
+  "set-constraints",
+  "discard",
+  "deallocate",
+  "listen",
+  "unlisten",
+  "notify",
+  "prepare-transaction",
+  "commit-prepared",
+  "rollback-prepared",
+  // Administration
+  "alter-system",
+  "checkpoint",
+  "vacuum",
+  "analyze",
+  "reindex",
+  "cluster",
+] as const;
+
+export type MysqlStatementKind = (typeof STATEMENT_KINDS)[number];
+export type StatementKind = MysqlStatementKind | (typeof POSTGRES_KINDS)[number];
 
 /** One statement and what it touches. */
 export interface StatementFacts extends ByteRange {
@@ -279,6 +439,11 @@ export interface StatementFacts extends ByteRange {
   /** Names that WITH defines; they are in neither list of tables. */
   readonly cteNames: readonly string[];
   readonly columns: readonly ColumnReference[];
+  /**
+   * Names of which only their place tells what they name, such as columns in definitions and maintenance: RENAME COLUMN a,
+   * FOR COLUMNS (a). `*` for all columns.
+   */
+  readonly mentions: readonly Mention[];
   readonly functions: readonly FunctionCall[];
   readonly predicates: readonly Predicate[];
   readonly blocks: readonly QueryBlock[];
@@ -316,7 +481,11 @@ export type StatementOrigin =
   | "explain-analyze"
   | "set-statement"
   | "event-body"
-  | "trigger-body";
+  | "trigger-body"
+  /** PostgreSQL: WITH x AS (DELETE …), DECLARE … CURSOR FOR, the actions of a rule. */
+  | "cte"
+  | "cursor"
+  | "rule-body";
 
 export interface TableReference extends ByteRange {
   /** As written and unquoted, else the context's schema. */
@@ -346,7 +515,12 @@ export interface ObjectReference extends ByteRange {
     | "plugin"
     | "component"
     | "channel"
-    | "connection";
+    | "connection"
+    | "extension"
+    | "type"
+    | "large-object"
+    | "setting"
+    | "other";
   readonly schema: string | undefined;
   readonly name: string;
 }
@@ -370,6 +544,10 @@ export type Clause =
   | "definition"
   | "other";
 
+export interface Mention extends ByteRange {
+  readonly name: string;
+}
+
 export interface ColumnReference extends ByteRange {
   /** `*` for a wildcard. */
   readonly name: string;
@@ -382,9 +560,15 @@ export interface ColumnReference extends ByteRange {
 }
 
 export interface FunctionCall extends ByteRange {
-  /** Upper case. Without schema unless `schema` says so. */
+  /** Upper case in MySQL; in PostgreSQL too where the server's name is lower case, but for casts and operators. */
   readonly name: string;
   readonly schema: string | undefined;
+  /**
+   * `spaced`: something stands between the name and its parenthesis; both may decide whether the name is a built-in.
+   * PostgreSQL: `attribute`: a name behind a point, which is a column or, where there is none, a function of the row;
+   * `cast`, `operator`: one that is not the server's own, behind which there is a function that nothing names.
+   */
+  readonly spelling: "plain" | "spaced" | "quoted" | "attribute" | "cast" | "operator";
   readonly clause: Clause;
   readonly block: number;
   readonly arguments: number;
@@ -414,6 +598,8 @@ export type PredicateOperator =
 export interface Predicate extends ByteRange {
   readonly column: string;
   readonly qualifier: string | undefined;
+  /** The schema before the qualifier. */
+  readonly schema: string | undefined;
   readonly table: string | undefined;
   readonly operator: PredicateOperator;
   /** What the column is compared with. A verdict that depends on `text` must not be cached under the cache key. */
@@ -422,6 +608,17 @@ export interface Predicate extends ByteRange {
   readonly block: number;
   /** True when no row passes without it: a top-level AND term of WHERE or of an inner join's ON. */
   readonly isConjunct: boolean;
+  /** Whose column it is, and whose the operand, where the text leaves no doubt. Told for top-level `=` terms only. */
+  readonly ofColumn: PlacedColumn | undefined;
+  readonly ofOperand: PlacedColumn | undefined;
+}
+
+/** A column of one table of the FROM clause: that very mention of the table, not another one of the same name. */
+export interface PlacedColumn {
+  readonly table: TableReference;
+  readonly column: string;
+  /** No row of this table comes out of the block without the predicate. */
+  readonly isHeld: boolean;
 }
 
 /** Rows of VALUES whose values are listed one by one. */
@@ -449,6 +646,17 @@ export interface Operand {
     | "expression";
   /** Unquoted text of a literal; `[qualifier.]name` of a column; 0-based position of a parameter in the whole text. */
   readonly text: string | undefined;
+  /** The parts of a column's name. */
+  readonly name?: ColumnName;
+  /** A charset introducer stands before the string, so that its bytes may mean another text. */
+  readonly isIntroduced?: true;
+}
+
+/** The parts of a column's name as written, without quotes. */
+export interface ColumnName {
+  readonly schema: string | undefined;
+  readonly qualifier: string | undefined;
+  readonly name: string;
 }
 
 /** One SELECT (or the whole of an UPDATE or DELETE). */
@@ -464,10 +672,15 @@ export interface QueryBlock extends ByteRange {
   readonly hasGroupBy: boolean;
   readonly hasFrom: boolean;
   readonly locking: "none" | "share" | "update";
+  /** Names of what FROM lists beside tables: derived tables, CTEs, table functions. `undefined` for one without a name. */
+  readonly otherSources: readonly (string | undefined)[];
 }
 
-/** `constant`: true or false whatever the row; `self-comparison`: only `x = x`, `x LIKE '%'` and the like. */
-export type WhereShape = "absent" | "present" | "constant" | "self-comparison";
+/**
+ * `constant`: the same whatever the row, and perhaps true; `never`: false or NULL for certain, so that it leaves no row;
+ * `self-comparison`: only `x = x`, `x LIKE '%'` and the like.
+ */
+export type WhereShape = "absent" | "present" | "constant" | "never" | "self-comparison";
 
 export interface Limit extends ByteRange {
   /** `undefined`: a parameter, a variable, or more than 2^53. */
@@ -484,9 +697,14 @@ export type StatementModifier =
   | "low-priority"
   | "quick"
   | "global"
+  | "session"
   | "local"
   | "drops-column"
   | "drops-partition"
+  | "drops-rows"
+  | "adds-index"
+  | "drops-index"
+  | "renames-table"
   | "adds-only"
   | "analyze"
   | "for-update"
@@ -494,14 +712,19 @@ export type StatementModifier =
   | "into-variable"
   | "as-select"
   | "like-table"
+  | "merge-tables"
+  | "for-columns"
   | "with-grant-option"
   | "all-privileges"
   | "on-everything"
+  /** Of an account: DEFAULT ROLE. */
+  | "default-role"
   | "read-only"
   | "read-write"
   | "with-read-lock"
   | "for-export"
   | "on-duplicate-key-update"
+  | "all-rows"
   | "returning"
   | "sql-security-definer"
   | "mysql-native-password"
@@ -531,7 +754,10 @@ export interface Account extends ByteRange {
   readonly host: string | undefined;
 }
 
-/** What leads out of the tables: files of the server or the client, object stores, other servers, native code. */
+/**
+ * What leads out of the tables: files of the server or the client, object stores, other servers, native code. s3-read is one
+ * object, s3-read-prefix all that begin so, s3-read-list whatever else the server makes of the text.
+ */
 export interface Reach extends ByteRange {
   readonly type:
     | "outfile"
@@ -543,6 +769,8 @@ export interface Reach extends ByteRange {
     | "load-file"
     | "import-table"
     | "s3-read"
+    | "s3-read-prefix"
+    | "s3-read-list"
     | "s3-write"
     | "lambda"
     | "remote-service"
@@ -552,7 +780,13 @@ export interface Reach extends ByteRange {
     | "component"
     | "data-directory"
     | "clone"
-    | "binlog";
+    | "binlog"
+    | "copy-file"
+    | "copy-program"
+    | "server-file"
+    | "large-object"
+    | "subscription"
+    | "extension";
   /** Path, URI or library when it is a literal. */
   readonly target: string | undefined;
 }
@@ -578,7 +812,7 @@ export interface Finding extends ByteRange {
   readonly detail: string | undefined;
 }
 
-/** Every finding there is, and what it tells. */
+/** Every finding there is, and what it tells; behind a colon an example, behind a semicolon what its count means. */
 export const FINDING_NAMES = {
   // Conditions that no row can change
   "or-constant-comparison": "OR, || or XOR with a comparison of constants: OR 1=1",
@@ -600,7 +834,7 @@ export const FINDING_NAMES = {
   "signed-term": "AND or OR followed by a signed value that is no comparison: AND-x, OR~x",
   "session-condition": "a condition about the session, not the row: AND current_user='x'",
   // Added queries
-  "union-constants": "a UNION branch of constants only, without FROM; count = columns",
+  "union-constants": "a UNION branch of constants only; count = columns",
   "union-null-padding": "a UNION branch padded with NULL or numbers; count = such columns",
   "union-after-literal": "UNION directly after a literal",
   "union-branch": "a UNION branch that reads another table than the branches before it",
@@ -619,7 +853,7 @@ export const FINDING_NAMES = {
   "get-lock-nested": "GET_LOCK() inside a condition or subquery",
   "schema-cross-join": "three or more catalog tables joined without condition; count = tables",
   "error-function": "a function that puts its argument in an error message, with a subquery or session value inside",
-  "error-function-plain": "such a function with plain arguments",
+  "error-function-plain": "a function that puts its argument in an error message, with plain arguments",
   "floor-rand": "FLOOR(RAND(0)*2), the duplicate-key error trick",
   "procedure-analyse": "PROCEDURE ANALYSE",
   "exp-overflow": "EXP, POW or bit inversion of a subquery: an overflow as a channel",
@@ -660,11 +894,11 @@ export const FINDING_NAMES = {
   "identifier-not-ascii": "an identifier with bytes above 0x7f that is not quoted",
   // Looking around
   "catalog-read": "information_schema, performance_schema or sys read by a plain SELECT or SHOW",
-  "catalog-read-nested": "the same inside UNION, a subquery or DML",
+  "catalog-read-nested": "information_schema, performance_schema or sys read inside UNION, a subquery or DML",
   "mysql-schema-read": "a table of the schema mysql",
   "mysql-account-read": "mysql.user and other tables with account secrets",
   "system-variable-nested": "@@variable in a condition, UNION or subquery",
-  "session-function-nested": "the same in a condition, UNION or subquery",
+  "session-function-nested": "VERSION(), USER() or the like in a condition, UNION or subquery",
   // Reach
   "into-outfile": "INTO OUTFILE or DUMPFILE",
   "into-s3": "INTO OUTFILE S3",
@@ -678,6 +912,22 @@ export const FINDING_NAMES = {
   "sys-procedure": "CALL sys.*",
   "native-code": "a loadable function, plugin or component, or a function known from such libraries",
   "remote-server": "CREATE SERVER, ENGINE=FEDERATED, CONNECT or SPIDER",
+  // PostgreSQL: files, programs and other servers
+  "server-program": "COPY with a program of the server",
+  "server-file-read": "a file of the server read or listed: COPY FROM a file, pg_read_file(), pg_ls_dir()",
+  "server-file-write": "a file of the server written: COPY TO a file, lo_export()",
+  "large-object": "a function of large objects; count = 1 where it writes",
+  "other-server": "dblink(), a foreign server, a subscription",
+  "server-control": "a function that steers the server: pg_reload_conf(), pg_promote(), pg_switch_wal()",
+  "backend-signal": "pg_terminate_backend(), pg_cancel_backend()",
+  "advisory-lock": "a lock that is not of a table: pg_advisory_lock()",
+  "notify-channel": "NOTIFY or pg_notify()",
+  "catalog-secrets": "a table or view of the catalog with passwords, addresses or other people's statements",
+  "session-identity": "SET ROLE, SET SESSION AUTHORIZATION or the same by set_config()",
+  "set-reading-setting": "a setting by which the server reads text otherwise: standard_conforming_strings",
+  "dynamic-setting": "set_config() of a name or value that is no literal",
+  "write-in-cte": "rows changed inside WITH",
+  "schema-change-hides": "a search_path that puts another schema before the server's own names",
   // Dynamic SQL
   "prepare-variable": "PREPARE or EXECUTE IMMEDIATE from something that is not one literal",
   "prepare-literal": "PREPARE or EXECUTE IMMEDIATE from a literal, which is analysed",
@@ -692,7 +942,10 @@ export const FINDING_NAMES = {
   // Writes
   "write-without-where": "UPDATE or DELETE without WHERE",
   "write-where-constant": "UPDATE or DELETE whose WHERE is constant",
-  "write-where-self-comparison": "UPDATE or DELETE whose WHERE compares columns only with themselves",
+  "write-where-self-comparison": "UPDATE or DELETE whose WHERE leaves no row out, such as id IN (id)",
+  "write-upsert-self":
+    "INSERT … SELECT … ON DUPLICATE KEY UPDATE or REPLACE … SELECT of the table's own rows, none left out",
+  "write-upsert-all": "the same of all rows of another table",
   "write-many-tables": "UPDATE or DELETE of several tables",
   // Hygiene
   "select-unbounded": "SELECT from a table with neither WHERE, LIMIT nor aggregation",
@@ -707,3 +960,10 @@ export const FINDING_NAMES = {
 } as const satisfies Record<string, string>;
 
 export type FindingName = keyof typeof FINDING_NAMES;
+
+/** What the finding tells, without the example, which is not what the text at hand says. */
+export function findingText(what: FindingName): string {
+  const text: string = FINDING_NAMES[what];
+  const end = Math.min(...[": ", "; "].map((mark) => (text.includes(mark) ? text.indexOf(mark) : text.length)));
+  return text.slice(0, end);
+}

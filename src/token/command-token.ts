@@ -2,13 +2,16 @@
  * Tokens from a shell command of the operator's, run by `sh -c` in a process group of its own.
  *
  * A mint ends with the first of: the shell ended and its output is read, the deadline, too much output, an abort.
- * Whatever of the group is left then is killed, so that a child of the shell can neither delay a login nor stay.
+ * Whatever of the group is left then is killed, so that a child of the shell can neither delay a login nor stay. One that
+ * has made a session of its own is found by a mark in its environment.
  */
 import { Buffer } from "node:buffer";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import process from "node:process";
 import type { Readable } from "node:stream";
 import { REDACTED, redactSecrets } from "../base/redact.ts";
+import { killMarked } from "./marked-processes.ts";
 import { type MintedToken, type TokenFailure, TokenMintError, type TokenSource, type TokenTarget } from "./token.ts";
 
 export interface CommandTokenOptions {
@@ -16,7 +19,14 @@ export interface CommandTokenOptions {
   readonly timeoutMs?: number;
   /** The environment to hand on, less querycop's own names. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What the first line of its output is: a token unless given. */
+  readonly prints?: Printed;
+  /** Variables for the command besides those of the target. */
+  readonly told?: Readonly<Record<string, string>>;
 }
+
+/** A password may be short, and of any characters. */
+type Printed = "token" | "password";
 
 const STDOUT_BYTES_MAX = 16_384;
 const STDERR_BYTES_MAX = 4096;
@@ -30,6 +40,9 @@ const GRACE_MS = 100;
 const OWN_NAMES = new Set(["ADMIN_API_KEY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"]);
 const OWN_PREFIXES = ["GATEKEEPER_", "LISTEN_FD", "LISTEN_PID", "QUERYCOP_BACKEND_"];
 
+/** In the environment of one run of the command, and of all that it starts. */
+const RUN_MARK = "QUERYCOP_TOKEN_RUN";
+
 export class CommandTokenSource implements TokenSource {
   readonly name = "command";
   readonly #options: CommandTokenOptions;
@@ -39,12 +52,16 @@ export class CommandTokenSource implements TokenSource {
   }
 
   async mint(target: TokenTarget, signal: AbortSignal): Promise<MintedToken> {
-    const { command, environment, timeoutMs = 10_000 } = this.#options;
-    const end = await runShell({ command, env: childEnvironment(environment, target), timeoutMs, signal });
+    const { command, environment, timeoutMs = 10_000, prints = "token", told = {} } = this.#options;
+    const mark = randomBytes(8).toString("hex");
+    const env = { ...childEnvironment(environment, target), ...told, [RUN_MARK]: mark };
+    const end = await runShell({ command, env, timeoutMs, signal });
+    // Nobody waits for it: it reads the environments of all processes of this user.
+    killMarked(`${RUN_MARK}=${mark}`).catch(() => undefined);
     try {
-      const failure = failureOf(end, timeoutMs);
+      const failure = failureOf(end, timeoutMs, prints);
       if (failure === undefined) return { value: shapedToken(end), credentialsExpireAtMs: undefined };
-      throw new TokenMintError(failure.reason, failure.message, readableStderr(end));
+      throw new TokenMintError(failure.reason, failure.message, readableStderr(end, prints));
     } finally {
       end.stdout.fill(0);
     }
@@ -218,42 +235,43 @@ interface Failure {
 }
 
 /** What went wrong, or undefined when the command ended well and its output has the shape of a token. */
-function failureOf(end: ShellEnd, timeoutMs: number): Failure | undefined {
+function failureOf(end: ShellEnd, timeoutMs: number, prints: Printed): Failure | undefined {
   switch (end.why) {
     case "timeout":
-      return { reason: "timeout", message: `The token command took longer than ${timeoutMs} ms and was killed` };
+      return { reason: "timeout", message: `The ${prints} command took longer than ${timeoutMs} ms and was killed` };
     case "too-long":
-      return tooLong(`more than ${STDOUT_BYTES_MAX}`);
+      return tooLong(`more than ${STDOUT_BYTES_MAX}`, prints);
     case "stopped":
-      return { reason: "stopped", message: "The token command was stopped" };
+      return { reason: "stopped", message: `The ${prints} command was stopped` };
     case "not-started":
-      return { reason: "not-started", message: `Cannot start /bin/sh for the token command: ${end.startError}` };
+      return { reason: "not-started", message: `Cannot start /bin/sh for the ${prints} command: ${end.startError}` };
     case "exit":
-      return exitFailure(end) ?? shapeFailure(end.stdout);
+      return exitFailure(end, prints) ?? (prints === "token" ? shapeFailure(end.stdout) : wordFailure(end.stdout));
   }
 }
 
-function exitFailure(end: ShellEnd): Failure | undefined {
+function exitFailure(end: ShellEnd, prints: Printed): Failure | undefined {
   if (end.exitSignal !== null) {
-    return { reason: "killed", message: `The token command was killed by ${end.exitSignal}` };
+    return { reason: "killed", message: `The ${prints} command was killed by ${end.exitSignal}` };
   }
   switch (end.exitCode) {
     case 0:
       return undefined;
     case 127:
-      return { reason: "not-found", message: "The token command names a program that is not found in PATH" };
+      return { reason: "not-found", message: `The ${prints} command names a program that is not found in PATH` };
     case 126:
-      return { reason: "not-executable", message: "The token command names a program that cannot be executed" };
+      return { reason: "not-executable", message: `The ${prints} command names a program that cannot be executed` };
     default:
-      return { reason: "exit-status", message: `The token command ended with exit status ${end.exitCode}` };
+      return { reason: "exit-status", message: `The ${prints} command ended with exit status ${end.exitCode}` };
   }
 }
 
 function shapeFailure(stdout: Buffer): Failure | undefined {
-  const token = withoutNewline(stdout);
-  if (token.length === 0) return { reason: "empty", message: "The token command printed nothing to stdout" };
-  if (token.length > TOKEN_BYTES_MAX) return tooLong(String(token.length));
-  const shape = `expected ${TOKEN_BYTES_MIN} to ${TOKEN_BYTES_MAX} printable ASCII characters without spaces, in one line`;
+  const token = firstLine(stdout);
+  if (token.length === 0)
+    return { reason: "empty", message: "The token command printed nothing to the first line of stdout" };
+  if (token.length > TOKEN_BYTES_MAX) return tooLong(String(token.length), "token");
+  const shape = `expected ${TOKEN_BYTES_MIN} to ${TOKEN_BYTES_MAX} printable ASCII characters without spaces in the first line`;
   if (token.length < TOKEN_BYTES_MIN || !token.every((byte) => byte > 0x20 && byte < 0x7f)) {
     return { reason: "bad-shape", message: `The output of the token command is no token: ${shape}` };
   }
@@ -264,29 +282,42 @@ function shapeFailure(stdout: Buffer): Failure | undefined {
   return undefined;
 }
 
-function tooLong(bytes: string): Failure {
+const PASSWORD_BYTES_MAX = 1024;
+
+function wordFailure(stdout: Buffer): Failure | undefined {
+  const word = firstLine(stdout);
+  if (word.length === 0)
+    return { reason: "empty", message: "The password command printed nothing to the first line of stdout" };
+  if (word.length > PASSWORD_BYTES_MAX) return tooLong(String(word.length), "password");
+  return word.includes(0) ? { reason: "bad-shape", message: "The password command printed a NUL byte" } : undefined;
+}
+
+function tooLong(bytes: string, prints: Printed): Failure {
   return {
     reason: "too-long",
-    message: `The token command printed ${bytes} bytes, a token has ${TOKEN_BYTES_MAX} at most`,
+    message: `The ${prints} command printed ${bytes} bytes, a ${prints} has ${prints === "token" ? TOKEN_BYTES_MAX : PASSWORD_BYTES_MAX} at most`,
   };
 }
 
 function shapedToken(end: ShellEnd): Uint8Array {
-  return Uint8Array.from(withoutNewline(end.stdout));
+  return Uint8Array.from(firstLine(end.stdout));
 }
 
-/** Without one trailing LF or CRLF. Anything more is left for the shape check to refuse. */
-function withoutNewline(bytes: Buffer): Buffer {
-  if (bytes.at(-1) !== 0x0a) return bytes;
-  return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1);
+/** What is printed behind the first line, such as a notice of an update, is none of the token's. */
+function firstLine(bytes: Buffer): Buffer {
+  const end = bytes.indexOf(0x0a);
+  if (end < 0) return bytes;
+  return bytes.subarray(0, bytes[end - 1] === 0x0d ? end - 1 : end);
 }
 
 /**
  * stderr for the log, without anything that may be a token: not what the command printed as one (a shell with `set -x`
  * repeats it), nor known secret forms, nor any other long run of token characters.
  */
-function readableStderr(end: ShellEnd): string {
+function readableStderr(end: ShellEnd, prints: Printed): string {
   let text = end.stderr.toString("utf8");
+  // A password has no form to be known by.
+  if (prints === "password" && end.stdout.length > 0) return "";
   for (const word of end.stdout.toString("utf8").split(/\s/)) {
     if (word.length >= 8) text = text.replaceAll(word, REDACTED);
   }

@@ -190,7 +190,8 @@ export class TokenManager {
 
   #stateOf(target: TokenTarget): TargetState {
     // A space is in none of the parts, so two targets cannot share a key.
-    const key = `${target.host} ${target.port} ${target.region ?? ""} ${target.user}`;
+    const key =
+      this.#options.source.keyOf?.(target) ?? `${target.host} ${target.port} ${target.region ?? ""} ${target.user}`;
     const state = this.#targets.get(key) ?? {
       kept: undefined,
       flight: undefined,
@@ -296,7 +297,7 @@ export class TokenManager {
     flight.isMinting = true;
     const beganMs = this.#clock.monotonicMs();
     try {
-      const minted = await this.#options.source.mint(target, flight.stop.signal);
+      const minted = await this.#options.source.mint(target, flight.stop.signal, forced);
       this.#counters.mints++;
       this.#report(target, forced, beganMs, undefined);
       return this.#keep(state, minted);

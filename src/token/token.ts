@@ -49,10 +49,13 @@ export interface MintedToken {
 }
 
 export interface TokenSource {
-  /** The configured word: `command` or `rds-signer`. */
+  /** The configured word: `command`, `rds-signer` or `dsql-signer`. */
   readonly name: string;
+  /** What a token is bound to: one serves all targets of the same key. Without it, each target has its own. */
+  readonly keyOf?: (target: TokenTarget) => string;
   /** Rejects with TokenMintError, also when `signal` aborts. Bounded in time by itself. */
-  mint(target: TokenTarget, signal: AbortSignal): Promise<MintedToken>;
+  /** `isForced`: the server has refused an earlier token, so that nothing behind that one may be taken from memory. */
+  mint(target: TokenTarget, signal: AbortSignal, isForced?: boolean): Promise<MintedToken>;
 }
 
 export interface TokenFacts {

@@ -2,9 +2,14 @@
 import { createHash } from "node:crypto";
 import { request } from "node:http";
 import { startAdminServer } from "../../src/admin/admin-server.ts";
+import { dashboardBundle } from "../../src/admin/dashboard-bundle.ts";
 import type { AuditEvent } from "../../src/audit/audit-event.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/log.ts";
+import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
+import { ActivityBook } from "../../src/server/activity/activity-book.ts";
+import { ChangeHistory } from "../../src/server/activity/change-history.ts";
+import { TimeSeries } from "../../src/server/activity/time-series.ts";
 import type { ApprovalView } from "../../src/server/approval-desk.ts";
 import { EventFeed } from "../../src/server/event-feed.ts";
 import { newProxyMetrics } from "../../src/server/metric-labels.ts";
@@ -12,8 +17,14 @@ import type { AdminOptions, NamedKey, Operations } from "../../src/server/operat
 
 export const ADMIN_KEY = "the-key-of-the-admin-0123456789";
 export const APPROVER_KEY = "the-key-of-ann-0123456789";
+export const REQUESTER_KEY = "the-key-of-jobs-0123456789";
 /** As wide as HTML gets. */
 export const HOSTILE_SQL = "select '</script><img src=x onerror=alert(1)>' && \"\u2028\" -- <svg/onload=alert(2)>";
+
+/** Of the one statement that was seen. */
+const SEEN = "DELETE FROM `<img src=x>`";
+export const DIGEST = createHash("sha256").update(SEEN).digest("hex");
+export const BUNDLE = dashboardBundle({ script: "1;", style: "a {}", icon: "<svg/>" });
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
@@ -66,6 +77,7 @@ const APPROVAL: ApprovalView = {
   expiresAt: "2026-11-21T12:05:00.000Z",
   approver: undefined,
   reason: undefined,
+  askedBy: "admin",
 };
 
 /** Each look at it is an hour later: nothing is ever too often. */
@@ -98,13 +110,17 @@ export async function startAdmin(
       adminKey: ADMIN_KEY,
       namedKeys: [
         { name: "ann", role: "approver", sha256: sha256(APPROVER_KEY) },
+        { name: "jobs", role: "requester", sha256: sha256(REQUESTER_KEY) },
         { name: "root", role: "admin", sha256: sha256(`root ${ADMIN_KEY}`) },
       ],
       hasPublicMetrics: false,
+      hasDashboard: true,
+      basePath: "",
       ...options,
     },
     operations,
     clock,
+    async () => BUNDLE,
   );
   return {
     port: server.port,
@@ -119,6 +135,25 @@ export async function startAdmin(
   };
 }
 
+function seenBook(): ActivityBook {
+  const book = new ActivityBook(0);
+  const session = { id: "run-1", clientAddress: "192.0.2.1", user: "<b>app</b>" };
+  const about = { session, ordinal: 1, decision: "warn", rules: ["dml.nowhere"], tables: ["shop.orders"] } as const;
+  book.observe({ ...about, type: "statement-intent", command: "COM_QUERY", text: SEEN, textForm: "digest" }, 1);
+  book.observe({ type: "statement-outcome", session, ordinal: 1, outcome: "ok", rows: 3, durationUs: 80 }, 2);
+  return book;
+}
+
+function seenChanges(): ChangeHistory {
+  const changes = new ChangeHistory();
+  changes.addPolicy(
+    { outcome: "ok", fromVersion: undefined, toVersion: "7", policyText: "version: 1\n", by: "start" },
+    0,
+  );
+  changes.addReload([{ what: "users", outcome: "refused", problems: "<b>" }], "file", 0);
+  return changes;
+}
+
 function operationsOf(events: EventFeed, recorded: AuditEvent[], done: string[]): Operations {
   const session = {
     id: "run-1",
@@ -130,13 +165,22 @@ function operationsOf(events: EventFeed, recorded: AuditEvent[], done: string[])
     backendConnectionId: 7,
     schema: "shop",
     program: HOSTILE_SQL,
-    state: "idle",
+    state: "busy",
     isInTransaction: false,
     commands: 3,
     bytesToClient: 100,
     bytesToBackend: 50,
     ageSeconds: 9,
-    silentSeconds: 1,
+    silentSeconds: 0,
+    statement: {
+      command: "COM_QUERY",
+      kind: "select",
+      text: "SELECT * FROM `<img src=x>` WHERE `id` = ?",
+      textForm: "digest",
+      decisionId: "run-7",
+      since: "2026-11-21T12:00:00.000Z",
+      seconds: 75,
+    },
   } as const;
   return {
     version: { version: "1.2.3", commit: "abc" },
@@ -161,13 +205,27 @@ function operationsOf(events: EventFeed, recorded: AuditEvent[], done: string[])
         done.push(`deny ${id} as ${approver}: ${reason}`);
         return { kind: "taken", view: APPROVAL };
       },
+      askForLoad: async ({ askedBy, description }) => {
+        done.push(`${askedBy} asks for ${description}`);
+        return APPROVAL;
+      },
+      use: (id) => id === "run-1",
     },
+    sessionsMax: 100,
+    activity: {
+      book: seenBook(),
+      series: new TimeSeries(newProxyMetrics(), () => 0),
+      changes: seenChanges(),
+      auditDisk: () => undefined,
+    },
+    doctor: async () => [{ id: "clock", title: "Clock", status: "ok", detail: "fine" }],
+    livePolicy: DEFAULT_POLICY,
     readiness: () =>
       Promise.resolve({ isReady: true, reason: undefined, checks: [{ name: "a", ok: true, detail: "b" }] }),
     sessions: () => [session],
     session: (id) => (id === "run-1" ? session : undefined),
-    killSession: (id) => {
-      done.push(`kill ${id}`);
+    killSession: (id, by) => {
+      done.push(`kill ${id} by ${by}`);
       return id === "run-1";
     },
     policy: () => ({ version: "7", file: "/p.yaml", isFileRefused: false }),

@@ -1,10 +1,12 @@
 /** Approvals over HTTP, in front of the real desk. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import type { AuditEvent } from "../../src/audit/audit-event.ts";
 import { silentLogger } from "../../src/base/log.ts";
+import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
 import { ApprovalDesk } from "../../src/server/approval-desk.ts";
-import type { ApprovalEnd } from "../../src/session/statement-approvals.ts";
+import type { ApprovalEnd } from "../../src/session/statement/statement-approvals.ts";
 import {
   ADMIN_KEY,
   type AdminFixture,
@@ -13,6 +15,7 @@ import {
   bearer,
   JSON_BODY,
   logIn,
+  REQUESTER_KEY,
   startAdmin,
 } from "./admin-fixture.ts";
 
@@ -186,3 +189,63 @@ test("open requests are listed, and with ?all the ended ones", async () => {
     assert.deepEqual([shown["state"], shown["reason"]], ["denied", "no"]);
   });
 });
+
+test("a load is asked for by a key that may do nothing else, answered by another, and used once by the one that asked", async () => {
+  await withDesk(async ({ admin, desk, events }) => {
+    const send = async (key: string, method: string, path: string, body?: object): Promise<Answer> =>
+      await admin.call(
+        method,
+        path,
+        { ...bearer(key), ...(body === undefined ? {} : JSON_BODY) },
+        body === undefined ? undefined : JSON.stringify(body),
+      );
+    const load = { description: "LOAD x FROM s3://b/k (etag 1)", connection: "ingest", user: "app", table: "a.b" };
+    const asked = await send(REQUESTER_KEY, "POST", "/approvals", load);
+    assert.equal(asked.status, 200, asked.text);
+    const { id, state, text, statementHash, tablesWritten } = asked.json();
+    assert.deepEqual([state, text, tablesWritten], ["pending", load.description, ["a.b"]]);
+    assert.equal(statementHash, createHash("sha256").update(load.description).digest("hex"));
+    assert.equal(events.find(({ type }) => type === "hold")?.type, "hold");
+    const again = await send(REQUESTER_KEY, "POST", "/approvals", load);
+    assert.equal(again.json()["id"], id, "the same load is not asked for twice");
+    const changed = { ...load, description: load.description.replace("etag 1", "etag 2") };
+    const other = await send(REQUESTER_KEY, "POST", "/approvals", changed);
+    assert.notEqual(other.json()["id"], id, "another version is another load");
+    const path = `/approvals/${id}`;
+    assert.equal((await send(REQUESTER_KEY, "POST", `${path}/use`)).status, 409, "not before it is approved");
+    assert.equal((await send(REQUESTER_KEY, "POST", `${path}/approve`, {})).status, 403);
+    const byApprover = await send(APPROVER_KEY, "POST", "/approvals", load);
+    assert.notEqual(byApprover.json()["id"], id, "nobody finds what another key has asked for");
+    const own = await send(APPROVER_KEY, "POST", `/approvals/${byApprover.json()["id"]}/approve`, {});
+    assert.equal(own.status, 403, "whoever asks does not approve");
+    assert.equal((await send(REQUESTER_KEY, "GET", `/approvals/${byApprover.json()["id"]}`)).status, 404);
+    assert.equal((await send(APPROVER_KEY, "POST", `${path}/approve`, {})).status, 200);
+    assert.equal((await send(REQUESTER_KEY, "GET", path)).json()["approver"], "ann");
+    assert.equal((await send(ADMIN_KEY, "POST", `${path}/use`)).status, 404);
+    assert.equal((await send(REQUESTER_KEY, "POST", `${path}/use`)).json()["state"], "used");
+    assert.equal((await send(REQUESTER_KEY, "POST", `${path}/use`)).status, 409);
+    for (let count = 0; count < 10; count++) {
+      await desk.askForLoad({ ...LOAD_ASK, ...load, description: `another ${count}` });
+    }
+    const open = desk.list().filter((view) => view.askedBy === "jobs" && view.state === "pending");
+    assert.equal(open.length, LOAD_ASK.settings.openPerUserMax, "whatever users and connections it names");
+  });
+  await withDesk(async ({ desk }) => {
+    await assert.rejects(desk.askForLoad(LOAD_ASK));
+    assert.deepEqual(
+      desk.list().map(({ state }) => state),
+      ["cancelled"],
+    );
+  }, true);
+});
+
+const LOAD_ASK = {
+  description: "LOAD",
+  connection: "ingest",
+  user: "app",
+  table: "a.b",
+  askedBy: "jobs",
+  clientAddress: "192.0.2.1",
+  settings: DEFAULT_POLICY.base.approval,
+  policyVersion: "7",
+};

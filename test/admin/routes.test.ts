@@ -3,31 +3,44 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { type JsonSchema, problemOf } from "../../src/admin/json-schema.ts";
 import { type Access, matchPath, type Route } from "../../src/admin/route.ts";
-import { adminRoutes } from "../../src/admin/routes.ts";
+import { adminRoutes, DESCRIBED_ROUTES } from "../../src/admin/routes.ts";
 import { VERSION } from "../../src/version.ts";
 import {
   ADMIN_KEY,
   type AdminFixture,
   APPROVER_KEY,
+  BUNDLE,
   bearer,
+  DIGEST,
   HOSTILE_SQL,
   JSON_BODY,
   logIn,
+  REQUESTER_KEY,
   startAdmin,
 } from "./admin-fixture.ts";
 
-const ROUTES = adminRoutes({ hasPublicMetrics: false });
+const ROUTES = adminRoutes(DESCRIBED_ROUTES);
 
 /** A path of the route that names something which is there. */
 function pathOf(route: Route): string {
-  return route.path.replace("{id}", "run-1");
+  return route.path
+    .replace("{id}", "run-1")
+    .replace("{digest}", DIGEST)
+    .replace("{number}", "1")
+    .replace("{name}", BUNDLE.script.name);
 }
+
+const DASHBOARD = ["/", "/assets/{name}"];
 
 /** A body the route takes. */
 function bodyOf(route: Route): { headers: Record<string, string>; body?: string } {
   if (route.body === undefined) return { headers: {} };
-  const body = route.path === "/auth/login" ? { key: ADMIN_KEY } : { as: "ann", reason: "why" };
-  return { headers: JSON_BODY, body: JSON.stringify(body) };
+  const bodies: Readonly<Record<string, object>> = {
+    "/auth/login": { key: ADMIN_KEY },
+    "/approvals": { description: "LOAD", connection: "ingest", user: "loader", table: "a.b" },
+    "/explain": { statement: "select 1", user: "app" },
+  };
+  return { headers: JSON_BODY, body: JSON.stringify(bodies[route.path] ?? { as: "ann", reason: "why" }) };
 }
 
 /** Headers by who calls. Sessions begin when it is their turn: this fixture's hours are short. */
@@ -43,6 +56,7 @@ const KEY_HEADERS: Readonly<Record<string, Record<string, string>>> = {
   "an empty key": { Authorization: "Bearer " },
   "another scheme": { Authorization: `Basic ${Buffer.from(`admin:${ADMIN_KEY}`).toString("base64")}` },
   "a made up cookie": { Cookie: `querycop_session=${"A".repeat(43)}` },
+  requester: bearer(REQUESTER_KEY),
   approver: bearer(APPROVER_KEY),
   admin: bearer(ADMIN_KEY),
   "named admin": bearer(`root ${ADMIN_KEY}`),
@@ -50,16 +64,17 @@ const KEY_HEADERS: Readonly<Record<string, Record<string, string>>> = {
 
 /** What each of them may do: allowed, or the status that says no. */
 const EXPECTED: Readonly<Record<string, Readonly<Record<Access, "allowed" | 401 | 403>>>> = {
-  nobody: { public: "allowed", approver: 401, admin: 401 },
-  "a wrong key": { public: "allowed", approver: 401, admin: 401 },
-  "an empty key": { public: "allowed", approver: 401, admin: 401 },
-  "another scheme": { public: "allowed", approver: 401, admin: 401 },
-  "a made up cookie": { public: "allowed", approver: 401, admin: 401 },
-  approver: { public: "allowed", approver: "allowed", admin: 403 },
-  "approver's session": { public: "allowed", approver: "allowed", admin: 403 },
-  admin: { public: "allowed", approver: "allowed", admin: "allowed" },
-  "admin's session": { public: "allowed", approver: "allowed", admin: "allowed" },
-  "named admin": { public: "allowed", approver: "allowed", admin: "allowed" },
+  nobody: { public: "allowed", requester: 401, approver: 401, admin: 401 },
+  "a wrong key": { public: "allowed", requester: 401, approver: 401, admin: 401 },
+  "an empty key": { public: "allowed", requester: 401, approver: 401, admin: 401 },
+  "another scheme": { public: "allowed", requester: 401, approver: 401, admin: 401 },
+  "a made up cookie": { public: "allowed", requester: 401, approver: 401, admin: 401 },
+  requester: { public: "allowed", requester: "allowed", approver: 403, admin: 403 },
+  approver: { public: "allowed", requester: "allowed", approver: "allowed", admin: 403 },
+  "approver's session": { public: "allowed", requester: "allowed", approver: "allowed", admin: 403 },
+  admin: { public: "allowed", requester: "allowed", approver: "allowed", admin: "allowed" },
+  "admin's session": { public: "allowed", requester: "allowed", approver: "allowed", admin: "allowed" },
+  "named admin": { public: "allowed", requester: "allowed", approver: "allowed", admin: "allowed" },
 };
 
 /** These do not end, or end the session they are called with. */
@@ -89,7 +104,15 @@ test("every route admits exactly whom it says, with every kind of credential", a
 
 test("a route that does not say who may call it is for admins", () => {
   const open = ROUTES.filter(({ access }) => access === "public").map(({ method, path }) => `${method} ${path}`);
-  assert.deepEqual(open, ["GET /livez", "GET /healthz", "GET /readyz", "POST /auth/login", "GET /openapi.json"]);
+  assert.deepEqual(open, [
+    "GET /livez",
+    "GET /healthz",
+    "GET /readyz",
+    "POST /auth/login",
+    "GET /",
+    "GET /assets/{name}",
+    "GET /openapi.json",
+  ]);
 });
 
 test("without a key in the configuration only public routes answer", async () => {
@@ -97,6 +120,8 @@ test("without a key in the configuration only public routes answer", async () =>
   for (const route of ROUTES) {
     const { headers, body } = bodyOf(route);
     const answer = await admin.call(route.method, pathOf(route), { ...headers, ...bearer(ADMIN_KEY) }, body);
+    // Of a dashboard that nobody can log in to there is nothing.
+    if (DASHBOARD.includes(route.path)) assert.equal(answer.status, 404, route.path);
     const isOpen = route.access === "public" && route.path !== "/auth/login";
     assert.equal(answer.status === 401, !isOpen, `${route.method} ${route.path}: ${answer.status}`);
   }
@@ -110,7 +135,8 @@ test("every answer is of the schema its route names, and inert in a browser", as
     const answer = await admin.call(route.method, pathOf(route), { ...headers, ...bearer(ADMIN_KEY) }, body);
     const where = `${route.method} ${route.path}`;
     assert.equal(answer.headers["x-content-type-options"], "nosniff", where);
-    assert.equal(answer.headers["cache-control"], "no-store", where);
+    const isAsset = route.path === "/assets/{name}";
+    assert.equal(answer.headers["cache-control"], isAsset ? "public, max-age=31536000, immutable" : "no-store", where);
     assert.match(String(answer.headers["content-security-policy"]), /default-src 'none'/, where);
     assert.equal(answer.headers["access-control-allow-origin"], undefined, where);
     if ("contentType" in route.response) {
@@ -119,7 +145,7 @@ test("every answer is of the schema its route names, and inert in a browser", as
     }
     assert.equal(answer.headers["content-type"], "application/json; charset=utf-8", where);
     assert.doesNotMatch(answer.text, /[<>&\u2028\u2029]/, where);
-    if (route.path === "/audit") {
+    if (route.path === "/audit" || route.path === "/decisions/{id}") {
       assert.equal(answer.status, 404);
       continue;
     }
@@ -163,7 +189,7 @@ test("what is changed is done once, by whom the record says", async () => {
   assert.equal((await admin.call("DELETE", "/sessions/run-1", bearer(ADMIN_KEY))).status, 200);
   assert.equal((await admin.call("DELETE", "/sessions/run-2", bearer(ADMIN_KEY))).status, 404);
   assert.equal((await admin.call("POST", "/policy/reload", bearer(`root ${ADMIN_KEY}`))).status, 200);
-  assert.deepEqual(admin.done, ["kill run-1", "kill run-2", "reload root"]);
+  assert.deepEqual(admin.done, ["kill run-1 by admin", "kill run-2 by admin", "reload root"]);
   const calls = admin.recorded.map((event) =>
     event.type === "admin-call"
       ? [event.principal, event.method, event.route, event.status, event.target]

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { DEFAULT_COLUMNS, renderCsvHeader, renderCsvRow, renderNdjson } from "../../src/audit/audit-export.ts";
-import { explain } from "../../src/policy/explain.ts";
+import {
+  DEFAULT_COLUMNS,
+  renderBrief,
+  renderCsvHeader,
+  renderCsvRow,
+  renderNdjson,
+} from "../../src/audit/audit-export.ts";
 import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
+import { explain } from "../../src/policy/tools/explain.ts";
 
 /** Reads one CSV row as RFC 4180 has it. */
 function parseRow(row: string): string[] {
@@ -79,4 +85,34 @@ test("exports hold the hash of a digest: equal for statements that differ in lit
   assert.deepEqual(hashOf({ type: "statement-intent", text: `${text}[cut]`, textForm: "digest" }), ["", ""]);
   assert.deepEqual(hashOf({ type: "statement-intent", text, textForm: "none" }), ["", ""]);
   assert.deepEqual(hashOf({ type: "connect" }), ["", ""]);
+});
+
+test("renderBrief() fits a line of a terminal and says what matters first", () => {
+  const record = {
+    seq: 3,
+    time: "2026-11-21T12:00:00.123Z",
+    type: "statement-blocked",
+    session: { id: "s1", user: "app", clientAddress: "10.0.0.7:5123" },
+    decision: "block",
+    score: 65,
+    rules: ["ddl.drop"],
+    decisionId: "1f3a9c02-7",
+    text: `DROP TABLE \`${"t".repeat(300)}\``,
+    textForm: "digest",
+  };
+  const line = renderBrief(record, 120);
+  assert.equal(line.length, 121);
+  assert.ok(
+    line.startsWith(
+      "2026-11-21 12:00:00 statement-blocked app@10.0.0.7:5123 block 65 ddl.drop [1f3a9c02-7] DROP TABLE `ttt",
+    ),
+    line,
+  );
+  assert.ok(line.endsWith("...\n"));
+  assert.equal(
+    renderBrief({ ...record, text: "DROP TABLE `t`" }, 200)
+      .trimEnd()
+      .endsWith("DROP TABLE `t`"),
+    true,
+  );
 });

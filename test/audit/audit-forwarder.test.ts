@@ -7,11 +7,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type AuditDestination, AuditForwarder, type ForwardState } from "../../src/audit/audit-forwarder.ts";
 import type { AuditLog } from "../../src/audit/audit-log.ts";
+import { hashAtEnd, hashOf } from "../../src/audit/audit-record.ts";
 import { OtlpDestination, WebhookDestination } from "../../src/audit/http-destination.ts";
 import { SyslogDestination } from "../../src/audit/syslog-destination.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { eventually } from "../support/eventually.ts";
-import { intent, openLog, withFolder } from "./audit-fixture.ts";
+import { intent, openLog, wholeLinesOf, withFolder } from "./audit-fixture.ts";
 
 /** An HTTP receiver that answers as told and keeps what it accepted. */
 class Receiver {
@@ -75,11 +76,11 @@ test("a webhook gets every record once and in order, over rotations, failures an
     const url = `http://127.0.0.1:${await receiver.listen()}/audit`;
     const headersFile = join(folder, "headers");
     writeFileSync(headersFile, "Authorization: Bearer secret-1\n\nX-Site: a:b\n");
-    const first = openLog(path, { segmentBytesMax: 3000 });
+    const first = openLog(path, { segmentBytesMax: 1500 });
     const one = forward(path, first, new WebhookDestination({ url, headersFile }));
     for (let i = 1; i <= 20; i++) first.append(intent(i));
     await eventually("the first have arrived", () => receiver.ordinals.length === 20);
-    assert.equal(one.forwarder.lagMs(Date.now()), 0);
+    await eventually("they have been confirmed", () => one.forwarder.lagMs(Date.now()) === 0);
     receiver.status = 503;
     for (let i = 21; i <= 40; i++) first.append(intent(i));
     await eventually("it has failed", () => one.states.includes("failing"));
@@ -160,8 +161,9 @@ test("a collector gets log records whose body is the whole audit record", { time
     );
     const record = records.find(({ eventName }) => eventName === "querycop.statement-intent");
     assert.ok(record !== undefined);
-    const line = readFileSync(path, "latin1").split("\n")[1] ?? "";
+    const [, line = ""] = wholeLinesOf(path);
     assert.equal(record.body.stringValue, line);
+    assert.equal(hashOf(hashAtEnd(line)?.body ?? ""), hashAtEnd(line)?.hash, "its hash can be checked");
     assert.equal(record.timeUnixNano, `${Date.parse((JSON.parse(line) as { time: string }).time)}000000`);
     assert.deepEqual([record.severityNumber, record.severityText], [9, "INFO"]);
     const attributes = new Map(record.attributes.map(({ key, value }) => [key, value]));

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { appendFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
-import { followAudit, isMatch, type ReadRecord, readAudit, tailAudit } from "../../src/audit/audit-read.ts";
+import { followAudit, isMatch, readAudit, tailAudit } from "../../src/audit/audit-read.ts";
+import type { ReadRecord } from "../../src/audit/record-expander.ts";
 import { readLines, readLinesBackwards } from "../../src/audit/segment-reader.ts";
+import { eventually } from "../support/eventually.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { intent, openLog, outcome, SESSION, withFolder } from "./audit-fixture.ts";
 
@@ -97,7 +100,7 @@ test("readLines() and readLinesBackwards() agree for any content and line length
           batches.reduce((sum, batch) => sum + batch.tornBytes, 0),
           tornBytes,
         );
-        assert.deepEqual((await collect(readLinesBackwards(path))).flat().reverse(), lines);
+        assert.deepEqual((await collect(readLinesBackwards(path))).flatMap((batch) => batch.lines).reverse(), lines);
       }),
       { numRuns: 60 },
     );
@@ -136,6 +139,36 @@ test("followAudit() gives new records over rotations and restarts, each once", {
       Array.from({ length: 60 }, (_, i) => i + 1),
     );
   });
+});
+
+test("followAudit() passes over no file when several are begun between two of its steps", {
+  timeout: 60_000,
+}, async () => {
+  // Each round turns the files over at another of the follower's steps.
+  for (let turns = 0; turns < 12; turns++) {
+    await withFolder(async (_folder, path) => {
+      const stop = new AbortController();
+      const log = openLog(path, { segmentBytesMax: 2000 });
+      log.append(intent(0));
+      const seen: number[] = [];
+      const following = (async () => {
+        for await (const record of followAudit(path, { types: ["statement-intent"] }, stop.signal, 1)) {
+          seen.push(Number(record["ordinal"]));
+          if (record["ordinal"] === 40) stop.abort();
+        }
+      })();
+      await eventually("it follows", () => seen.length === 1);
+      for (let i = 1; i <= 40; i++) {
+        log.append(intent(i));
+        if (i % 10 !== 0) continue;
+        for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+        if (i === 10) await eventually("it reads on", () => seen.length > 1);
+      }
+      await following;
+      await log.close();
+      assert.deepEqual(seen, [...Array(41).keys()], `${turns} turns`);
+    });
+  }
 });
 
 test("followAudit() waits for a log that does not exist yet", { timeout: 30_000 }, async () => {
@@ -207,4 +240,25 @@ test("isMatch() needs every condition", () => {
   }
   assert.equal(isMatch({ type: "token-mint", user: "app" }, { user: "app" }), true);
   assert.equal(isMatch({ type: "admin-call", clientAddress: "[::1]:5" }, { clientAddress: "[::1]" }), true);
+});
+
+test("a decision is found by its id, its rules and its digest, whole or by the beginning", () => {
+  const record = {
+    type: "statement-blocked",
+    decisionId: "1f3a9c02-7",
+    rules: ["ddl.drop", "inj.stacked"],
+    text: "DROP TABLE `t`",
+    textForm: "digest",
+  };
+  const hash = createHash("sha256").update(record.text).digest("hex");
+  assert.ok(isMatch(record, { decisionId: "1f3a9c02-7" }));
+  assert.ok(!isMatch(record, { decisionId: "1f3a9c02-70" }));
+  assert.ok(isMatch(record, { rule: "inj.stacked" }));
+  assert.ok(isMatch(record, { rule: "ddl.*" }));
+  assert.ok(!isMatch(record, { rule: "ddl" }));
+  assert.ok(!isMatch({ type: "connect" }, { rule: "*" }));
+  assert.ok(isMatch(record, { digest: hash }));
+  assert.ok(isMatch(record, { digest: hash.slice(0, 8) }));
+  assert.ok(isMatch({ ...record, digestHashes: ["00ff00ff", hash] }, { digest: hash.slice(0, 12) }));
+  assert.ok(!isMatch({ ...record, textForm: "none" }, { digest: hash.slice(0, 8) }));
 });

@@ -3,40 +3,68 @@ import { appendFileSync, copyFileSync, readFileSync, renameSync, unlinkSync, wri
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { createPassingAuditKey } from "../../src/audit/audit-key.ts";
-import { decodeRecord, encodeRecord } from "../../src/audit/audit-record.ts";
+import { encodeRecord, hashAtEnd, hashedLine } from "../../src/audit/audit-record.ts";
 import { verifyAudit, verifyAuditFiles } from "../../src/audit/audit-verify.ts";
+import { isInShort } from "../../src/audit/compact-record.ts";
+import { groupHash } from "../../src/audit/record-group.ts";
 import { listSegments } from "../../src/audit/segment-files.ts";
 import { intent, KEY, openLog, outcome, SESSION, withFolder } from "./audit-fixture.ts";
 
-/** Two runs of several files each; every file's text by its name. */
-const sample = new Map<string, string>();
-const checkpoints: string[] = [];
-let activePath = "";
+interface Sample {
+  /** Two runs of several files each; every file's text by its name. */
+  readonly files: Map<string, string>;
+  readonly checkpoints: string[];
+}
+
+/** Records of statements in short, and all of them whole. */
+const samples: Readonly<Record<"short" | "whole", Sample>> = {
+  short: { files: new Map(), checkpoints: [] },
+  whole: { files: new Map(), checkpoints: [] },
+};
+const FORMS = ["short", "whole"] as const;
+let { files: sample, checkpoints } = samples.whole;
+const activePath = "audit.ndjson";
 
 before(async () => {
+  await writeSample("short", 1200);
+  await writeSample("whole", 2500);
+});
+
+async function writeSample(form: (typeof FORMS)[number], segmentBytesMax: number): Promise<void> {
+  const { files, checkpoints: kept } = samples[form];
   await withFolder(async (_folder, path) => {
     for (let run = 1; run <= 2; run++) {
       const session = { ...SESSION, id: `run${run}` };
       const log = openLog(
         path,
-        { segmentBytesMax: 2500 },
-        { checkpointRecords: 7, copyCheckpoint: (line) => checkpoints.push(line) },
+        { segmentBytesMax },
+        { checkpointRecords: 7, copyCheckpoint: (line) => kept.push(line), isCompact: form === "short" },
       );
       log.append({ type: "connect", session });
       for (let i = 1; i <= 12; i++) {
         log.append(intent(i, session));
-        log.append(outcome(i, session));
+        if (i % 3 === 0) log.append(outcome(i, session));
+        else log.appendSoon(outcome(i, session));
       }
       log.append({ type: "disconnect", session, reason: "client-closed" });
       log.append({ type: "stop", reason: "SIGTERM" });
       await log.close();
     }
     for (const file of [...listSegments(path).map((segment) => segment.path), path]) {
-      sample.set(file.slice(path.lastIndexOf("/") + 1), readFileSync(file, "latin1"));
+      files.set(file.slice(path.lastIndexOf("/") + 1), readFileSync(file, "latin1"));
     }
-    activePath = "audit.ndjson";
   });
-});
+}
+
+/** A test of each form. */
+function testForms(name: string, run: () => Promise<void>): void {
+  for (const form of FORMS) {
+    test(`${name}: records of statements ${form === "short" ? "in short" : "whole"}`, async () => {
+      ({ files: sample, checkpoints } = samples[form]);
+      await run();
+    });
+  }
+}
 
 /** Verifies the sample after `change`. */
 async function verifyChanged(
@@ -58,7 +86,7 @@ const names = (): string[] => [...sample.keys()];
 const linesOf = (name: string): string[] => (sample.get(name) ?? "").split("\n").slice(0, -1);
 const kinds = (result: { problems: readonly { kind: string }[] }): string[] => result.problems.map(({ kind }) => kind);
 
-test("verifyAudit() finds an untouched log whole", async () => {
+testForms("verifyAudit() finds an untouched log whole", async () => {
   assert.ok(names().length >= 8);
   const found = await verifyChanged(() => undefined, { checkpoints, trustedKeys: [KEY.keyId] });
   assert.deepEqual(found.problems, []);
@@ -78,7 +106,7 @@ test("verifyAudit() finds an untouched log whole", async () => {
 /** Every byte with QUERYCOP_TEST_SCALE=full. */
 const STEP = process.env["QUERYCOP_TEST_SCALE"] === "full" ? 1 : 101;
 
-test("verifyAudit() finds any one changed byte, wherever it is", async () => {
+testForms("verifyAudit() finds any one changed byte, wherever it is", async () => {
   await withFolder(async (folder) => {
     const restore = (): void => {
       for (const [name, text] of sample) writeFileSync(join(folder, name), text, "latin1");
@@ -107,7 +135,7 @@ test("verifyAudit() finds any one changed byte, wherever it is", async () => {
   });
 });
 
-test("verifyAudit() finds any one record removed, doubled or exchanged with its neighbour", async () => {
+testForms("verifyAudit() finds any one record removed, doubled or exchanged with its neighbour", async () => {
   for (const name of names()) {
     const lines = linesOf(name);
     for (let i = 0; i < lines.length; i++) {
@@ -127,7 +155,7 @@ test("verifyAudit() finds any one record removed, doubled or exchanged with its 
   }
 });
 
-test("verifyAudit() finds a file that is removed, renamed away or emptied", async () => {
+testForms("verifyAudit() finds a file that is removed, renamed away or emptied", async () => {
   for (const name of names().slice(1, -1)) {
     const kindsFound = kinds(await verifyChanged((files) => files.delete(name)));
     assert.ok(kindsFound.includes("missing-segment") || kindsFound.includes("cut-end"), `${name}: ${kindsFound}`);
@@ -135,7 +163,7 @@ test("verifyAudit() finds a file that is removed, renamed away or emptied", asyn
   }
 });
 
-test("verifyAudit() does not mind the names of files", async () => {
+testForms("verifyAudit() does not mind the names of files", async () => {
   await withFolder(async (folder, path) => {
     const paths: string[] = [];
     for (const [index, text] of [...sample.values()].reverse().entries()) {
@@ -149,7 +177,7 @@ test("verifyAudit() does not mind the names of files", async () => {
   });
 });
 
-test("verifyAudit() reports where it begins when the oldest files are gone", async () => {
+testForms("verifyAudit() reports where it begins when the oldest files are gone", async () => {
   const [first = "", second = ""] = names();
   const one = await verifyChanged((files) => files.delete(first));
   assert.equal(one.isWhole, true);
@@ -160,7 +188,7 @@ test("verifyAudit() reports where it begins when the oldest files are gone", asy
   assert.deepEqual([two.isWhole, two.runs.length, two.beginsWith?.seq], [true, 1, 1]);
 });
 
-test("verifyAudit() finds a cut end by a kept checkpoint, and the cut end of a run by the next one", async () => {
+testForms("verifyAudit() finds a cut end by a kept checkpoint, and the cut end of a run by the next one", async () => {
   const lines = linesOf(activePath);
   const cut = (files: Map<string, string>): void => {
     files.set(activePath, `${lines.slice(0, -1).join("\n")}\n`);
@@ -181,10 +209,19 @@ test("verifyAudit() finds a cut end by a kept checkpoint, and the cut end of a r
 function forge(name: string, change: (line: string) => string): string {
   let previous = { seq: 0, hash: "" };
   let forged = "";
+  let group = "";
   for (const [index, line] of linesOf(name).entries()) {
-    const decoded = decodeRecord(line);
-    assert.ok(decoded.ok);
-    const { seq, time, prev, hash: _hash, ...event } = JSON.parse(change(line));
+    const changed = change(line);
+    const end = hashAtEnd(changed);
+    if (isInShort(line)) {
+      group += group === "" ? (end?.body ?? changed) : `\n${end?.body ?? changed}`;
+      if (end === undefined) continue;
+      previous = { seq: JSON.parse(line).seq, hash: groupHash(previous.hash, group) };
+      forged += hashedLine(group, previous.hash);
+      group = "";
+      continue;
+    }
+    const { seq, time, prev, hash: _hash, ...event } = JSON.parse(changed);
     if (index === 0) previous = { seq: seq - 1, hash: prev };
     const record = encodeRecord(event, previous, Date.parse(time));
     forged += record.line;
@@ -193,14 +230,16 @@ function forge(name: string, change: (line: string) => string): string {
   return forged;
 }
 
-test("verifyAudit() finds a recomputed chain by the checkpoints' signatures", async () => {
+testForms("verifyAudit() finds a recomputed chain by the checkpoints' signatures", async () => {
   const forged = forge(activePath, (line) => line.replace('"rows":1', '"rows":2'));
+  assert.notEqual(forged, sample.get(activePath));
   const found = await verifyChanged((files) => files.set(activePath, forged));
   assert.ok(kinds(found).every((kind) => kind === "wrong-signature"));
   assert.equal(found.isWhole, false);
 });
 
 test("verifyAudit() finds one record that was written anew with a hash of its own", async () => {
+  ({ files: sample, checkpoints } = samples.whole);
   for (const name of names()) {
     const lines = linesOf(name);
     for (let i = 1; i + 1 < lines.length; i++) {
@@ -214,6 +253,37 @@ test("verifyAudit() finds one record that was written anew with a hash of its ow
       assert.ok(kinds(found).includes("broken-chain"), `${name} record ${i}`);
     }
   }
+});
+
+test("verifyAudit() finds a group of records in short that was written anew with a hash of its own", async () => {
+  ({ files: sample, checkpoints } = samples.short);
+  let tried = 0;
+  for (const name of names()) {
+    const lines = linesOf(name);
+    for (let i = 1; i + 1 < lines.length; i++) {
+      const before = hashAtEnd(lines[i - 1] ?? "");
+      const end = isInShort(lines[i] ?? "") ? hashAtEnd(lines[i] ?? "") : undefined;
+      if (before === undefined || end === undefined) continue;
+      const body = end.body.replace(/"n":\d+/, '"n":99');
+      const forged = hashedLine(body, groupHash(before.hash, body)).trimEnd();
+      const found = await verifyChanged((files) => files.set(name, `${lines.toSpliced(i, 1, forged).join("\n")}\n`));
+      assert.ok(kinds(found).includes("broken-chain") || kinds(found).includes("wrong-hash"), `${name} record ${i}`);
+      tried++;
+    }
+  }
+  assert.ok(tried > 5, String(tried));
+});
+
+test("verifyAudit() finds a record in short that refers to what is not before it", async () => {
+  await withFolder(async (_folder, path) => {
+    const log = openLog(path);
+    log.append(intent(1));
+    const { seq, hash } = log.head;
+    const body = `{"seq":${seq + 1},"time":"2026-11-30T12:00:00.000Z","s":${seq - 1},"e":${seq},"n":2`;
+    appendFileSync(path, hashedLine(body, groupHash(hash, body)));
+    assert.deepEqual(kinds(await verifyAudit(path)), ["unreadable-record"]);
+    await log.close();
+  });
 });
 
 test("verifyAudit() finds a number that was left out of a chain that is whole", async () => {
@@ -289,14 +359,17 @@ test("verifyAudit() finds an intent recorded twice and an outcome without one", 
   });
 });
 
-test("verifyAudit() takes what lies behind the last record of the active file as a write under way, elsewhere as damage", async () => {
-  const tail = '{"seq":99';
-  const active = await verifyChanged((files) => files.set(activePath, `${files.get(activePath)}${tail}`));
-  assert.deepEqual([active.isWhole, active.tornBytes], [true, tail.length]);
-  const [first = ""] = names();
-  const finished = await verifyChanged((files) => files.set(first, `${files.get(first)}${tail}`));
-  assert.deepEqual(kinds(finished), ["torn-record"]);
-});
+testForms(
+  "verifyAudit() takes what lies behind the last record of the active file as a write under way, elsewhere as damage",
+  async () => {
+    const tail = '{"seq":99';
+    const active = await verifyChanged((files) => files.set(activePath, `${files.get(activePath)}${tail}`));
+    assert.deepEqual([active.isWhole, active.tornBytes], [true, tail.length]);
+    const [first = ""] = names();
+    const finished = await verifyChanged((files) => files.set(first, `${files.get(first)}${tail}`));
+    assert.deepEqual(kinds(finished), ["torn-record"]);
+  },
+);
 
 test("verifyAudit() bounds what it reports", async () => {
   await withFolder(async (_folder, path) => {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -14,8 +16,10 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { createPassingAuditKey } from "../../src/audit/audit-key.ts";
 import type { AuditLog } from "../../src/audit/audit-log.ts";
 import { verifyAudit, verifyAuditFiles } from "../../src/audit/audit-verify.ts";
 import { listSegments } from "../../src/audit/segment-files.ts";
@@ -87,13 +91,13 @@ test("a link in the place of the next file or of the reserve is not followed", a
     for (let i = 2; i < 6; i++) pair(log, i);
     await log.close();
     assert.equal(readFileSync(victim, "utf8"), "precious\n");
-    assert.equal(records(join(folder, "moved")).length, 1 + 10 + 1, "it goes on in the file it has");
+    assert.equal(types(path)[0], "segment-start", "the name is taken back");
   });
 });
 
 test("files are rotated by size, and the chain goes on", async () => {
   await withFolder(async (_folder, path) => {
-    const log = openLog(path, { segmentBytesMax: 4000 });
+    const log = openLog(path, { segmentBytesMax: 2000 });
     for (let i = 1; i <= 100; i++) pair(log, i);
     await log.close();
     const segments = listSegments(path);
@@ -102,7 +106,7 @@ test("files are rotated by size, and the chain goes on", async () => {
       segments.map((segment) => segment.segment),
       segments.map((_, i) => i + 1),
     );
-    for (const segment of segments) assert.ok(segment.bytes < 6000 && types(segment.path)[0] === "segment-start");
+    for (const segment of segments) assert.ok(segment.bytes < 3000 && types(segment.path)[0] === "segment-start");
     const { records: count, intents } = await assertWhole(path);
     assert.equal(intents.intents, 100);
     assert.equal(count, 200 + segments.length + 2);
@@ -335,19 +339,83 @@ test("a deleted file is recovered from its descriptor", async () => {
   });
 });
 
-test("a deleted file that was replaced is recovered, and the replacement is not written to", async () => {
-  await withFolder(async (_folder, path) => {
+/** Finished files and the active one, by what they begin with. */
+const asideOf = (folder: string): string[] => readdirSync(folder).filter((name) => name.includes(".foreign-"));
+
+for (const [what, put] of [
+  ["a folder", (path: string) => mkdirSync(path)],
+  ["a link", (path: string) => symlinkSync("/etc/hostname", path)],
+  ["a pipe", (path: string) => void execFileSync("mkfifo", [path])],
+  ["a file of others", (path: string) => writeFileSync(path, "mine\n")],
+  ["a chain of another key", (path: string) => writeFileSync(path, chainOfAnotherKey())],
+] as const) {
+  test(`${what} in the place of the file loses the name again, and nothing is lost`, async () => {
+    await withFolder(async (folder, path) => {
+      const elsewhere = join(folder, "elsewhere");
+      mkdirSync(elsewhere);
+      const told: string[] = [];
+      const log = openLog(path, {}, { onGap: (reason) => told.push(reason) });
+      for (let i = 1; i <= 3; i++) pair(log, i);
+      renameSync(path, join(elsewhere, "gone"));
+      put(path);
+      for (let i = 4; i <= 8; i++) pair(log, i);
+      await log.close();
+      const { gaps, intents } = await assertWhole(path);
+      assert.equal(intents.intents, 8);
+      assert.deepEqual(
+        gaps.map(({ reason }) => reason),
+        ["replaced"],
+      );
+      assert.deepEqual(told, ["replaced"]);
+      assert.equal(asideOf(folder).length, 1);
+    });
+  });
+}
+
+function chainOfAnotherKey(): string {
+  const folder = mkdtempSync(join(tmpdir(), "querycop-other-"));
+  const other = openLog(join(folder, "audit.ndjson"), {}, { key: createPassingAuditKey() });
+  pair(other, 1);
+  const text = readFileSync(join(folder, "audit.ndjson"), "latin1");
+  rmSync(folder, { recursive: true });
+  return text;
+}
+
+test("another folder in the place of the log's, as by a mount, and that taken away again loses nothing", async () => {
+  await withFolder(async (folder) => {
+    const place = join(folder, "log");
+    const path = join(place, "audit.ndjson");
+    const log = openLog(path);
+    pair(log, 1);
+    renameSync(place, join(folder, "beneath"));
+    mkdirSync(place, { mode: 0o700 });
+    for (let i = 2; i <= 5; i++) pair(log, i);
+    await assertWhole(path);
+    // What was mounted is out of reach from now on, but for the descriptor.
+    renameSync(place, join(folder, "unmounted"));
+    renameSync(join(folder, "beneath"), place);
+    for (let i = 6; i <= 9; i++) pair(log, i);
+    await log.close();
+    const { gaps, intents } = await assertWhole(path);
+    assert.equal(intents.intents, 9);
+    assert.deepEqual(
+      gaps.map(({ reason }) => reason),
+      ["folder-replaced", "folder-replaced"],
+    );
+  });
+});
+
+test("a deleted file that was replaced is recovered, and the replacement is put aside as it is", async () => {
+  await withFolder(async (folder, path) => {
     const log = openLog(path);
     pair(log, 1);
     unlinkSync(path);
     writeFileSync(path, "mine\n");
     pair(log, 2);
     await log.close();
-    assert.equal(readFileSync(path, "utf8"), "mine\n");
-    assert.deepEqual(
-      listSegments(path).map((segment) => types(segment.path)[0]),
-      ["segment-start", "segment-start"],
-    );
+    const [aside = ""] = asideOf(folder);
+    assert.equal(readFileSync(join(folder, aside), "utf8"), "mine\n");
+    assert.equal((await assertWhole(path)).intents.intents, 2);
   });
 });
 

@@ -9,6 +9,7 @@ import {
   decodeUtf8Lossy,
   encodeUtf8,
   equalBytes,
+  freeBytes,
   MalformedPacketError,
 } from "../../src/base/bytes.ts";
 import { hex, toHex } from "../support/hex.ts";
@@ -32,6 +33,17 @@ describe("ByteReader", () => {
     r.expectEnd();
   });
 
+  it("reads big-endian integers", () => {
+    const r = reader("0102 ffff 01020304 ffffffff ffffffff 80000000");
+    assert.equal(r.uint16BE(), 0x0102);
+    assert.equal(r.uint16BE(), 0xffff);
+    assert.equal(r.int32BE(), 0x01020304);
+    assert.equal(r.int32BE(), -1);
+    assert.equal(r.uint32BE(), 0xffffffff);
+    assert.equal(r.int32BE(), -0x80000000);
+    r.expectEnd();
+  });
+
   it("refuses every read past the end and stays where it was", () => {
     const reads: ((r: ByteReader) => unknown)[] = [
       (r) => r.uint8(),
@@ -39,6 +51,9 @@ describe("ByteReader", () => {
       (r) => r.uint24(),
       (r) => r.uint32(),
       (r) => r.uint64(),
+      (r) => r.uint16BE(),
+      (r) => r.int32BE(),
+      (r) => r.uint32BE(),
       (r) => r.bytes(9),
       (r) => r.skip(9),
       (r) => r.lenencInteger(),
@@ -166,6 +181,9 @@ describe("ByteWriter", () => {
           const written = new ByteWriter(1)
             .lenencInteger(wide)
             .uint64(wide)
+            .int32BE(word)
+            .int32BE(word | 0)
+            .uint16BE(word & 0xffff)
             .uint32(word)
             .uint24(word & 0xffffff)
             .uint16(word & 0xffff)
@@ -178,6 +196,9 @@ describe("ByteWriter", () => {
           const r = new ByteReader(written, "test", 0, written.length, true);
           assert.equal(BigInt(r.lenencInteger()), wide);
           assert.equal(r.uint64(), wide);
+          assert.equal(r.uint32BE(), word);
+          assert.equal(r.int32BE(), word | 0);
+          assert.equal(r.uint16BE(), word & 0xffff);
           assert.equal(r.uint32(), word);
           assert.equal(r.uint24(), word & 0xffffff);
           assert.equal(r.uint16(), word & 0xffff);
@@ -207,6 +228,9 @@ describe("ByteWriter", () => {
   it("refuses values that do not fit", () => {
     for (const value of [-1, 256, 1.5, Number.NaN]) assert.throws(() => new ByteWriter().uint8(value), RangeError);
     assert.throws(() => new ByteWriter().uint16(65536), RangeError);
+    for (const value of [-1, 65536, 1.5]) assert.throws(() => new ByteWriter().uint16BE(value), RangeError);
+    for (const value of [-0x80000001, 0x100000000, 1.5])
+      assert.throws(() => new ByteWriter().int32BE(value), RangeError);
     assert.throws(() => new ByteWriter().uint64(-1n), RangeError);
     assert.throws(() => new ByteWriter().uint64(2n ** 64n), RangeError);
     assert.throws(() => new ByteWriter().lenencInteger(-1), RangeError);
@@ -227,6 +251,24 @@ describe("UTF-8", () => {
     assert.equal(decodeUtf8Lossy(hex("41e942")), "A\ufffdB");
     assert.equal(decodeUtf8Lossy(hex("efbbbf41")), "\ufeffA");
     assert.equal(toHex(encodeUtf8("é")), "c3a9");
+  });
+});
+
+describe("freeBytes()", () => {
+  it("empties a large chunk that nobody else can have a part of, and nothing else", () => {
+    const large = 64 * 1024;
+    const whole = new Uint8Array(large);
+    freeBytes(whole);
+    assert.equal(whole.length, 0);
+    freeBytes(whole);
+    const part = new Uint8Array(large + 1).subarray(0, large);
+    const shared = new Uint8Array(new SharedArrayBuffer(large));
+    const small = new Uint8Array(100);
+    for (const kept of [part, shared, small]) {
+      const { length } = kept;
+      freeBytes(kept);
+      assert.equal(kept.length, length);
+    }
   });
 });
 

@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
@@ -29,6 +30,12 @@ const NOBODY = 65_534;
 
 const folder = mkdtempSync(join(tmpdir(), "querycop-build-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
+
+test("README says how large the file is", () => {
+  const told = /One file\*\* of (\d+) MB/.exec(readFileSync(join(PROJECT, "README.md"), "utf8"))?.[1];
+  const megabytes = statSync(EXECUTABLE).size / 1e6;
+  assert.ok(Math.abs(megabytes - Number(told)) < 4, `it has ${megabytes.toFixed(1)} MB, README says ${told}`);
+});
 
 /** A working directory as an attacker would prepare it for whoever starts querycop there. */
 function hostileFolder(): string {
@@ -180,6 +187,22 @@ test("querycop serves from that chroot and finds its backend by name", { skip },
 test("docs/deployment.md warns of what turns the file into something else", () => {
   const text = readFileSync(join(PROJECT, "docs/deployment.md"), "utf8");
   for (const word of ["strip", "BUN_BE_BUN", "setuid", "MemoryDenyWriteExecute"]) assert.ok(text.includes(word), word);
+});
+
+test("querycop explain reads PostgreSQL by the grammar that is compiled in", async () => {
+  const sql = "WITH gone AS (DELETE FROM t RETURNING *) SELECT pg_read_file('/etc/passwd') FROM gone";
+  const { stdout } = await runChecked(EXECUTABLE, ["explain", "--json", "--engine", "postgresql", sql]);
+  const { understood, statements, rules } = JSON.parse(stdout) as {
+    readonly understood: boolean;
+    readonly statements: readonly { readonly kind: string }[];
+    readonly rules: readonly { readonly id: string }[];
+  };
+  assert.equal(understood, true);
+  assert.deepEqual(
+    statements.map(({ kind }) => kind),
+    ["select", "delete"],
+  );
+  assert.ok(rules.some(({ id }) => id === "pg.file"));
 });
 
 test("querycop explain asks the second parser, whose worker is compiled in", async () => {

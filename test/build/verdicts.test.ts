@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { explainLine } from "../../src/policy/explain.ts";
+import { explainLine } from "../../src/policy/tools/explain.ts";
 import { GUARDED_POLICY, readBypassCases } from "../policy/bypass-cases.ts";
 import { policyFrom } from "../policy/policy-fixture.ts";
 import { runChecked } from "../support/child.ts";
@@ -30,7 +30,7 @@ for (const [name, policy] of [
       input: `${LINES.join("\n")}\n`,
     });
     const own = policyFrom(policy);
-    const expected = LINES.map((line) => explainLine(line, own, Date.now()).trimEnd());
+    const expected = LINES.map((line) => explainLine(line, { policy: own, wallMs: Date.now() }).text);
     assert.ok(expected.length > 150, `${expected.length} attempts`);
     assert.ok(expected.some((line) => line.includes('"decision":"block"')));
     assert.deepEqual(stdout.trimEnd().split("\n"), expected);

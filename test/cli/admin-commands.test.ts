@@ -18,7 +18,7 @@ test("status says whether clients are served, with a key and without", async () 
   const env = environmentOf(admin);
   const full = await run(["status"], { env });
   assert.equal(full.code, 0, full.stderr);
-  assert.match(full.stdout, /^ready: version 1\.2\.3, up \d+ s, 1 sessions, policy 7\nok {3}a: b\n$/);
+  assert.match(full.stdout, /^ready: version 1\.2\.3, up \d+ s, 1 session, policy 7\nok {3}a: b\n$/);
   const { ADMIN_API_KEY: _, ...keyless } = env;
   assert.equal((await run(["status"], { env: keyless })).stdout, "ready\nok   a: b\n");
   const json = JSON.parse((await run(["status", "--json"], { env })).stdout) as { isReady: boolean };
@@ -39,8 +39,18 @@ test("sessions are listed with names that cannot act on a terminal, and killed b
         .map((cell) => cell.trim()),
     ),
     [
-      ["ID", "USER", "CLIENT", "LISTENER", "STATE", "COMMANDS", "AGE", "SCHEMA"],
-      ["run-1", "<b>app</b>", "192.0.2.1", "writer", "idle", "3", "9 s", "shop"],
+      ["ID", "USER", "CLIENT", "LISTENER", "STATE", "COMMANDS", "AGE", "SCHEMA", "STATEMENT"],
+      [
+        "run-1",
+        "<b>app</b>",
+        "192.0.2.1",
+        "writer",
+        "busy for 1 min 15 s",
+        "3",
+        "9 s",
+        "shop",
+        "SELECT * FROM `<img src=x>` WHERE `id` = ?",
+      ],
       [],
     ],
   );
@@ -52,7 +62,7 @@ test("sessions are listed with names that cannot act on a terminal, and killed b
   const unknown = await run(["sessions", "kill", "../policy/reload"], { env });
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /\(404\): there is no such session now/);
-  assert.deepEqual(admin.done, ["kill run-1", "kill ../policy/reload"]);
+  assert.deepEqual(admin.done, ["kill run-1 by admin", "kill ../policy/reload by admin"]);
   assert.equal((await run(["sessions", "kill"], { env })).code, 2);
   await admin.close();
 });
@@ -60,7 +70,7 @@ test("sessions are listed with names that cannot act on a terminal, and killed b
 test("reload shows what became of each file, metrics come as they are", async () => {
   const admin = await startAdmin();
   const env = environmentOf(admin);
-  assert.equal((await run(["reload"], { env })).stdout, "replaced: policy\npolicy in force: 7\n");
+  assert.equal((await run(["reload"], { env })).stdout, "policy: replaced\npolicy in force: 7\n");
   assert.deepEqual(admin.done, ["reload admin"]);
   assert.ok((await run(["metrics"], { env })).stdout.startsWith("# HELP querycop_build_info "));
   await admin.close();
@@ -79,6 +89,40 @@ test("a wrong key, and an address where nobody answers, are failures that say so
   assert.match(gone.stderr, /No answer from the admin API at 127\.0\.0\.1:\d+: ECONNREFUSED/);
   const chosen = await run(["status"], { env: { ...SETTINGS, GATEKEEPER_API_PORT: "0" } });
   assert.equal(chosen.code, 2);
+});
+
+test("every command for a running querycop takes an address and a key, and then reads no configuration", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "querycop-admin-cli-"));
+  const keyFile = join(folder, "key");
+  writeFileSync(keyFile, `${ADMIN_KEY}\n`);
+  const admin = await startAdmin();
+  const url = `http://127.0.0.1:${admin.port}`;
+  const env = { GATEKEEPER_CONFIG: join(folder, "absent.yaml") };
+  for (const words of [["status"], ["sessions", "list"], ["reload"], ["metrics"], ["approvals", "list"]]) {
+    const { code, stderr } = await run([...words, "--url", url, "--key-file", keyFile], { env });
+    assert.equal(code, 0, `${words.join(" ")}: ${stderr}`);
+    const variable = await run([...words, "--url", url], { env: { ...env, ADMIN_API_KEY: `${ADMIN_KEY}\n` } });
+    assert.equal(variable.code, 0, `${words.join(" ")}: ${variable.stderr}`);
+    assert.equal((await run([...words, "--url", "http://db.example.com"], { env })).code, 2);
+    assert.equal((await run([...words, "--url", `${url}/api`], { env })).code, 2);
+  }
+  assert.equal((await run(["status", "--url", url], { env })).stdout, "ready\nok   a: b\n", "health needs no key");
+  assert.match((await run(["approvals", "list", "--url", url], { env })).stderr, /a key is needed/);
+  await admin.close();
+  rmSync(folder, { recursive: true });
+});
+
+test("commands for a running querycop ask for nothing but its address", async () => {
+  const admin = await startAdmin();
+  const options = ["--api-port", String(admin.port)];
+  const { code, stderr } = await run(["status", ...options], { env: { ADMIN_API_KEY: ADMIN_KEY } });
+  assert.equal(code, 0, stderr);
+  const foreign = await run(["status", "--backend-host", "127.0.0.1", ...options]);
+  assert.deepEqual([foreign.code, /unknown option --backend-host/.test(foreign.stderr)], [2, true]);
+  const { stdout } = await run(["sessions", "--help"]);
+  assert.match(stdout, /--api-port +Port of the admin API: whole number from 0 to 65535/);
+  assert.doesNotMatch(stdout, /--backend/);
+  await admin.close();
 });
 
 test("over HTTPS it talks to the holder of the configured certificate and to nobody else", async () => {

@@ -28,7 +28,7 @@ test("audit verify says that a log is whole, with what it holds, and exits with 
     assert.equal(code, 0, stdout);
     assert.match(stdout, /audit\.ndjson: whole\n/);
     assert.match(stdout, new RegExp(`signed with key ${KEY.keyId}`));
-    assert.match(stdout, /6 statements, 0 of them with unknown outcome/);
+    assert.match(stdout, /6 statements, 0 with unknown outcome/);
     assert.match(stdout, /stopped in order, 0 records behind its last checkpoint/);
     const json = JSON.parse((await run(["audit", "verify", path, "--json"])).stdout) as { isWhole: boolean };
     assert.equal(json.isWhole, true);
@@ -165,7 +165,9 @@ test("the filters refuse what they do not know", async () => {
     assert.match(await refusal("--type", "statement-intend"), /did you mean statement-intent\?/);
     assert.match(await refusal("--since", "yesterday"), /expected a time such as/);
     assert.match(await refusal("--limit", "0"), /expected a number from 1/);
-    assert.match(await refusal("--format", "xml"), /expected ndjson or csv/);
+    assert.match(await refusal("--format", "xml"), /--format: expected one of ndjson, csv, got "xml"/);
+    assert.match(await refusal("--decision", "blocked"), /expected one of allow, warn, block, .*did you mean block\?/);
+    assert.match(await refusal("--outcome", "failed"), /expected one of ok, error, unknown/);
     assert.match(await refusal("--columns", "seq"), /goes with --format csv/);
   });
 });

@@ -49,6 +49,10 @@ test("querycop alone serves as soon as anything is configured", async () => {
   const misspelt = await run([], { env: { GATEKEEPER_BACKEND_HOTS: "db.example.com" } });
   assert.equal(misspelt.code, 2);
   assert.match(misspelt.stderr, /did you mean GATEKEEPER_BACKEND_HOST\?/);
+  const product = await run([], { env: { QUERYCOP_BACKEND_HOST: "db.example.com" } });
+  assert.equal(product.code, 2);
+  assert.match(product.stderr, /^error: QUERYCOP_BACKEND_HOST: is no setting: .* set GATEKEEPER_BACKEND_HOST$/m);
+  assert.equal((await run([], { env: { ...HOST, QUERYCOP_BACKEND_HOST: "of my own" } })).code, 0);
 });
 
 test("options without a command belong to serve", async () => {

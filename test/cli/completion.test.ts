@@ -21,6 +21,20 @@ for (const shell of SHELLS) {
   });
 }
 
+test("completion offers the words that an option may be", async () => {
+  const { stdout } = await run(["completion", "bash"]);
+  for (const [name, words] of [
+    ["backend-tls-mode", "disable prefer require"],
+    ["dialect", "mysql mariadb vitess"],
+    ["format", "ndjson csv"],
+    ["decision", "allow warn block require-approval"],
+    ["plugin", "caching_sha2_password mysql_native_password"],
+    ["type", "start stop connect"],
+  ]) {
+    assert.match(stdout, new RegExp(`--${name}\\) words='${words}`));
+  }
+});
+
 test("querycop completion refuses a shell it does not know", async () => {
   const { code, stderr } = await run(["completion", "csh"]);
   assert.equal(code, 2);

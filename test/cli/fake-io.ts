@@ -16,13 +16,14 @@ interface Surroundings {
   /** Absent means a terminal. */
   readonly stdin?: string | Uint8Array;
   readonly isStderrTerminal?: boolean;
+  readonly platform?: string;
   readonly serve?: CommandIo["serve"];
 }
 
 const VERSION = { name: "querycop", version: "1.2.3", commit: "abc", date: "2026-01-02", runtime: "test 1" } as const;
 
 export async function run(argv: readonly string[], surroundings: Surroundings = {}): Promise<RunOutcome> {
-  const { env = {}, stdin, isStderrTerminal = false, serve } = surroundings;
+  const { env = {}, stdin, isStderrTerminal = false, platform = "linux", serve } = surroundings;
   let stdout = "";
   let stderr = "";
   let served: Config | undefined;
@@ -33,12 +34,16 @@ export async function run(argv: readonly string[], surroundings: Surroundings = 
     stderr: (text) => {
       stderr += text;
     },
+    log: (line) => {
+      stderr += line;
+    },
     readStdin: async (bytesMax) => {
       const bytes = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
       return bytes?.subarray(0, bytesMax + 1);
     },
     ...(stdin === undefined ? {} : { stdinChunks: () => chunksOf(stdin) }),
     isStderrTerminal,
+    platform,
     env,
     version: VERSION,
     serve: async (config, options) => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { writeFile } from "../config/folder.ts";
 import { run } from "./fake-io.ts";
@@ -36,6 +37,21 @@ test("explain --batch answers line by line", async () => {
     .split("\n")
     .map((line) => (JSON.parse(line) as { decision?: string }).decision);
   assert.deepEqual(decisions, ["allow", undefined, "block"]);
+});
+
+test("explain --batch takes the flags for every line, and tells of keys that it does not know", async () => {
+  const policy = writeFile(
+    "ro.yaml",
+    "version: 1\nprofiles:\n  - { name: r, match: { users: [ro] }, read_only: true }\n",
+  );
+  const flags = ["explain", "--batch", "--policy", policy, "--user", "ro"];
+  const stdin = '{"sql":"DELETE FROM t WHERE id = 1"}';
+  assert.match((await run(flags, { stdin })).stdout, /"decision":"block"/);
+  const misspelt = await run(flags, { stdin: '{"sql":"SELECT 1","usr":"app"}' });
+  assert.equal(misspelt.code, 2);
+  assert.match(misspelt.stderr, /^line 1: unknown key "usr"/);
+  assert.equal((await run([...flags, "--dialect", "postgres"], { stdin })).code, 2);
+  assert.equal((await run([...flags, "SELECT 1"], { stdin })).code, 2);
 });
 
 test("explain refuses a bad policy file with its lines", async () => {
@@ -77,24 +93,52 @@ test("policy replay and learn read an audit file", async () => {
   const policy = writeFile("policy.yaml", "version: 1\ndeny: { tables: [book] }\n");
   const same = await run(["policy", "replay", audit]);
   assert.equal(same.code, 0);
-  assert.match(same.stdout, /1 statements replayed, 1 decided as before/);
+  assert.match(same.stdout, /1 statement replayed, 1 decided as before/);
   const changed = await run(["policy", "replay", audit, "--policy", policy]);
   assert.equal(changed.code, 1);
-  assert.match(changed.stdout, /newly blocked: 1 shapes/);
+  assert.match(changed.stdout, /newly blocked: 1 shape$/m);
   const learned = await run(["policy", "learn", audit]);
   assert.match(learned.stdout, /users: \["app"\]/);
 });
 
+test("policy show prints the policy of an old decision out of the audit log, whole or not at all", async () => {
+  const [old, present] = ["version: 1\nmode: observe\n", "version: 1\n"];
+  const change = (policyText: string | undefined, toVersion: string, outcome = "ok"): string =>
+    JSON.stringify({ type: "policy-change", toVersion, policyText, outcome, by: "file" });
+  const versionOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 12);
+  const lines = [
+    change(undefined, "built-in"),
+    change(old, versionOf(old)),
+    change(present, versionOf(present)),
+    change(undefined, "refused", "error"),
+    change("version: 1 [cut]", "0123456789ab"),
+    change(present, versionOf(present)),
+    JSON.stringify({ type: "statement-intent", text: 'SELECT "policy-change"' }),
+  ];
+  const audit = writeFile("changes.ndjson", `${lines.join("\n")}\n`);
+  const show = (...args: readonly string[]) => run(["policy", "show", audit, ...args]);
+  assert.deepEqual([(await show()).stdout, (await show("--policy-version", versionOf(old))).stdout], [present, old]);
+  for (const [version, why] of [
+    ["built-in", /was built in/],
+    ["0123456789ab", /too long/],
+    ["ffffffffffff", /no policy ffffffffffff took effect/],
+  ] as const) {
+    const { code, stdout, stderr } = await show("--policy-version", version);
+    assert.deepEqual([code, stdout], [1, ""], version);
+    assert.match(stderr, why);
+  }
+});
+
 test("policy import-digests reads standard input", async () => {
-  const stdin = "SCHEMA_NAME\tDIGEST_TEXT\nshop\tSELECT ? \nshop\tSELECT `a` , ...\n";
+  const stdin = "SCHEMA_NAME\tDIGEST_TEXT\nshop\tSELECT ? \nshop\tSELECT `a` ...\n";
   const { code, stdout, stderr } = await run(["policy", "import-digests", "-", "--user", "app"], { stdin });
   assert.equal(code, 0);
   assert.match(stdout, /name: "learned app"/);
-  assert.match(stderr, /imported 1, truncated by the server 1, unreadable 0/);
+  assert.match(stderr, /imported 1, .* truncated by the server 1, unreadable 0/);
 });
 
 test("policy says which verbs there are", async () => {
   const { code, stderr } = await run(["policy", "lnit", "x"]);
   assert.equal(code, 2);
-  assert.match(stderr, /expected one of lint, test, replay, learn, import-digests, got "lnit"/);
+  assert.match(stderr, /expected one of lint, test, replay, learn, import-digests, grants, show, got "lnit"/);
 });

@@ -40,16 +40,7 @@ function listen(onConnection: (socket: Socket, count: number) => void): Promise<
 }
 
 function waitFor(port: number, max: string): ReturnType<typeof run> {
-  return run([
-    "wait",
-    "--max",
-    max,
-    "--listen-port",
-    String(port),
-    "--backend-host",
-    "127.0.0.1",
-    "--backend-tls-mode=disable",
-  ]);
+  return run(["wait", "--max", max, "--listen-port", String(port)]);
 }
 
 test("wait returns at the first greeting, even one that comes byte by byte", async () => {
@@ -59,6 +50,29 @@ test("wait returns at the first greeting, even one that comes byte by byte", asy
   const { code, stdout, stderr } = await waitFor(listener.port, "10s");
   assert.deepEqual([code, stdout, stderr], [0, "", ""]);
   assert.equal(listener.connections(), 1);
+  await listener.close();
+});
+
+test("wait asks a listener of PostgreSQL whether it has TLS, and takes either answer", async () => {
+  for (const answer of ["S", "N"]) {
+    const listener = await listen((socket) => {
+      socket.once("data", (question: Buffer) => {
+        if (question.equals(Buffer.of(0, 0, 0, 8, 4, 210, 22, 47))) socket.write(answer);
+      });
+    });
+    const postgres = ["--backend-engine", "postgresql"];
+    const { code, stderr } = await run(["wait", "--max", "10s", "--listen-port", String(listener.port), ...postgres]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    await listener.close();
+  }
+});
+
+test("wait says that a listener of PostgreSQL answers with an error", async () => {
+  const listener = await listen((socket) => socket.once("data", () => socket.write("E\0\0\0\x05\0")));
+  const args = ["--listen-port", String(listener.port), "--backend-engine", "postgresql"];
+  const { code, stderr } = await run(["wait", "--max", "1s", ...args]);
+  assert.equal(code, 1);
+  assert.match(stderr, /answers clients with an error/);
   await listener.close();
 });
 
@@ -79,7 +93,8 @@ test("wait gives up after its time and tells silence from refusal", async () => 
   assert.match(outcome.stderr, /^querycop wait: after 200ms listener 127\.0\.0\.1:\d+ does not answer/);
   await silent.close();
   const refusing = await listen((socket) => socket.end(ERR));
-  const refused = await waitFor(refusing.port, "300ms");
+  // Long enough that one answer at least comes within it, whatever else the machine does; the last try is cut short.
+  const refused = await waitFor(refusing.port, "2s");
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /answers clients with an error/);
   await refusing.close();
@@ -98,5 +113,7 @@ test("wait refuses a configuration that names no port, or is wrong", async () =>
   const any = await waitFor(0, "1s");
   assert.equal(any.code, 2);
   assert.match(any.stderr, /name a port to wait for/);
-  assert.equal((await run(["wait"])).code, 2);
+  const wrong = await run(["wait", "--listen-port", "any"]);
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /--listen-port: expected a whole number/);
 });

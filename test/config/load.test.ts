@@ -80,6 +80,7 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     read: (config) => one(config).backend.addressFamily,
     expected: "ipv6",
   },
+  GATEKEEPER_BACKEND_ENGINE: { value: "mysql", read: (config) => one(config).backend.engine, expected: "mysql" },
   GATEKEEPER_BACKEND_CONNECT_TIMEOUT: {
     value: "1s",
     read: (config) => one(config).backend.connectTimeoutMs,
@@ -95,6 +96,11 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     value: "3m",
     read: (config) => one(config).backend.responseTimeoutMs,
     expected: 180_000,
+  },
+  GATEKEEPER_BACKEND_PROGRESS_TIMEOUT: {
+    value: "off",
+    read: (config) => one(config).backend.progressTimeoutMs,
+    expected: 0,
   },
   GATEKEEPER_BACKEND_TLS_MODE: { value: "require", read: (config) => one(config).backend.tlsMode, expected: "require" },
   GATEKEEPER_BACKEND_TLS_CA_FILE: { value: cert, read: (config) => one(config).backend.tlsCaFile, expected: cert },
@@ -137,6 +143,11 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     read: (config) => [one(config).backend.tokenCmd, one(config).backend.tokenSource],
     expected: ["echo t", "command"],
   },
+  GATEKEEPER_BACKEND_TOKEN_ENDPOINT: {
+    value: "mydb.example:3307",
+    read: (config) => one(config).backend.tokenEndpoint,
+    expected: "mydb.example:3307",
+  },
   GATEKEEPER_BACKEND_TOKEN_TIMEOUT: {
     value: "4s",
     read: (config) => one(config).backend.tokenTimeoutMs,
@@ -148,6 +159,16 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     expected: "eu-west-3",
   },
   GATEKEEPER_BACKEND_ROLE: { value: "reader", read: (config) => one(config).backend.role, expected: "reader" },
+  GATEKEEPER_BACKEND_SESSION_TRACKING: {
+    value: "off",
+    read: (config) => one(config).backend.sessionTracking,
+    expected: "off",
+  },
+  GATEKEEPER_BACKEND_SYNTAX_CHECK: {
+    value: "off",
+    read: (config) => one(config).backend.syntaxCheck,
+    expected: "off",
+  },
   GATEKEEPER_BACKEND_POOLER: { value: "vitess", read: (config) => one(config).backend.pooler, expected: "vitess" },
   GATEKEEPER_PROXY_TLS_MODE: {
     value: "require",
@@ -197,6 +218,12 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     read: (config) => one(config).clientIdleTimeoutMs,
     expected: 28_800_000,
   },
+  GATEKEEPER_CLIENT_PACKET_TIMEOUT: {
+    value: "5m",
+    read: (config) => one(config).clientPacketTimeoutMs,
+    expected: 300_000,
+  },
+  GATEKEEPER_MEMORY_BUDGET: { value: "64MiB", read: (config) => config.memoryBudgetBytes, expected: 64 * 1024 ** 2 },
   GATEKEEPER_CLIENT_WRITE_TIMEOUT: {
     value: "9m",
     read: (config) => one(config).clientWriteTimeoutMs,
@@ -232,6 +259,8 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     expected: key,
   },
   GATEKEEPER_API_PUBLIC_METRICS: { value: "on", read: (config) => config.api.publicMetrics, expected: true },
+  GATEKEEPER_API_DASHBOARD: { value: "off", read: (config) => config.api.dashboard, expected: false },
+  GATEKEEPER_API_BASE_PATH: { value: "/query/cop", read: (config) => config.api.basePath, expected: "/query/cop" },
   GATEKEEPER_API_APPROVERS_FILE: {
     value: approversFile,
     read: (config) => config.approvers,
@@ -310,8 +339,16 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
   GATEKEEPER_AUDIT_KEEP_SIZE: { value: "1TiB", read: (config) => config.audit.keepBytes, expected: 1024 ** 4 },
   GATEKEEPER_AUDIT_KEEP_FILES: { value: "30", read: (config) => config.audit.keepFiles, expected: 30 },
   GATEKEEPER_AUDIT_KEEP_AGE: { value: "400d", read: (config) => config.audit.keepAgeMs, expected: 400 * 86_400_000 },
+  GATEKEEPER_AUDIT_RECORDS: { value: "whole", read: (config) => config.audit.records, expected: "whole" },
   GATEKEEPER_AUDIT_DURABILITY: { value: "durable", read: (config) => config.audit.durability, expected: "durable" },
   GATEKEEPER_APPROVALS_OPEN_MAX: { value: "7", read: (config) => config.approvals.openMax, expected: 7 },
+  GATEKEEPER_DSQL_RULES_FILE: { value: policyFile, read: (config) => config.dsql.rulesFile, expected: policyFile },
+  GATEKEEPER_DSQL_REFUSE_EARLY: { value: "on", read: (config) => config.dsql.refuseEarly, expected: true },
+  GATEKEEPER_DSQL_CONNECTION_LIMIT: {
+    value: "2h",
+    read: (config) => config.dsql.connectionLimitMs,
+    expected: 7_200_000,
+  },
   GATEKEEPER_POLICY_FILE: { value: policyFile, read: (config) => config.policy.file, expected: policyFile },
   GATEKEEPER_TOKEN_CHILDREN_MAX: { value: "3", read: (config) => config.token.childrenMax, expected: 3 },
   GATEKEEPER_TOKEN_CACHE_ENTRIES_MAX: { value: "5", read: (config) => config.token.cacheEntriesMax, expected: 5 },
@@ -323,8 +360,12 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     expected: 0,
   },
   GATEKEEPER_MAX_CONNECTIONS: { value: "77", read: (config) => config.maxConnections, expected: 77 },
+  GATEKEEPER_LOGIN_CONNECTIONS_MAX: { value: "9", read: (config) => config.loginConnectionsMax, expected: 9 },
   GATEKEEPER_CONNECTIONS_PER_USER: { value: "5", read: (config) => config.connectionsPerUserMax, expected: 5 },
   GATEKEEPER_CONNECTIONS_PER_ADDRESS: { value: "6", read: (config) => config.connectionsPerAddressMax, expected: 6 },
+  GATEKEEPER_POLICY_JUDGE_TIMEOUT: { value: "3s", read: (config) => config.policy.judgeTimeoutMs, expected: 3000 },
+  GATEKEEPER_CLIENT_LEFT_TIMEOUT: { value: "9s", read: (config) => one(config).clientLeftTimeoutMs, expected: 9000 },
+  GATEKEEPER_DRAIN_DELAY: { value: "15s", read: (config) => config.drainDelayMs, expected: 15_000 },
   GATEKEEPER_DRAIN_TIMEOUT: { value: "90s", read: (config) => config.drainTimeoutMs, expected: 90_000 },
 };
 
@@ -531,6 +572,19 @@ test("the word system stands for the operating system's bundle", async () => {
     withoutFolder(problems.join()),
     /^GATEKEEPER_BACKEND_TLS_CA_FILE: system finds no bundle .* at <folder>\/none\.pem/,
   );
+});
+
+test("a backend that speaks PostgreSQL has another port, unless one is given", async () => {
+  // For a querycop that runs already: start-up refuses the engine.
+  const portWith = async (env: Readonly<Record<string, string>>) => {
+    const engine = { GATEKEEPER_BACKEND_ENGINE: "postgresql" };
+    const read = await loadConfig({ env: { ...HOST, ...engine, ...env }, flags: new Map(), use: "listeners" });
+    assert.ok(read.ok);
+    const row = read.effective.find((setting) => setting.key === "backend.port");
+    return [read.config.listeners[0]?.backend.port, row?.value, row?.source];
+  };
+  assert.deepEqual(await portWith({}), [5432, "5432", "derived"]);
+  assert.deepEqual(await portWith({ GATEKEEPER_BACKEND_PORT: "6432" }), [6432, "6432", "env"]);
 });
 
 test("the region is read from the host, or from the name behind a CNAME", async () => {

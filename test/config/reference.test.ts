@@ -76,8 +76,13 @@ test("the JSON Schema has every key of the file, at the top and in listeners, an
   assert.equal(find(root, "listen.port")?.default, 15336);
 });
 
-test("the option list has one line for each setting and stays within a terminal's width", () => {
-  const lines = renderOptions().split("\n");
-  assert.equal(lines.length, SETTINGS.filter((setting) => setting.metadata.env !== undefined).length + 1);
-  for (const line of lines) assert.ok(line.length <= 160, line);
+test("the option list names each setting's values and variable, and stays within a terminal's width", () => {
+  const text = renderOptions(SETTINGS);
+  const variables = SETTINGS.flatMap(({ metadata }) => metadata.env ?? []);
+  for (const name of variables) assert.match(text, new RegExp(`\\(${name}[;,)]`));
+  assert.match(
+    text,
+    /--backend-tls-mode +TLS towards the database: disable, prefer, require, verify-ca, verify-full\n/,
+  );
+  for (const line of text.split("\n")) assert.ok(line.length <= 160, line);
 });

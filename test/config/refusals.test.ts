@@ -17,6 +17,7 @@ const users = writeFile("users", `app:*${"A".repeat(40)}\n`);
 const HASH = "ab".repeat(32);
 
 const HOST = { GATEKEEPER_BACKEND_HOST: "db.example.com" };
+const DSQL_HOST = "abcdefghijkl.dsql.eu-central-1.on.aws";
 const VERIFY = { ...HOST, GATEKEEPER_BACKEND_TLS_MODE: "verify-full", GATEKEEPER_BACKEND_TLS_CA_FILE: bundle };
 const TOKEN = { ...VERIFY, GATEKEEPER_BACKEND_TOKEN_CMD: "echo token" };
 const PUBLIC = { GATEKEEPER_LISTEN_HOST: "0.0.0.0" };
@@ -35,6 +36,17 @@ interface Case {
 
 const REFUSED: Readonly<Record<string, Case>> = {
   "nothing at all": {},
+  "settings under the product's name": {
+    env: {
+      QUERYCOP_BACKEND_HOST: "db.example.com",
+      QUERYCOP_CONFIG: "querycop.yaml",
+      QUERYCOP_ADMIN_API_KEY: "0123456789abcdef",
+      QUERYCOP_BACKEND_PORT: "tcp://10.0.0.7:3306",
+      QUERYCOP_LOG_LEVEL: "debug",
+      GATEKEEPER_LOG_LEVEL: "info",
+      QUERYCOP_OF_SOMEBODY: "x",
+    },
+  },
   "several mistakes at once": {
     env: {
       GATEKEEPER_BACKEND_HOTS: "a",
@@ -43,6 +55,20 @@ const REFUSED: Readonly<Record<string, Case>> = {
       GATEKEEPER_DRAIN_TIMEOUT: "30",
     },
   },
+  "Aurora DSQL without a region": { env: { ...VERIFY, GATEKEEPER_BACKEND_ENGINE: "dsql" } },
+  "an endpoint of Aurora DSQL without verification": {
+    env: { GATEKEEPER_BACKEND_HOST: DSQL_HOST, GATEKEEPER_BACKEND_TLS_MODE: "require" },
+  },
+  "tokens of RDS for Aurora DSQL": {
+    env: { GATEKEEPER_BACKEND_HOST: DSQL_HOST, GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer" },
+  },
+  "tokens of Aurora DSQL for RDS": {
+    env: { ...VERIFY, GATEKEEPER_BACKEND_TOKEN_SOURCE: "dsql-signer", GATEKEEPER_BACKEND_REGION: "eu-west-1" },
+  },
+  "MySQL to an endpoint of Aurora DSQL": {
+    env: { ...HOST, GATEKEEPER_BACKEND_TLS_SERVER_NAME: DSQL_HOST, GATEKEEPER_BACKEND_ENGINE: "mysql" },
+  },
+  "an engine that there is not": { env: { ...HOST, GATEKEEPER_BACKEND_ENGINE: "postgres" } },
   "verify-full without CA file": { env: { ...HOST, GATEKEEPER_BACKEND_TLS_MODE: "verify-full" } },
   "verify-ca without CA file": { env: { ...HOST, GATEKEEPER_BACKEND_TLS_MODE: "verify-ca" } },
   "empty CA file variable": { env: { ...VERIFY, GATEKEEPER_BACKEND_TLS_CA_FILE: "" } },
@@ -293,6 +319,12 @@ const FINE: Readonly<Record<string, Case>> = {
       GATEKEEPER_CLIENT_AUTH: "certificate",
     },
     yaml: "certificate_users: { app.example: app }\n",
+  },
+  "an endpoint of Aurora DSQL": {
+    env: { GATEKEEPER_BACKEND_HOST: DSQL_HOST, GATEKEEPER_CLIENT_AUTH: "trust", SSL_CERT_FILE: bundle },
+  },
+  "an endpoint of Aurora DSQL whose clients bring their tokens": {
+    env: { GATEKEEPER_BACKEND_HOST: DSQL_HOST, GATEKEEPER_CLIENT_AUTH: "relay", SSL_CERT_FILE: bundle },
   },
   "rds-signer with an RDS host": {
     env: {

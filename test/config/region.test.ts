@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { regionOfHost } from "../../src/config/region.ts";
+import { isDsqlHost, regionOfHost } from "../../src/config/region.ts";
 
 test("regionOfHost() reads every kind of RDS endpoint", () => {
   const cases: Array<[string, string]> = [
@@ -29,4 +29,24 @@ test("regionOfHost() reads nothing from other names", () => {
     "",
   ];
   for (const host of hosts) assert.equal(regionOfHost(host), undefined, host);
+});
+
+test("isDsqlHost() knows the endpoints of Aurora DSQL by their whole form", () => {
+  for (const host of ["abc.dsql.eu-central-1.on.aws", "ABC.DSQL.US-EAST-1.ON.AWS.", "a.b.dsql.us-east-1.on.aws"]) {
+    assert.equal(isDsqlHost(host), true, host);
+  }
+  assert.equal(isDsqlHost("abc.dsql-fnh4.us-east-1.on.aws"), true);
+  assert.equal(regionOfHost("ABC.dsql.US-EAST-1.on.aws."), "us-east-1");
+  assert.equal(regionOfHost("abc.dsql-fnh4.eu-central-1.on.aws"), "eu-central-1");
+  for (const host of [
+    "dsql.eu-central-1.on.aws",
+    "abc.dsql.on.aws",
+    "abc.dsqlx.eu-central-1.on.aws",
+    "abc.dsql.eucentral1.on.aws",
+    "abc.dsql.eu-central-1.on.aws.example.com",
+    "abc.dsql.eu-central-1.rds.amazonaws.com",
+    "",
+  ]) {
+    assert.equal(isDsqlHost(host), false, host);
+  }
 });

@@ -4,11 +4,13 @@ import fc from "fast-check";
 import { loadUsersFile, parseUsersFile, type UserHashes } from "../../src/config/users-file.ts";
 import { hashCachingSha2Password, verifyCachingSha2Password } from "../../src/mysql/caching-sha2-password.ts";
 import { hashNativePassword } from "../../src/mysql/native-password.ts";
+import { formatScramVerifier, makeScramVerifier } from "../../src/postgres/scram.ts";
 import { inFolder, withoutFolder, writeFile } from "./folder.ts";
 
 const PASSWORD = new TextEncoder().encode("correct horse");
 const NATIVE = hashNativePassword(PASSWORD);
 const SHA2 = hashCachingSha2Password(PASSWORD, new TextEncoder().encode("abcdefghijklmnopqrst"));
+const SCRAM = formatScramVerifier(makeScramVerifier(PASSWORD));
 
 function parse(text: string | Uint8Array): ReturnType<typeof parseUsersFile> {
   return parseUsersFile(typeof text === "string" ? new TextEncoder().encode(text) : text, "users");
@@ -60,6 +62,11 @@ test("parseUsersFile() takes native hashes in lower case", () => {
   assert.deepEqual(usersOf(`app:${NATIVE.toLowerCase()}`).get("app"), { native: NATIVE });
 });
 
+test("parseUsersFile() reads SCRAM verifiers as PostgreSQL keeps them, beside a hash of MySQL's", () => {
+  assert.deepEqual(usersOf(`app:${SCRAM}\napp:${NATIVE}\n`).get("app"), { scram: SCRAM, native: NATIVE });
+  assert.match(problemsOf(`app:${SCRAM}\napp:${SCRAM}\n`)[0] ?? "", /already has a hash of this kind/);
+});
+
 test("parseUsersFile() refuses what is not a hash and never repeats it", () => {
   const lines: Array<[string, RegExp]> = [
     ["app:hunter2", /expected a password hash/],
@@ -74,6 +81,9 @@ test("parseUsersFile() refuses what is not a hash and never repeats it", () => {
     ["app:$5$abc$def", /sha256_password hashes are not supported/],
     [`app:$A$000${SHA2.slice(6)}`, /asks for 0000 rounds/],
     [`app:$A$FFF${SHA2.slice(6)}`, /asks for 4095000 rounds/],
+    ["app:SCRAM-SHA-256$4096:c2FsdA==$short:short", /SCRAM verifier is cut or damaged/],
+    [`app:${SCRAM.replace("$4096:", "$400000:")}`, /more than 100000 iterations/],
+    [`app:${SCRAM} `, /cut or damaged/],
     [`${"x".repeat(600)}:${NATIVE}`, /longer than 512 bytes/],
     [`a\u0007b:${NATIVE}`, /control character/],
   ];

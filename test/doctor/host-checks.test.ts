@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import type { Finding, ListenerContext, ProcessContext } from "../../src/doctor/check.ts";
-import { auditDisk, limitsFiles, listenerPort, policyLint } from "../../src/doctor/host-checks.ts";
+import { auditDisk, limitsFiles, limitsMemory, listenerPort, policyLint } from "../../src/doctor/host-checks.ts";
 import { inFolder } from "../config/folder.ts";
 import { startDoctorBackend } from "./doctor-backend.ts";
 
@@ -35,6 +35,19 @@ it("limits.files compares the limit with max_connections", async () => {
   assert.equal(statusOf(short), "warn: the limit here allows 480 connections, max_connections is 1000");
   assert.deepEqual(short.remedy?.commands, ["ulimit -n 2064"]);
   assert.equal((await withLimit(Number.MAX_SAFE_INTEGER)).status, "skip");
+});
+
+it("limits.memory compares the budget with the memory there is, and with the largest packet", async () => {
+  const withMemory = async (bytes: number, memoryBudgetBytes?: number): Promise<string> => {
+    const config = { listeners: [{ packetBytesMax: 64 * MIB }], memoryBudgetBytes };
+    return statusOf(await limitsMemory.run(processWith(config, { memory: { bytes, from: "cgroup" } }), SIGNAL));
+  };
+  assert.match(
+    await withMemory(1024 * MIB),
+    /^ok: sessions may hold 309 MiB together; the control group's limit is 1024/,
+  );
+  assert.match(await withMemory(256 * MIB), /^warn: .*a packet of packet_size_max, 64 MiB, does not fit/);
+  assert.match(await withMemory(256 * MIB, 200 * MIB), /^warn: .*more than there is/);
 });
 
 it("listener.port warns of a free port that outgoing connections may take", async () => {

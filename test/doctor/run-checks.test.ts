@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { type Finding, ok, type ProcessCheck, type ProcessContext } from "../../src/doctor/check.ts";
+import { BackendProbe } from "../../src/doctor/backend-probe.ts";
+import {
+  type Finding,
+  type ListenerCheck,
+  type ListenerContext,
+  ok,
+  type ProcessCheck,
+  type ProcessContext,
+} from "../../src/doctor/check.ts";
 import { runChecks } from "../../src/doctor/run-checks.ts";
 
 const PROCESS = {} as ProcessContext;
@@ -92,4 +100,35 @@ it("runChecks() with a pattern shows what fits, and what it needs only when that
 it("runChecks() lets nothing in a detail steer the terminal", async () => {
   const [result] = await runAll([check("a", [], async () => ok("\u001b[31mred\u202e\r\nnext\u009b"))]);
   assert.equal(result?.detail, "?[31mred??\nnext?");
+});
+
+it("runChecks() lets no check speak MySQL to a backend that speaks PostgreSQL", async () => {
+  const ran: string[] = [];
+  const ofListener = (id: string, onPostgres: ListenerCheck["onPostgres"]): ListenerCheck => ({
+    id,
+    scope: "listener",
+    onPostgres,
+    title: id,
+    about: "",
+    needs: [],
+    run: async () => {
+      ran.push(id);
+      return ok("");
+    },
+  });
+  const checks = [
+    ofListener("shared", "same"),
+    ofListener("own", async () => ok("of PostgreSQL")),
+    ofListener("none", { skip: "of MySQL only" }),
+  ];
+  const results = async (engine: string) => {
+    const listener = { listener: { name: "one", backend: { engine } }, probe: new BackendProbe() };
+    const listeners = [listener as unknown as ListenerContext];
+    return (await runChecks({ checks, process: PROCESS, listeners })).map(
+      ({ status, detail }) => `${status} ${detail}`,
+    );
+  };
+  assert.deepEqual(await results("postgresql"), ["ok ", "ok of PostgreSQL", "skip of MySQL only"]);
+  assert.deepEqual(ran, ["shared"]);
+  assert.deepEqual(await results("mysql"), ["ok ", "ok ", "ok "]);
 });

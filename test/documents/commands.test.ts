@@ -1,4 +1,4 @@
-/** Every command the documents show is one that exists: run by test/install/documents.test.ts, or checked here. */
+/** Every command the documents show is one that exists, and its block is run by test/install/documents.test.ts or says why not. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import {
   type CodeBlock,
   codeBlocks,
   documents,
+  isRun,
   isShell,
   PROJECT,
   type ShellCommand,
@@ -25,7 +26,6 @@ const REASONS = [
   "needs PlanetScale",
   "needs root",
   "needs a running querycop",
-  "needs a database server",
   "npm test does it",
 ];
 /** Programs whose lines are recognised in blocks that are no `sh` fence. */
@@ -40,6 +40,7 @@ const PROGRAMS = new Set([
   "sudo",
   "kubectl",
   "systemctl",
+  "systemd-run",
 ]);
 /** The settings that are shown in examples of what is refused. */
 const VARIABLES = new Set([CONFIG_FILE_ENV, ...SETTINGS.flatMap(({ metadata }) => metadata.env ?? [])]);
@@ -69,7 +70,9 @@ function checkQuerycop({ block, words }: ShellCommand): void {
   const isServe = first === undefined || first.startsWith("-");
   if (first === "--help" || first === "--version") return;
   const shape = shapeOf(isServe ? "serve" : first);
-  const checked = checkArguments(isServe ? words.slice(1) : rest, shape.args);
+  // What stands behind "--" is the command line of another program.
+  const own = first === "exec" || first === "connect" ? rest.slice(0, [...rest, "--"].indexOf("--")) : rest;
+  const checked = checkArguments(isServe ? words.slice(1) : own, shape.args);
   assert.ok(!("problem" in checked), `${where(block)}: ${words.join(" ")}: ${"problem" in checked && checked.problem}`);
   const verbs = verbsOf(shape);
   if (verbs.length === 0 || rest.includes("--help")) return;
@@ -91,6 +94,10 @@ function isChecked(command: ShellCommand): boolean {
     }
     return true;
   }
+  if (program === "npx") {
+    assert.ok(rest[0] === "bun" && exists(join(PROJECT, rest[1] ?? "")), `${where(block)}: ${words.join(" ")}`);
+    return true;
+  }
   if (program !== "npm") return false;
   const script = rest[0] === "run" ? rest[1] : rest[0];
   assert.ok(script === "ci" || (script ?? "") in SCRIPTS, `${where(block)}: npm run ${script}`);
@@ -99,25 +106,28 @@ function isChecked(command: ShellCommand): boolean {
 
 test("the documents show commands", () => {
   assert.ok(COMMANDS.length > 50, `${COMMANDS.length}`);
-  assert.ok(BLOCKS.some(({ marker }) => marker === "run"));
+  assert.ok(BLOCKS.some(isRun));
 });
 
-test("a block of commands is run, says why it is not, or holds only what is checked", () => {
-  const left = COMMANDS.filter((command) => !isChecked(command) && command.block.marker === undefined);
+test("a block of commands is run or says why it is not", () => {
+  for (const command of COMMANDS) isChecked(command);
+  // What people do who work on the sources is the tests' own business.
+  const isOurs = (words: readonly string[]): boolean => words[0] === "npm" || words[0] === "npx";
+  const left = COMMANDS.filter(({ block, words }) => block.marker === undefined && !isOurs(words));
   const lines = left.map(({ block, words }) => `${where(block)}: ${words.join(" ")}`);
   assert.deepEqual(lines, [], "nobody runs these: mark their blocks <!-- run --> or <!-- not run: … -->");
 });
 
 test("what is not run says one of the known reasons", () => {
   for (const block of BLOCKS) {
-    if (block.marker === undefined || block.marker === "run") continue;
+    if (block.marker === undefined || isRun(block)) continue;
     assert.ok(REASONS.includes(block.marker.slice("not run: ".length)), `${where(block)}: ${block.marker}`);
     assert.ok(showsCommands(block), `${where(block)}: a marker before a block without commands`);
   }
 });
 
 test("only fences of known languages are used", () => {
-  const known = ["sh", "sql", "yaml", "json", "text", "promql", "js", "ini", ""];
+  const known = ["sh", "sql", "yaml", "json", "text", "promql", "js", "ini", "mermaid", ""];
   for (const block of BLOCKS) {
     if (block.language !== undefined) assert.ok(known.includes(block.language), `${where(block)}: ${block.language}`);
   }
@@ -132,6 +142,13 @@ test("settings named in the documents exist", () => {
       assert.ok(VARIABLES.has(name), `${file}: ${name} is a setting`);
     }
   }
+});
+
+test("files and folders that CONTRIBUTING.md names are there", () => {
+  const text = readFileSync(join(PROJECT, "CONTRIBUTING.md"), "utf8");
+  const names = [...text.matchAll(/`((?:src|test|docs|tools|bench)\/[\w./-]+)`/g)].map(([, name = ""]) => name);
+  assert.ok(names.length > 30, `${names.length}`);
+  for (const name of names) assert.ok(exists(join(PROJECT, name)), `CONTRIBUTING.md: ${name}`);
 });
 
 test("links between the documents lead somewhere", () => {

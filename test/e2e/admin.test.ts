@@ -9,12 +9,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
 import { connect as connectTls } from "node:tls";
+import type { SessionView } from "../../src/session/session-view.ts";
 import { awsEnvironment, iamSettings } from "../support/aws-token.ts";
 import { clusterBackend, plaintextBackend } from "../support/backend-settings.ts";
 import { type CertificateSet, CLUSTER_HOST, type LeafName, makeCertificates } from "../support/certificates.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Querycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import { type Querycop, runQuerycop, type Settings, startQuerycop } from "../support/querycop.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 
@@ -197,7 +198,7 @@ describe("sessions over HTTP", () => {
     const id = sessions[1]?.id ?? "";
     assert.equal((await admin.call("DELETE", `/sessions/${id}`, "a wrong key")).status, 401);
     assert.equal((await admin.call("DELETE", `/sessions/${id}`)).status, 200);
-    await assert.rejects(killed.query("SELECT 1"));
+    await readFarewell(killed, 0, id);
     assert.equal((await kept.query("SELECT 1")).length > 0, true);
     await eventually("it is gone", async () => (await admin.call("GET", `/sessions/${id}`)).status === 404);
     assert.equal(await admin.metric('querycop_session_closed_total{reason="killed"}'), 1);
@@ -209,13 +210,74 @@ describe("sessions over HTTP", () => {
         ["admin", 200, id],
       ],
     );
-    const records = (await admin.call("GET", "/audit?type=disconnect&limit=5")).json["records"] as { reason: string }[];
+    const records = (await admin.call("GET", "/audit?type=disconnect&limit=5")).json["records"] as Record<
+      string,
+      unknown
+    >[];
     assert.deepEqual(
-      records.map(({ reason }) => reason),
-      ["killed"],
+      records.map(({ reason, by }) => [reason, by]),
+      [["killed", "admin"]],
+    );
+    const line = querycop.logs().find(({ event }) => event === "session killed");
+    assert.deepEqual([line?.["session"], line?.["by"], line?.["user"]], [id, "admin", "admin"]);
+  });
+
+  e2e("show the statement that runs, without its values, and since when", async () => {
+    const admin = await startAdmin(server);
+    const raw = await logIn(admin.querycop);
+    raw.writeCommand(0x03, "SELECT SLEEP(600), 'a secret value'");
+    const shown = async () => ((await admin.call("GET", "/sessions")).json["sessions"] as SessionView[])[0];
+    const session = await eventually("it runs", async () => {
+      const found = await shown();
+      return found?.statement === undefined ? undefined : found;
+    });
+    const { statement } = session;
+    assert.deepEqual([session.state, statement?.command, statement?.kind], ["busy", "COM_QUERY", "select"]);
+    assert.deepEqual([statement?.text, statement?.textForm], ["SELECT `SLEEP` (?) , ?", "digest"]);
+    assert.ok(Math.abs(Date.now() - Date.parse(statement?.since ?? "")) < 600_000);
+    const ids = admin.querycop.audit().map(({ decisionId }) => decisionId);
+    assert.ok(ids.includes(statement?.decisionId));
+    const target = ["--url", `http://127.0.0.1:${admin.port}`];
+    const { stdout } = await runQuerycop(["sessions", "list", ...target], { ADMIN_API_KEY: KEY });
+    assert.match(stdout, /^\S+ +admin .* busy for \d+ \w+.* appdb +SELECT `SLEEP` \(\?\) , \?$/m);
+    // In place of the answer, as there is no token to stop the statement with.
+    const killed = await runQuerycop(["sessions", "kill", session.id, ...target], { ADMIN_API_KEY: KEY });
+    assert.deepEqual([killed.code, killed.stdout], [0, `ended ${session.id}\n`]);
+    await readFarewell(raw, 1, session.id);
+    await eventually("its end is on record", () =>
+      admin.querycop
+        .audit()
+        .some(({ type, errorCode, by }) => type === "disconnect" && errorCode === "QC_KILLED" && by === "admin"),
     );
   });
+
+  e2e("end with a statement that waits for an approval, which its client is told", async () => {
+    const policy = join(folder, "held.yaml");
+    writeFileSync(policy, "version: 1\nrules: { dml.nowhere: require-approval }\n", { mode: 0o600 });
+    const admin = await startAdmin(server, { GATEKEEPER_POLICY_FILE: policy });
+    const raw = await logIn(admin.querycop);
+    raw.writeCommand(0x03, "DELETE FROM numbers");
+    const session = await eventually("it is held", async () =>
+      ((await admin.call("GET", "/sessions")).json["sessions"] as SessionView[]).find(({ state }) => state === "held"),
+    );
+    assert.equal((await admin.call("DELETE", `/sessions/${session.id}`)).status, 200);
+    const { payload } = await raw.readPacket();
+    assert.deepEqual([payload[0], payload.readUInt16LE(1)], [0xff, 1317]);
+    assert.match(payload.toString("utf8"), /interrupted while the statement waited for approval; it has not run/);
+    await readFarewell(raw, 0, session.id);
+  });
 });
+
+/** The error that ends a killed session, then the end of the connection. */
+async function readFarewell(raw: RawClient, sequenceId: number, session: string): Promise<void> {
+  const packet = await raw.readPacket();
+  assert.equal(packet.sequenceId, sequenceId);
+  assert.deepEqual([packet.payload[0], packet.payload.readUInt16LE(1)], [0xff, 1927]);
+  const text = `#70100querycop: This session was ended by an operator (admin) [session ${session}]`;
+  assert.equal(packet.payload.toString("utf8", 3), text);
+  await raw.readEnd();
+  raw.reset();
+}
 
 describe("a session that is killed while its statement runs", () => {
   e2e("takes the statement with it, where there is a token to stop it with", async () => {
@@ -240,6 +302,11 @@ describe("a session that is killed while its statement runs", () => {
     assert.equal(session?.state, "busy");
     assert.equal((await admin.call("DELETE", `/sessions/${session?.id}`)).status, 200);
     await eventually("it runs no more", async () => (await isRunning()).length === 0);
+    // Behind what the server makes of a statement that was stopped.
+    let packet = await raw.readPacket();
+    while (packet.payload[0] !== 0xff || packet.payload.readUInt16LE(1) !== 1927) packet = await raw.readPacket();
+    assert.equal(packet.sequenceId, 0);
+    await raw.readEnd();
     await eventually("its end is on record", () =>
       admin.querycop.audit().some(({ type, reason }) => type === "disconnect" && reason === "killed"),
     );
@@ -346,12 +413,16 @@ describe("limits on connections", () => {
         "only these four are left",
         async () => (await admin.metric("querycop_client_connections")) === 4,
       );
-      const crowd = [await RawClient.connect("127.0.0.1", querycop.port)];
-      open.push(...crowd);
-      await crowd[0]?.readGreeting();
-      await assert.rejects(logInAs(other), { errorNumber: 1040 });
-      assert.equal(await admin.metric('querycop_connections_refused_total{limit="address"}'), 1);
-      for (const raw of [second, fourth, fifth, sixth]) assert.ok((await raw.query("SELECT 1")).length > 0);
+      const silent = await RawClient.connect("127.0.0.1", querycop.port);
+      open.push(silent);
+      await silent.readGreeting();
+      // Who is silent in its login makes room; who has logged in does not.
+      const seventh = await eventually("the silent one makes room", () =>
+        logInAs(server.account("empty")).catch(() => undefined),
+      );
+      await assert.rejects(logInAs(server.account("empty")), { errorNumber: 1040 });
+      assert.ok(Number(await admin.metric('querycop_connections_refused_total{limit="address"}')) >= 1);
+      for (const raw of [second, fourth, fifth, sixth, seventh]) assert.ok((await raw.query("SELECT 1")).length > 0);
     },
   );
 });

@@ -117,7 +117,6 @@ for (const [kind, server] of Object.entries(servers)) {
       const raw = await connect(querycop, server);
       await raw.query("SET SESSION wait_timeout = 1");
       raw.writeCommand(0x03, HELD);
-      assert.match(messageOf(await raw.readPacket()), /^1158 #08S01querycop: the backend closed .*it has not run$/);
       await raw.readEnd();
     });
 
@@ -161,6 +160,91 @@ for (const [kind, server] of Object.entries(servers)) {
       assert.equal((await again.query(HELD))[0]?.payload[0], 0);
       assert.equal(await effects(server), 1);
       assert.equal((await again.query(HELD))[0]?.payload[0], 0xff);
+    });
+
+    e2e("are for one execution each, by whichever way it is run, and people see what runs", async () => {
+      const querycop = await start(server);
+      const raw = await connect(querycop, server);
+      await server.rootQuery("DELETE FROM appdb.scratch WHERE id = 77");
+      let holds = 0;
+      const approved = async (send: () => void, what: string): Promise<void> => {
+        send();
+        holds++;
+        const hold = await eventually(`it is held: ${what}`, () =>
+          querycop
+            .audit()
+            .filter(({ type }) => type === "hold")
+            .at(holds - 1),
+        );
+        const id = String(hold["approvalId"]);
+        const shown = await approvals(querycop, "show", id);
+        assert.match(shown, /REPLACE INTO .?scratch/, what);
+        assert.match(shown, /^writes {10}(?:appdb\.)?scratch$/m, what);
+        assert.match(shown, /^kinds? .*\breplace\b/m, what);
+        assert.match(String(hold["text"]), /REPLACE INTO .?scratch/, what);
+        await approvals(querycop, "approve", id);
+        const { payload } = await raw.readPacket();
+        assert.equal(payload[0], 0, `${what}: ${payload.toString("latin1")}`);
+      };
+      const literal = `'${HELD.replaceAll("'", "''")}'`;
+      const query = async (sql: string): Promise<void> => await approved(() => raw.writeCommand(0x03, sql), sql);
+      const ran = async (what: string): Promise<void> => {
+        assert.equal(await effects(server), 1, what);
+        await server.rootQuery("DELETE FROM appdb.scratch WHERE id = 77");
+      };
+      await query(`PREPARE p FROM ${literal}`);
+      assert.equal(await effects(server), 0, "to prepare is not to run");
+      for (const time of ["once", "twice"]) {
+        await query("EXECUTE p");
+        await ran(`EXECUTE p, ${time}`);
+      }
+      assert.equal((await raw.query("PREPARE p FROM 'SELECT 1'"))[0]?.payload[0], 0);
+      assert.equal((await raw.query("EXECUTE p")).length, 4, "another statement of that name is not held");
+      await query(`PREPARE p FROM ${literal}`);
+      await query("EXECUTE p");
+      await ran("prepared anew");
+      assert.equal((await raw.query(`SET @s = ${literal}`))[0]?.payload[0], 0);
+      await query("PREPARE q FROM @s");
+      await query("EXECUTE q");
+      await ran("prepared from a variable");
+      if (kind === "mariadb") {
+        for (const sql of [`EXECUTE IMMEDIATE ${literal}`, "EXECUTE IMMEDIATE @s", `EXECUTE IMMEDIATE ${literal}`]) {
+          assert.equal((await raw.query(`SET @s = ${literal}`))[0]?.payload[0], 0);
+          await query(sql);
+          await ran(sql);
+        }
+      }
+      raw.writeCommand(0x16, HELD);
+      const { payload } = await raw.readPacket();
+      const execute = Buffer.concat([payload.subarray(1, 5), Buffer.from([0, 1, 0, 0, 0])]);
+      for (const time of ["once", "twice"]) {
+        await approved(() => raw.writeCommand(0x17, execute), `a binary execute, ${time}`);
+        await ran(`a binary execute, ${time}`);
+      }
+    });
+
+    e2e("in immediate mode are for one execution of what stood behind the name", async () => {
+      const querycop = await start(server, "mode: immediate");
+      const raw = await connect(querycop, server);
+      await server.rootQuery("DELETE FROM appdb.scratch WHERE id IN (77, 78)");
+      const requestOf = async (sql: string): Promise<string> =>
+        /\[request (.*)\]$/.exec(messageOf((await raw.query(sql))[0] as WirePacket))?.[1] ?? "";
+      const approve = async (sql: string): Promise<void> => {
+        await approvals(querycop, "approve", await requestOf(sql));
+      };
+      const prepare = `PREPARE p FROM '${HELD.replaceAll("'", "''")}'`;
+      await approve(prepare);
+      assert.equal((await raw.query(prepare))[0]?.payload[0], 0);
+      await approve("EXECUTE p");
+      const other = prepare.replace("77", "78");
+      await approve(other);
+      assert.equal((await raw.query(other))[0]?.payload[0], 0);
+      assert.notEqual(await requestOf("EXECUTE p"), "", "what was approved is another statement");
+      await approve(prepare);
+      assert.equal((await raw.query(prepare))[0]?.payload[0], 0);
+      assert.equal((await raw.query("EXECUTE p"))[0]?.payload[0], 0);
+      assert.notEqual(await requestOf("EXECUTE p"), "", "it is used up");
+      assert.deepEqual(await server.rootQuery("SELECT id FROM appdb.scratch WHERE id IN (77, 78)"), [["77"]]);
     });
 
     e2e("end with SIGTERM: the client is told, nothing runs, querycop exits with 0", async () => {

@@ -5,6 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, unlinkSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
+import { createPool as createMariadbPool } from "mariadb";
+import { createPool as createMysql2Pool } from "mysql2/promise";
 import { loadAuditKey } from "../../src/audit/audit-key.ts";
 import { readAudit } from "../../src/audit/audit-read.ts";
 import { verifyAudit, verifyAuditFiles } from "../../src/audit/audit-verify.ts";
@@ -13,6 +15,7 @@ import { plaintextBackend } from "../support/backend-settings.ts";
 import { endStage, startStaged } from "../support/e2e-stage.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
+import { OWN_QUESTION } from "../support/own-question.ts";
 import { type AuditLine, type Querycop, runQuerycop, type Settings } from "../support/querycop.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { type GeneralLogEntry, startServer, type TestServer } from "../support/servers.ts";
@@ -93,7 +96,7 @@ async function killAtWork(server: TestServer, settings: Settings): Promise<Map<n
   const threads = new Set(clients.map(({ greeting }) => greeting?.connectionId));
   const working = clients.map((raw, client) => work(raw, client).catch(() => undefined));
   const moment = 30 + Math.floor(Math.random() * 500);
-  await eventually("they are at work", () => server.generalLog().length - from > moment);
+  await eventually("they are at work", () => server.generalLog().length - from > moment, 60_000);
   querycop.signal("SIGKILL");
   await querycop.exited;
   await Promise.all(working);
@@ -106,13 +109,11 @@ async function killAtWork(server: TestServer, settings: Settings): Promise<Map<n
 
 /** Which general log commands carry a statement. */
 const STATEMENTS = new Set(["Query", "Prepare"]);
-/** What querycop asks on its own account, to know how the server reads the session's statements. */
-const OWN_QUESTION = "SELECT @@sql_mode, @@character_set_client, DATABASE() LIMIT 1";
 
 function ranBy(server: TestServer, from: number): Map<number, GeneralLogEntry[]> {
   const byThread = new Map<number, GeneralLogEntry[]>();
   for (const entry of server.generalLog().slice(from)) {
-    if (!STATEMENTS.has(entry.command) || entry.argument === OWN_QUESTION) continue;
+    if (!STATEMENTS.has(entry.command) || entry.argument.startsWith(OWN_QUESTION)) continue;
     byThread.set(entry.threadId, [...(byThread.get(entry.threadId) ?? []), entry]);
   }
   return byThread;
@@ -162,6 +163,31 @@ e2e("statements as sent can be read with the sealing key's other half alone, and
   }
 });
 
+interface PoolOfOne {
+  readonly name: string;
+  readonly threadId: number;
+  /** The id of the connection that the pool uses. */
+  ask(): Promise<number>;
+  end(): Promise<void>;
+}
+
+/** Pools that throw a connection away whose server says that it became a reader, each with its one connection. */
+async function poolsOfOne(server: TestServer, port: number): Promise<PoolOfOne[]> {
+  const password = server.accounts["admin"]?.password ?? "";
+  const options = { host: "127.0.0.1", port, user: "admin", password, connectionLimit: 1 };
+  const mysql2 = createMysql2Pool(options);
+  const mariadb = createMariadbPool({ ...options, ssl: false });
+  const sql = "SELECT CONNECTION_ID() AS id";
+  const asks = {
+    mysql2: async () => Number(((await mysql2.query(sql))[0] as { id: number }[])[0]?.id),
+    mariadb: async () => Number((await mariadb.query(sql))[0].id),
+  };
+  return [
+    { name: "mysql2", ask: asks.mysql2, threadId: await asks.mysql2(), end: () => mysql2.end() },
+    { name: "mariadb", ask: asks.mariadb, threadId: await asks.mariadb(), end: () => mariadb.end() },
+  ];
+}
+
 describe("an audit log that cannot be written", () => {
   const server = servers.get("mariadb") as TestServer;
 
@@ -178,17 +204,21 @@ describe("an audit log that cannot be written", () => {
       const querycop = await start(server, { GATEKEEPER_AUDIT_FILE: path });
       const raw = await logIn(server, querycop.port);
       assert.equal(await ask(raw, "SELECT 'before'"), "ran");
+      const pools = await poolsOfOne(server, querycop.port);
       disk.fill();
       const from = server.generalLog().length;
       let refusal = "ran";
       let passed = -1;
       for (; refusal === "ran" && passed < 100; passed += 1) refusal = await ask(raw, "SELECT 'on the full disk'");
-      assert.match(refusal, /^1290 querycop: the audit log cannot record this statement, so it was not sent/);
-      await assert.rejects(logIn(server, querycop.port), /1290|audit/);
+      assert.match(refusal, /^3164 querycop: the audit log cannot record this statement, so it was not sent/);
+      await assert.rejects(logIn(server, querycop.port), /3164|audit/);
       assert.equal(ranOn(server, from, "SELECT 'on the full disk'"), passed, "what was refused did not run");
+      for (const { ask: asked } of pools) await assert.rejects(asked(), { errno: 3164 });
       disk.makeRoom();
       // The reserve is tried anew once a second.
       await eventually("statements run again", async () => (await ask(raw, "SELECT 'with room'")) === "ran");
+      for (const { name, ask: asked, threadId } of pools) assert.equal(await asked(), threadId, `${name} kept it`);
+      for (const { end } of pools) await end();
       const late = await logIn(server, querycop.port);
       assert.equal(await ask(late, "SELECT 'late'"), "ran");
       raw.quit();
@@ -209,7 +239,7 @@ describe("an audit log that cannot be written", () => {
         GATEKEEPER_AUDIT_FILE: join(disk.folder, "audit.ndjson"),
       });
       assert.notEqual(code, 0);
-      assert.match(stderr, /audit\.ndjson.*(?:EROFS|read-only)/is);
+      assert.match(stderr, /GATEKEEPER_AUDIT_FILE.*(?:EROFS|read-only)/is);
     });
   });
 
@@ -231,7 +261,7 @@ describe("an audit log that cannot be written", () => {
       });
       raw.quit();
       await stopInOrder(querycop);
-      const names = readdirSync(folder).filter((name) => name.includes(".ndjson") && !name.endsWith(".key"));
+      const names = readdirSync(folder).filter((name) => name.includes(".ndjson") && !/\.(?:key|head)$/.test(name));
       const { problems, gaps, intents } = await verifyAuditFiles(names.map((name) => join(folder, name)));
       assert.deepEqual(problems, []);
       assert.deepEqual(
@@ -283,47 +313,51 @@ for (const [kind, server] of servers) {
     });
 
     for (const durability of ["kernel", "durable"]) {
-      e2e(`(${durability}) has every statement that ran exactly once, killed at ${ROUNDS} random points`, async () => {
-        const folder = mkdtempSync(join(tmpdir(), "querycop-kills-"));
-        try {
-          const path = join(folder, "audit.ndjson");
-          const ran = new Map<number, readonly string[]>();
-          for (let round = 0; round < ROUNDS; round += 1) {
-            const entries = await killAtWork(server, {
-              GATEKEEPER_AUDIT_FILE: path,
-              GATEKEEPER_AUDIT_DURABILITY: durability,
-            });
-            const key = loadAuditKey(`${path}.key`);
-            const hashOf = ({ argument }: GeneralLogEntry): string => key.hashText(Buffer.from(argument));
-            for (const [threadId, ofThread] of entries) ran.set(threadId, ofThread.map(hashOf));
+      e2e(
+        `(${durability}) has every statement that ran exactly once, killed at ${ROUNDS} random points`,
+        async () => {
+          const folder = mkdtempSync(join(tmpdir(), "querycop-kills-"));
+          try {
+            const path = join(folder, "audit.ndjson");
+            const ran = new Map<number, readonly string[]>();
+            for (let round = 0; round < ROUNDS; round += 1) {
+              const entries = await killAtWork(server, {
+                GATEKEEPER_AUDIT_FILE: path,
+                GATEKEEPER_AUDIT_DURABILITY: durability,
+              });
+              const key = loadAuditKey(`${path}.key`);
+              const hashOf = ({ argument }: GeneralLogEntry): string => key.hashText(Buffer.from(argument));
+              for (const [threadId, ofThread] of entries) ran.set(threadId, ofThread.map(hashOf));
+            }
+            // The last restart heals what the last kill left behind.
+            await (await start(server, { GATEKEEPER_AUDIT_FILE: path })).stop();
+            const { problems, runs } = await verifyAudit(path);
+            assert.deepEqual(problems, []);
+            assert.equal(runs.length, ROUNDS + 1);
+            const recorded = new Map<number, string[]>();
+            for await (const record of readAudit(path, { types: ["statement-intent"] })) {
+              const { backendConnectionId } = record["session"] as SessionFields;
+              recorded.set(backendConnectionId, [
+                ...(recorded.get(backendConnectionId) ?? []),
+                String(record["textHash"]),
+              ]);
+            }
+            const counts = { ran: 0, recorded: 0 };
+            for (const [threadId, hashes] of ran) {
+              const intents = recorded.get(threadId) ?? [];
+              assert.deepEqual(intents.slice(0, hashes.length), hashes, "each once and in order");
+              assert.ok(intents.length <= hashes.length + 1, "beyond that only what was about to be sent");
+              counts.ran += hashes.length;
+              counts.recorded += intents.length;
+            }
+            assert.ok(counts.ran > ROUNDS * 20, `${counts.ran} statements ran before the kills`);
+            console.log(`${kind} ${durability}: ${ROUNDS} kills, ${counts.ran} statements, ${counts.recorded} intents`);
+          } finally {
+            rmSync(folder, { recursive: true, force: true });
           }
-          // The last restart heals what the last kill left behind.
-          await (await start(server, { GATEKEEPER_AUDIT_FILE: path })).stop();
-          const { problems, runs } = await verifyAudit(path);
-          assert.deepEqual(problems, []);
-          assert.equal(runs.length, ROUNDS + 1);
-          const recorded = new Map<number, string[]>();
-          for await (const record of readAudit(path, { types: ["statement-intent"] })) {
-            const { backendConnectionId } = record["session"] as SessionFields;
-            recorded.set(backendConnectionId, [
-              ...(recorded.get(backendConnectionId) ?? []),
-              String(record["textHash"]),
-            ]);
-          }
-          const counts = { ran: 0, recorded: 0 };
-          for (const [threadId, hashes] of ran) {
-            const intents = recorded.get(threadId) ?? [];
-            assert.deepEqual(intents.slice(0, hashes.length), hashes, "each once and in order");
-            assert.ok(intents.length <= hashes.length + 1, "beyond that only what was about to be sent");
-            counts.ran += hashes.length;
-            counts.recorded += intents.length;
-          }
-          assert.ok(counts.ran > ROUNDS * 20, `${counts.ran} statements ran before the kills`);
-          console.log(`${kind} ${durability}: ${ROUNDS} kills, ${counts.ran} statements, ${counts.recorded} intents`);
-        } finally {
-          rmSync(folder, { recursive: true, force: true });
-        }
-      });
+        },
+        ROUNDS * 30_000,
+      );
     }
   });
 }

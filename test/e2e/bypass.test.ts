@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { after } from "node:test";
-import type { SqlContext } from "../../src/sql/facts.ts";
+import type { MysqlContext } from "../../src/sql/facts.ts";
 import { type BypassCase, GUARDED_POLICY, readBypassCases } from "../policy/bypass-cases.ts";
 import { decideText, policyFrom } from "../policy/policy-fixture.ts";
 import type { ServerKind } from "../support/accounts.ts";
@@ -18,7 +18,7 @@ const SCHEMA = "qc_scratch";
 const MARKER = "QCSECRETWORD";
 
 const KINDS: readonly ServerKind[] = ["mysql", "mariadb", "mariadb11"];
-const CONTEXTS: Readonly<Record<ServerKind, Pick<SqlContext, "dialect" | "serverVersion">>> = {
+const CONTEXTS: Readonly<Record<ServerKind, Pick<MysqlContext, "dialect" | "serverVersion">>> = {
   mysql: { dialect: "mysql", serverVersion: 90704 },
   mariadb: { dialect: "mariadb", serverVersion: 101119 },
   mariadb11: { dialect: "mariadb", serverVersion: 110800 },
@@ -144,7 +144,7 @@ async function check(kind: ServerKind, texts: readonly Uint8Array[], mode = "", 
   await scratch.reset();
   let effects = 0;
   const missed: string[] = [];
-  const contexts: Partial<SqlContext>[] = [
+  const contexts: Partial<MysqlContext>[] = [
     { ...CONTEXTS[kind], sqlMode: modeBits, charset: "utf8mb4", schema: SCHEMA },
     { dialect: "unknown", serverVersion: undefined, sqlMode: "unknown", charset: "utf8mb4", schema: SCHEMA },
   ];

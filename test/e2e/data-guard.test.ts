@@ -55,7 +55,7 @@ async function assertCut(raw: RawClient, sql: string, rowBytes = 1_100): Promise
     assert.equal(packet.sequenceId, sequenceId);
     if (packet.payload[0] === 0xff) {
       const text = packet.payload.subarray(3).toString();
-      assert.match(text, /^#70100querycop: data guard: response exceeds 5 MB \(GATEKEEPER_MAX_RESPONSE_MB\)/);
+      assert.match(text, /^#42000querycop: data guard: response exceeds 5 MB \(GATEKEEPER_MAX_RESPONSE_MB\)/);
       break;
     }
     bytes += packet.payload.length + 4;

@@ -1,5 +1,7 @@
 /** querycop doctor against real servers: what it says is in order is, and a refused token is told from a wrong account. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, describe } from "node:test";
 import type { CheckResult } from "../../src/doctor/report.ts";
 import { run } from "../cli/fake-io.ts";
@@ -26,7 +28,7 @@ after(async () => {
   certificates.remove();
 });
 
-async function doctor(server: TestServer, user: string): Promise<Map<string, CheckResult>> {
+async function doctor(server: TestServer, user: string, policy?: string): Promise<Map<string, CheckResult>> {
   const token = signToken({ host: CLUSTER_HOST, port: server.port, user });
   const command = new TokenCommand(token);
   const env = {
@@ -36,12 +38,19 @@ async function doctor(server: TestServer, user: string): Promise<Map<string, Che
     GATEKEEPER_BACKEND_REGION: TEST_REGION,
     GATEKEEPER_BACKEND_TOKEN_CMD: `cat ${command.folder}/token`,
     GATEKEEPER_CLIENT_AUTH: "trust",
+    ...(policy === undefined ? {} : { GATEKEEPER_POLICY_FILE: writePolicy(command.folder, policy) }),
   };
   const { stdout } = await run(["doctor", "--json", "--user", user], { env });
   command.remove();
   assert.equal(stdout.includes(token), false);
   const { checks } = JSON.parse(stdout) as { checks: CheckResult[] };
   return new Map(checks.map((check) => [check.id, check]));
+}
+
+function writePolicy(folder: string, policy: string): string {
+  const file = join(folder, "policy.yaml");
+  writeFileSync(file, policy, { mode: 0o600 });
+  return file;
 }
 
 for (const server of servers) {
@@ -60,6 +69,29 @@ for (const server of servers) {
         /^no session from elsewhere than 127\.0\.0\.1; seen: this account/,
       );
       assert.match(checks.get("server.settings")?.detail ?? "", /plugin AWSAuthenticationPlugin/);
+    });
+
+    e2e("tells what the account may do beyond its profile", async () => {
+      server.setIam(iamSettings(CLUSTER_HOST, server.port));
+      const policy = (settings: string): string =>
+        `version: 1\nprofiles: [{ name: reports, match: { users: [iam_user] }, schemas: [appdb], ${settings} }]\n`;
+      const beyond = (await doctor(server, "iam_user", policy("read_only: true"))).get("server.grants");
+      assert.equal(beyond?.status, "warn", beyond?.detail ?? "");
+      assert.match(beyond?.detail ?? "", /^this account may DROP on `appdb`\.\*, profile reports may not/m);
+      const writer = (await doctor(server, "iam_user", policy("rules: { perf.star: off }"))).get("server.grants");
+      assert.equal(
+        `${writer?.status}: ${writer?.detail}`,
+        "ok: no privilege beyond profile reports",
+        "all of a schema",
+      );
+      assert.match(beyond?.remedy?.commands[0] ?? "", /^querycop policy grants /);
+      await server.rootQuery("REVOKE ALL PRIVILEGES ON appdb.* FROM 'iam_user'@'%'");
+      await server.rootQuery("GRANT SELECT, DROP ON appdb.* TO 'iam_user'@'%'");
+      const drop = (await doctor(server, "iam_user", policy("read_only: true"))).get("server.grants");
+      assert.equal(drop?.detail, "this account may DROP on `appdb`.*, profile reports may not");
+      const enough = (await doctor(server, "iam_user", policy("rules: { perf.star: off }"))).get("server.grants");
+      assert.equal(`${enough?.status}: ${enough?.detail}`, "ok: no privilege beyond profile reports");
+      await server.rootQuery("GRANT ALL ON appdb.* TO 'iam_user'@'%'");
     });
 
     e2e("tells a refused token from an account that takes none", async () => {

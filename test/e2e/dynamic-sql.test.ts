@@ -1,9 +1,9 @@
 /** What a real server prepares from a variable is among the texts that querycop judged for it. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { effectOn, SessionDynamicSql } from "../../src/session/dynamic-sql.ts";
-import { analyze } from "../../src/sql/analyze.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import { effectOn, SessionDynamicSql } from "../../src/session/mysql/judging/dynamic-sql.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
 import { plaintextBackend } from "../support/backend-settings.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
@@ -99,6 +99,31 @@ for (const kind of ["mysql", "mariadb"] as const) {
         await client.query(`DEALLOCATE PREPARE ${name}`);
       }
       client.quit();
+    });
+
+    e2e("that is not prepared under a name is refused as the server refuses it", async () => {
+      const [client, direct] = await Promise.all(
+        [proxy, server].map(({ port }) => RawClient.connect("127.0.0.1", port)),
+      );
+      assert.ok(client && direct);
+      for (const one of [client, direct]) await one.login({ user, password, database: "appdb" });
+      for (const sql of [
+        "EXECUTE nosuch",
+        "PREPARE here FROM 'SELECT 1'",
+        "EXECUTE Here",
+        "EXECUTE nosuch USING @a",
+        "DEALLOCATE PREPARE here",
+        "EXECUTE here",
+        "DEALLOCATE PREPARE here",
+        "EXECUTE HERE",
+      ]) {
+        assert.equal(isError(await client.query(sql)), isError(await direct.query(sql)), sql);
+      }
+      assert.equal(isError(await client.query("PREPARE here FROM 'SELECT 1'")), undefined);
+      client.writeCommand(0x1f, "");
+      assert.equal((await client.readPacket()).payload[0], 0);
+      assert.match(isError(await client.query("EXECUTE here")) ?? "", /Unknown prepared statement handler \(here\)/);
+      for (const one of [client, direct]) one.quit();
     });
 
     e2e("is judged by its worst branch, whichever the server would take", async () => {

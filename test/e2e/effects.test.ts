@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after } from "node:test";
-import { analyze } from "../../src/sql/analyze.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
 import type { ServerKind } from "../support/accounts.ts";
 import { Dice } from "../support/digest-oracle.ts";
 import { e2e } from "../support/e2e-test.ts";

@@ -129,30 +129,34 @@ describe("the recipe of the RDS page", () => {
     assert.equal(server.iamAttempts().at(-1)?.reason, "wrong signature");
   });
 
-  e2e("error 2003: from the client when querycop is down, 1429 in querycop's words when the server is", async () => {
-    const port = await pickPort();
-    const nobody = await runClient("mysql", { host: "127.0.0.1", port, user: "iam_user" }, ["select 1"]);
-    assert.match(nobody.stderr, /^ERROR 2003 \(HY000\): Can't connect to MySQL server on '127\.0\.0\.1:\d+' \(111\)/);
-    const querycop = await start({
-      ...withCommand(tokenCommand().commandLine()),
-      GATEKEEPER_BACKEND_PORT: String(port),
-    });
-    const { stderr } = await ask(querycop);
-    assert.match(stderr, /^ERROR 1429 \(HY000\): querycop: cannot connect to the backend, run querycop doctor/);
-    const failed = await eventually("it is logged", () =>
-      querycop.logs().find(({ event }) => event === "session failed"),
-    );
-    assert.match(
-      String(failed["error"]),
-      new RegExp(`Cannot connect to backend 127\\.0\\.0\\.1:${port}: .*ECONNREFUSED`),
-    );
-  });
+  e2e(
+    "error 2003 from the client when querycop is down, 2013 when the server is, and the log has the reason",
+    async () => {
+      const port = await pickPort();
+      const nobody = await runClient("mysql", { host: "127.0.0.1", port, user: "iam_user" }, ["select 1"]);
+      assert.match(nobody.stderr, /^ERROR 2003 \(HY000\): Can't connect to MySQL server on '127\.0\.0\.1:\d+' \(111\)/);
+      const querycop = await start({
+        ...withCommand(tokenCommand().commandLine()),
+        GATEKEEPER_BACKEND_PORT: String(port),
+      });
+      assert.match((await ask(querycop)).stderr, /^ERROR 2013 \(HY000\): Lost connection/);
+      const failed = await eventually("it is logged", () =>
+        querycop.logs().find(({ event }) => event === "session failed"),
+      );
+      assert.match(
+        String(failed["error"]),
+        new RegExp(`Cannot connect to backend 127\\.0\\.0\\.1:${port}: .*ECONNREFUSED`),
+      );
+    },
+  );
 
   e2e(
-    "error 2026: from a client that wants TLS where none is set up, 1429 when the server's certificate fails",
+    "error 2026: from a client that wants TLS where it is switched off, 1429 when the server's certificate fails",
     async () => {
       const settings = withCommand(tokenCommand().commandLine());
-      const wanting = await ask(await start(settings), { tls: { mode: "required" } });
+      const wanting = await ask(await start({ ...settings, GATEKEEPER_PROXY_TLS_MODE: "off" }), {
+        tls: { mode: "required" },
+      });
       assert.match(wanting.stderr, /^ERROR 2026 \(HY000\): SSL connection error/);
       const stale = await start({ ...settings, GATEKEEPER_BACKEND_TLS_CA_FILE: certificates.bundleWithoutRightFile });
       assert.match((await ask(stale)).stderr, /^ERROR 1429 \(HY000\): querycop: TLS with the backend failed/);
@@ -203,6 +207,58 @@ describe("tokens by rds-signer", () => {
     assert.match(stderr, /no-credentials/);
     const warning = await tokenWarning(querycop);
     assert.deepEqual([warning["source"], warning["reason"]], ["rds-signer", "no-credentials"]);
+  });
+});
+
+describe("keys that are replaced and tunnels", () => {
+  const rdsSigner = { GATEKEEPER_BACKEND_TOKEN_SOURCE: "rds-signer" };
+
+  e2e("new keys in the credentials file are used without a restart", async () => {
+    const file = join(folder, "credentials");
+    const write = (id: string, secret: string): void =>
+      writeFileSync(file, `[default]\naws_access_key_id = ${id}\naws_secret_access_key = ${secret}\n`);
+    const settings = iamSettings(CLUSTER_HOST, server.port);
+    write(settings.accessKeyId, settings.secretAccessKey);
+    const querycop = await start({
+      ...rdsSigner,
+      AWS_ACCESS_KEY_ID: undefined,
+      AWS_SECRET_ACCESS_KEY: undefined,
+      AWS_SHARED_CREDENTIALS_FILE: file,
+    });
+    assert.equal((await ask(querycop)).stdout, OK);
+    for (const name of ["SECOND", "THIRD"]) {
+      const rotated = {
+        accessKeyId: `AKIA${name.padEnd(16, "X")}`,
+        secretAccessKey: `${name} secret`.replace(" ", "/"),
+      };
+      write(rotated.accessKeyId, rotated.secretAccessKey);
+      server.setIam({ ...settings, ...rotated });
+      await delay(FORCE_FRESH_AGE_MS);
+      assert.equal((await ask(querycop)).stdout, OK, name);
+    }
+  });
+
+  e2e("a token behind a tunnel is for the endpoint that is named, and doctor says which", async () => {
+    const endpointSettings = { GATEKEEPER_BACKEND_TOKEN_ENDPOINT: `${CLUSTER_HOST}:3306` };
+    server.setIam(iamSettings(CLUSTER_HOST, 3306));
+    const querycop = await start({ ...rdsSigner, ...endpointSettings });
+    assert.equal((await ask(querycop)).stdout, OK);
+    const environment = { ...awsEnvironment(), ...BACKEND, ...rdsSigner };
+    const without = await runQuerycop(["doctor", "--only", "token.signer"], environment);
+    assert.match(without.stdout, /warn +token\.signer/);
+    const advice = /GATEKEEPER_BACKEND_TOKEN_ENDPOINT=(\S+)/.exec(without.stdout)?.[1];
+    assert.equal(advice, `${CLUSTER_HOST}:3306`);
+    const followed = { ...environment, GATEKEEPER_BACKEND_TOKEN_ENDPOINT: advice };
+    const named = await runQuerycop(["doctor", "--only", "token.signer"], followed);
+    assert.match(named.stdout, new RegExp(`ok +token\\.signer .*for ${CLUSTER_HOST.replaceAll(".", "\\.")}:3306`));
+  });
+
+  e2e("doctor refuses a token that asks for longer than RDS gives", async () => {
+    const command = tokenCommand(signToken({ ...endpoint, expiresS: 3600 }));
+    const environment = { ...awsEnvironment(), ...BACKEND, ...withCommand(command.commandLine()) };
+    const { stdout } = await runQuerycop(["doctor", "--only", "token.command"], environment);
+    assert.match(stdout, /FAIL +token\.command/);
+    assert.match(stdout, /X-Amz-Expires is 3600: RDS takes 900 at most/);
   });
 });
 
@@ -322,6 +378,35 @@ describe("a token that has aged", () => {
       ["iam_user", "second_iam"],
     );
   });
+});
+
+describe("a client that has left", () => {
+  for (const how of ["FIN", "RST"] as const) {
+    e2e(`by ${how}, in a statement that waits for nothing of it: the server stops the statement`, async () => {
+      const querycop = await start({
+        ...withCommand(tokenCommand().commandLine()),
+        GATEKEEPER_CLIENT_LEFT_TIMEOUT: "1s",
+      });
+      const raw = await RawClient.connect("127.0.0.1", querycop.port);
+      await raw.login({ user: "iam_user", password: "" });
+      // Unlike SLEEP() this goes on when the server's own client has left, be it by FIN or by RST.
+      raw.writeCommand(0x03, `SELECT BENCHMARK(4000000000, 1 + 1) /* ${how} */`);
+      const running = async (): Promise<boolean> => {
+        const rows = await server.rootQuery("SELECT info FROM information_schema.processlist WHERE user = 'iam_user'");
+        return rows.some(([info = ""]) => info.includes("BENCHMARK"));
+      };
+      await eventually("it runs", running);
+      if (how === "RST") raw.reset();
+      else raw.end();
+      await eventually("it is stopped", async () => !(await running()), 30_000);
+      const outcome = await eventually("it is recorded", () =>
+        querycop.audit().find(({ type }) => type === "statement-outcome"),
+      );
+      // The server has said how it ended, killed or cut short, and that is known.
+      assert.ok(["error", "ok"].includes(String(outcome["outcome"])), String(outcome["outcome"]));
+      await eventually("the session has ended", () => querycop.audit().some(({ type }) => type === "disconnect"));
+    });
+  }
 });
 
 describe("a token command that misbehaves", () => {

@@ -86,6 +86,16 @@ for (const kind of ["mysql", "mariadb"] as const) {
       }
     });
 
+    e2e("a datetime with its displacement from UTC is the server's to understand", async () => {
+      const datetime = [0, 1, 0x0c, 0, 13, 0xe4, 7, 1, 2, 3, 4, 5, 6, 0, 0, 0, 0x4a, 1];
+      await assertAlike([prepare("select cast(? as char)"), execute(datetime), query("select 'after'")]);
+    });
+
+    e2e("a result of more columns than 16 bits count passes", async () => {
+      const wide = `select ${Array.from({ length: 65_537 }, () => "1").join()}`;
+      await assertAlike([query(wide), query("select 'after'")]);
+    });
+
     e2e("regression 20: a batch stops at its error", async () => {
       await assertAlike([query("select 1; select * from nowhere; select 3"), query("select 'after'")]);
     });

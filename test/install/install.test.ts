@@ -1,6 +1,6 @@
 /** install.sh under dash and busybox, against small releases on disk and on loopback. Needs Debian packages, not root. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -20,6 +20,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
+import { releaseKeys, withReleaseKey } from "../../tools/release-keys.ts";
 import { type RunResult, run, runChecked } from "../support/child.ts";
 import { type DebianRoot, installRoot } from "../support/debian-root.ts";
 import { requireTool } from "../support/install.ts";
@@ -27,10 +28,11 @@ import { requireTool } from "../support/install.ts";
 const SCRIPT = fileURLToPath(new URL("../../install.sh", import.meta.url));
 const EXECUTABLE = fileURLToPath(new URL("../../dist/querycop", import.meta.url));
 const VERSION = "1.2.3";
-const TARGETS = ["linux-x64", "linux-x64-baseline", "linux-x64-musl", "linux-arm64", "linux-arm64-musl"];
+const TARGETS = ["linux-x64", "linux-x64-musl", "linux-arm64", "linux-arm64-musl", "darwin-x64", "darwin-arm64"];
 const CUT_STEP_BYTES = 200;
 
 let tools: DebianRoot;
+let minisign: DebianRoot;
 let folder: string;
 let release: string;
 /** A PATH that has curl, whatever the machine has. */
@@ -45,6 +47,7 @@ before(async () => {
     packages: ["shellcheck", "curl"],
     alone: ["busybox-static", "dash"],
   });
+  minisign = await installRoot({ name: "minisign", suite: "bookworm", packages: ["minisign"], alone: [] });
   folder = mkdtempSync(join(tmpdir(), "querycop-install-"));
   release = join(folder, "release");
   writeRelease(release, VERSION);
@@ -118,6 +121,7 @@ async function install(options: AttemptOptions = {}): Promise<Attempt> {
       QUERYCOP_BASE_URL: options.baseUrl ?? `file://${release}`,
       QUERYCOP_INSTALL_DIR: installDir,
       QUERYCOP_VERSION: undefined,
+      QUERYCOP_PUBLIC_KEY: undefined,
       ...options.env,
     },
   });
@@ -259,7 +263,7 @@ test("install.sh takes a named version from its own folder and holds the file to
 
 test("install.sh picks the file by processor and C library", async () => {
   const cases: readonly (readonly [system: string, machine: string, ldd: string, wanted: RegExp])[] = [
-    ["Linux", "x86_64", "ldd (Debian GLIBC 2.36) 2.36", /\/querycop-linux-x64(-baseline)?\n/],
+    ["Linux", "x86_64", "ldd (Debian GLIBC 2.36) 2.36", /\/querycop-linux-x64\n/],
     ["Linux", "aarch64", "ldd (Debian GLIBC 2.36) 2.36", /\/querycop-linux-arm64\n/],
     ["Linux", "x86_64", "musl libc (x86_64)", /\/querycop-linux-x64-musl\n/],
     ["Linux", "aarch64", "musl libc (aarch64)", /\/querycop-linux-arm64-musl\n/],
@@ -275,16 +279,104 @@ test("install.sh picks the file by processor and C library", async () => {
   }
 });
 
+test("install.sh picks the file for a Mac by its processor, also under Rosetta", async () => {
+  for (const [machine, translated, wanted] of [
+    ["arm64", "echo 0", /\/querycop-darwin-arm64\n/],
+    ["x86_64", "echo 1", /\/querycop-darwin-arm64\n/],
+    ["x86_64", "echo 0", /\/querycop-darwin-x64\n/],
+    // An Intel Mac knows no such value.
+    ["x86_64", "exit 1", /\/querycop-darwin-x64\n/],
+  ] as const) {
+    const pathBefore = fakePrograms({
+      uname: `case $1 in -s) echo Darwin ;; -m) echo ${machine} ;; esac`,
+      sysctl: translated,
+    });
+    const attempt = await install({ pathBefore });
+    assert.equal(attempt.code, 0, attempt.stderr);
+    assert.match(attempt.stderr, wanted);
+  }
+});
+
+/** A signed release, its key, and where the signature is. */
+function signedRelease(): { readonly where: string; readonly publicKey: string; readonly signature: string } {
+  const where = mkdtempSync(join(folder, "signed-"));
+  writeRelease(where, VERSION);
+  const key = join(where, "key.pem");
+  writeFileSync(key, generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }));
+  const { publicKey, sign } = releaseKeys({ QUERYCOP_SIGNING_KEY_FILE: key });
+  assert.ok(publicKey !== undefined && sign !== undefined);
+  const signature = join(where, "SHA256SUMS.minisig");
+  writeFileSync(signature, sign(readFileSync(join(where, "SHA256SUMS")), `querycop ${VERSION}`));
+  return { where, publicKey, signature };
+}
+
+/** A PATH whose one program to check signatures with is the named one. */
+function verifierPath(name: "minisign" | "openssl" | "none"): string {
+  const { command, args } = minisign.command("usr/bin/minisign", ['"$@"']);
+  // An OpenSSL before 3, and LibreSSL, do not know what is needed.
+  const openssl = name === "openssl" ? {} : { openssl: "exit 1" };
+  return fakePrograms({
+    ...(name === "minisign" ? { minisign: `exec ${command} ${args.join(" ")}` } : {}),
+    ...openssl,
+  });
+}
+
+for (const verifier of ["minisign", "openssl"] as const) {
+  test(`install.sh installs what the key signed and nothing else, with ${verifier}`, async () => {
+    if (verifier === "openssl") await requireTool("openssl");
+    const { where, publicKey, signature } = signedRelease();
+    const options = { baseUrl: `file://${where}`, pathBefore: verifierPath(verifier) };
+    const env = { QUERYCOP_PUBLIC_KEY: publicKey };
+    const good = await install({ ...options, env });
+    assert.equal(good.code, 0, good.stderr);
+    assert.ok(good.stderr.includes(`SHA256SUMS is signed by ${publicKey}`), good.stderr);
+
+    const released = withReleaseKey(readFileSync(SCRIPT, "utf8"), publicKey);
+    const byScript = await install({ ...options, script: released });
+    assert.ok(byScript.stderr.includes(`SHA256SUMS is signed by ${publicKey}`), byScript.stderr);
+
+    const other = signedRelease();
+    const text = readFileSync(signature, "utf8");
+    assertRefused(await install({ ...options, env: { QUERYCOP_PUBLIC_KEY: other.publicKey } }), /is not signed by RW/);
+    assertRefused(
+      await install({ ...options, env: { QUERYCOP_PUBLIC_KEY: "RWnonsense" } }),
+      /is not signed by RWnonsense/,
+    );
+    writeFileSync(signature, readFileSync(other.signature));
+    assertRefused(await install({ ...options, env }), /is not signed by/);
+    writeFileSync(signature, "");
+    assertRefused(await install({ ...options, env }), /is not signed by/);
+    writeFileSync(signature, text);
+    writeFileSync(join(where, "SHA256SUMS"), `${readFileSync(join(where, "SHA256SUMS"), "utf8")}\n`);
+    assertRefused(await install({ ...options, script: released }), /is not signed by/);
+    rmSync(signature);
+    assertRefused(await install({ ...options, script: released }), /Cannot read .*SHA256SUMS\.minisig/);
+    const without = await install({ ...options, script: released, env: { QUERYCOP_PUBLIC_KEY: "" } });
+    assert.equal(without.code, 0, without.stderr);
+  });
+}
+
+test("install.sh with a key installs nothing where no program can check the signature", async () => {
+  const { where, publicKey } = signedRelease();
+  const attempt = await install({
+    baseUrl: `file://${where}`,
+    pathBefore: verifierPath("none"),
+    env: { QUERYCOP_PUBLIC_KEY: publicKey },
+  });
+  assertRefused(attempt, /install minisign or OpenSSL 3, or set QUERYCOP_PUBLIC_KEY= to do without/);
+});
+
 test("install.sh refuses machines there is no release for", async () => {
   for (const [system, machine] of [
     ["Linux", "riscv64"],
     ["Linux", "armv7l"],
     ["Linux", "i686"],
-    ["Darwin", "arm64"],
+    ["Darwin", "ppc"],
     ["FreeBSD", "amd64"],
+    ["MINGW64_NT-10.0-19045", "x86_64"],
   ]) {
     const pathBefore = fakePrograms({ uname: `case $1 in -s) echo ${system} ;; -m) echo ${machine} ;; esac` });
-    assertRefused(await install({ pathBefore }), /releases exist for/);
+    assertRefused(await install({ pathBefore }), /releases exist for|download querycop-windows-x64\.exe/);
   }
 });
 

@@ -325,8 +325,33 @@ test("the Debian package holds the executable unchanged, and what belongs to it"
   assert.match((await runChecked(executable, ["version"])).stdout, new RegExp(`^querycop ${version} `));
   const service = readFileSync(join(root, "lib/systemd/system/querycop.service"), "utf8");
   assert.match(service, /^ExecStart=\/usr\/bin\/querycop serve /m);
-  for (const file of ["usr/share/man/man1/querycop.1.gz", "usr/share/doc/querycop/copyright"]) {
+  for (const file of [
+    "usr/share/man/man1/querycop.1.gz",
+    "usr/share/doc/querycop/copyright",
+    "usr/share/doc/querycop/docs/policy.md",
+    "etc/querycop/querycop.yaml",
+    "etc/querycop/policy.yaml",
+  ]) {
     assert.ok(existsSync(join(root, file)), file);
+  }
+  const checked = await run(executable, ["check-config", "--config", join(root, "etc/querycop/querycop.yaml")]);
+  assert.equal(checked.code, 0, checked.stderr);
+  await runChecked(executable, ["policy", "lint", join(root, "etc/querycop/policy.yaml")]);
+  const control = join(folder, "deb-control");
+  await runChecked("dpkg-deb", ["-e", output, control]);
+  assert.equal(
+    readFileSync(join(control, "conffiles"), "utf8"),
+    "/etc/querycop/querycop.yaml\n/etc/querycop/policy.yaml\n",
+  );
+  for (const [script, ...args] of [
+    ["postinst", "configure"],
+    ["postinst", "configure", "0.0.1"],
+    ["prerm", "upgrade", "0.2.0"],
+    ["postrm", "purge"],
+  ] as const) {
+    await runChecked("sh", ["-n", join(control, script)]);
+    // Where no systemd runs they do nothing.
+    if (!existsSync("/run/systemd/system")) await runChecked(join(control, script), args);
   }
   const owners = (await runChecked("dpkg-deb", ["-c", output])).stdout.trim().split("\n");
   for (const line of owners) assert.match(line, /^\S+ root\/root /);

@@ -71,7 +71,7 @@ describe("decodeOkPacket()", () => {
     const entries = [
       "00 0f 0a6175746f636f6d6d6974 034f4646", // autocommit=OFF
       "01 05 0474657374", // schema test
-      "02 02 0131", // state changed
+      "02 01 31", // state changed, as both servers send it
       "03 05 00 03 676964", // gtids
       "04 04 03 424547", // transaction characteristics
       "05 09 08 545f5f5f5f5f5f5f", // transaction state

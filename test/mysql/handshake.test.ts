@@ -6,6 +6,7 @@ import { equalBytes, MalformedPacketError } from "../../src/base/bytes.ts";
 import { QuerycopError } from "../../src/base/errors.ts";
 import * as flag from "../../src/mysql/constants.ts";
 import {
+  attributeText,
   canonicalHandshakeResponse,
   decodeAuthPacket,
   decodeHandshakeResponse41,
@@ -351,18 +352,31 @@ describe("decodeHandshakeResponse41()", () => {
     const withUser = (user: Uint8Array) => rawResponse(MYSQL, join(user, hex("00 00 00")));
     assert.equal(decodeHandshakeResponse41(withUser(ascii("u".repeat(96)))).user.length, 96);
     assert.throws(() => decodeHandshakeResponse41(withUser(ascii("u".repeat(97)))), /user name has 97 bytes/);
-    assert.throws(() => decodeHandshakeResponse41(withUser(hex("6a6f73e9"))), /user name is not valid UTF-8/);
+    assert.throws(() => decodeHandshakeResponse41(withUser(hex("6a6f73e9"))), /user name cannot be read/);
     assert.equal(decodeHandshakeResponse41(withUser(hex("6a6f73c3a9"))).user, "josé");
     // The same bytes are the user "josÃ©" to a server that is told latin1.
-    for (const characterSet of [8, 63, 0, 17]) {
+    assert.equal(decodeHandshakeResponse41(rawResponse(MYSQL, hex("6a6f73c3a9 00 00 00"), 8)).user, "josÃ©");
+    for (const characterSet of [11, 63, 0, 17]) {
       const payload = rawResponse(MYSQL, hex("6a6f73c3a9 00 00 00"), characterSet);
-      assert.throws(() => decodeHandshakeResponse41(payload), /beyond ASCII/);
+      assert.throws(() => decodeHandshakeResponse41(payload), /cannot be read/);
       assert.equal(decodeHandshakeResponse41(rawResponse(MYSQL, ascii("jose\0\0\0"), characterSet)).user, "jose");
     }
     const flags = MYSQL | flag.CLIENT_CONNECT_WITH_DB;
     const withSchema = (schema: Uint8Array) => rawResponse(flags, join(ascii("u\0\0"), schema, hex("00 00")));
     assert.throws(() => decodeHandshakeResponse41(withSchema(ascii("d".repeat(257)))), /schema name has 257 bytes/);
-    assert.throws(() => decodeHandshakeResponse41(withSchema(hex("ff"))), /not valid UTF-8/);
+    assert.equal(decodeHandshakeResponse41(withSchema(hex("ff"))).schema, "\ufffd");
+  });
+
+  it("keeps names and attributes as they were sent", () => {
+    const flags = MYSQL | flag.CLIENT_CONNECT_WITH_DB | flag.CLIENT_CONNECT_ATTRS;
+    const gbk = 28;
+    const sent = rawResponse(flags, hex("bfcdbba7 00 00 c9cccfb5 00 00 05 016b02ff80"), gbk);
+    const response = decodeHandshakeResponse41(sent);
+    assert.deepEqual([response.user, response.schema], ["客户", "商系"]);
+    assert.equal(attributeText(response, "k"), "\ufffd\ufffd");
+    assert.equal(toHex(encodeHandshakeResponse41(canonicalHandshakeResponse(response))), toHex(sent));
+    const other = encodeHandshakeResponse41(canonicalHandshakeResponse({ ...response, user: "else" }));
+    assert.equal(decodeHandshakeResponse41(other).user, "else");
   });
 
   it("refuses lengths that lie", () => {

@@ -140,6 +140,17 @@ describe("decodeBoundParameters()", () => {
     assert.deepEqual(valuesOf(text, context(0, { executeFlags: PARAMETER_COUNT_AVAILABLE })), []);
   });
 
+  it("reads a datetime with its displacement from UTC", () => {
+    const moment = "0d e407 01 02 03 04 05 06000000";
+    assert.deepEqual(valuesOf(`00 01 0c00 ${moment} 4a01`, context(1)), ["2020-01-02 03:04:05.000006+05:30"]);
+    assert.deepEqual(valuesOf(`00 01 0700 ${moment} c4ff`, context(1)), ["2020-01-02 03:04:05.000006-01:00"]);
+    assert.deepEqual(valuesOf(`00 01 0c00 ${moment} 0000`, context(1)), ["2020-01-02 03:04:05.000006+00:00"]);
+    assert.throws(
+      () => valuesOf("00 01 0c00 0c e407 01 02 03 04 05 06000000 00", context(1)),
+      /expected 0, 4, 7, 11 or 13/,
+    );
+  });
+
   it("refuses unknown types, cut values and counts that lie", () => {
     for (const text of [
       "",

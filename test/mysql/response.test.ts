@@ -315,7 +315,7 @@ describe("ResponseTracker on large and odd rows", () => {
   });
 
   it("knows wide result sets", () => {
-    for (const columns of [250, 251, 252, 4096, 65535]) {
+    for (const columns of [250, 251, 252, 4096, 65535, 65536, 65537]) {
       const end = endOf("query", MODERN, resultSet(MODERN, columns, [hex("fb")]));
       assert.equal(end.rows, 1);
     }
@@ -510,7 +510,7 @@ describe("ResponseTracker on a backend that breaks the protocol", () => {
   });
 
   it("refuses counts that lie", () => {
-    assertViolation("query", CLASSIC, [hex("fd000001")], /column count is 65536/);
+    assertViolation("query", CLASSIC, [hex("fe0000000100000000")], /column count is 16777216/);
     assertViolation("query", CLASSIC, [hex("feffffffffffffffff")], /column count/);
     assertViolation("query", CLASSIC, [hex("fc0000")], /without columns/);
     assertViolation("query", CLASSIC, [hex("01 02")], /unexpected/);
@@ -554,7 +554,6 @@ describe("ResponseTracker on a backend that breaks the protocol", () => {
       assert.ok(thrown instanceof QuerycopError);
       assert.equal(thrown.origin, "backend");
       assert.ok(!thrown.message.includes("secret"));
-      assert.equal(thrown.clientMessage, "querycop: the backend sent a malformed response");
     }
   });
 

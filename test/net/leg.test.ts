@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { encodePacket } from "../../src/mysql/packet.ts";
 import { Leg } from "../../src/net/leg.ts";
 import { ClientTls } from "../../src/net/tls.ts";
@@ -20,6 +21,7 @@ class FakeTransport implements Transport {
   readonly calls: string[] = [];
   listener: TransportListener | undefined;
   needsDrain = false;
+  unsentBytes = 0;
 
   attach(listener: TransportListener): void {
     this.listener = listener;
@@ -318,3 +320,57 @@ if (!IS_DENO) {
     stalledReaders(network, true),
   );
 }
+
+test("many legs with large chunks are read in turns, a small one at once", async () => {
+  const budget = new MemoryBudget(1024 * 1024 * 1024);
+  const owner = { progress: undefined, answer: () => undefined, evict: () => undefined };
+  const legs = Array.from({ length: 20 }, () => {
+    const made = fakeLeg("backend");
+    made.leg.countIn(budget.open(owner));
+    return made;
+  });
+  const read = (index: number, bytes: number): void => {
+    legs[index]?.hears.receive(new Uint8Array(bytes));
+    legs[index]?.leg.takeChunk();
+  };
+  for (const index of legs.keys()) read(index, 200 * 1024);
+  const paused = (): number => legs.filter(({ transport }) => transport.calls.at(-1) === "pause").length;
+  assert.equal(paused(), 18, "two fill a quarter of a mebibyte");
+  assert.equal(legs[19]?.leg.isPaused, false, "a FIN is seen as soon as its turn comes");
+  read(0, 1000);
+  assert.deepEqual(legs[0]?.transport.calls, []);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(paused(), 17);
+  await eventually("all have had their turn", () => paused() === 0);
+  for (const { transport } of legs.slice(2)) assert.deepEqual(transport.calls, ["pause", "resume"]);
+});
+
+test("a leg that is full stays paused when its turn has come, and goes on when both are over", async () => {
+  const budget = new MemoryBudget(1024 * 1024 * 1024);
+  const { leg, transport, hears } = fakeLeg("backend");
+  leg.countIn(budget.open({ progress: undefined, answer: () => undefined, evict: () => undefined }));
+  hears.receive(new Uint8Array(1024 * 1024));
+  hears.receive(new Uint8Array(1024 * 1024));
+  assert.deepEqual([transport.calls, leg.isPaused], [["pause"], true]);
+  await eventually("its turn has come", () => budget.reads.waiting === 0);
+  assert.deepEqual(transport.calls, ["pause"]);
+  leg.takeChunk();
+  leg.takeChunk();
+  assert.deepEqual(transport.calls, ["pause", "resume"]);
+});
+
+test("what is not taken of a peer that nobody listens to is thrown away, uncopied, and counts no more", () => {
+  const budget = new MemoryBudget(1024 * 1024 * 1024);
+  const { leg, transport, hears } = fakeLeg();
+  leg.countIn(budget.open({ progress: undefined, answer: () => undefined, evict: () => undefined }));
+  const wire = encodePacket(new Uint8Array(120 * 1024), 0);
+  hears.receive(wire.slice(0, 90 * 1024));
+  assert.equal(leg.takePacket(), undefined);
+  const queued = new Uint8Array(300 * 1024);
+  hears.receive(queued);
+  assert.deepEqual([leg.hasUnread, leg.isPaused, budget.used > 0], [true, true, true]);
+  leg.dropUnread();
+  assert.deepEqual([leg.hasUnread, leg.isPaused, queued.byteLength], [false, false, 0]);
+  assert.deepEqual(transport.calls, ["pause", "resume"]);
+  assert.ok(budget.used <= 120 * 1024, "the room for the packet is given back with its session");
+});

@@ -5,7 +5,13 @@ import type { Socket } from "node:net";
 import { after, test } from "node:test";
 import { type ConnectionOptions, connect as connectTls, createServer, type TLSSocket } from "node:tls";
 import { Leg } from "../../src/net/leg.ts";
-import { BackendTls, type BackendTlsMode, type BackendTlsOptions, ClientTls } from "../../src/net/tls.ts";
+import {
+  BackendTls,
+  type BackendTlsMode,
+  type BackendTlsOptions,
+  ClientTls,
+  type ClientUpgrade,
+} from "../../src/net/tls.ts";
 import { explainBackendError, refusesOurCertificate } from "../../src/net/tls-errors.ts";
 import type { Network, Transport } from "../../src/net/transport.ts";
 import { CLUSTER_HOST, type LeafName, makeCertificates } from "../support/certificates.ts";
@@ -44,10 +50,10 @@ const clientTls = (leaf: LeafName = "goodEc", clientCa?: string): ClientTls =>
   new ClientTls({ ...pemPair(leaves[leaf]), ...(clientCa === undefined ? {} : { clientCa }) });
 
 /** The proxy's side of a client connection: reads the SSLRequest and starts TLS. */
-async function upgradeClientLeg(transport: Transport, tls: ClientTls, timeoutMs = TIMEOUT_MS) {
+async function upgradeClientLeg(transport: Transport, tls: ClientTls, timeoutMs = TIMEOUT_MS, how: ClientUpgrade = {}) {
   const leg = new Leg("client", transport, PACKET_BYTES_MAX);
   await leg.expectPacket("waiting for the SSLRequest", TIMEOUT_MS);
-  return { leg, identity: await tls.upgrade(leg, timeoutMs) };
+  return { leg, identity: await tls.upgrade(leg, timeoutMs, how) };
 }
 
 /** A client that sends the SSLRequest and goes on with TLS. */
@@ -218,6 +224,33 @@ testOverEach("plaintext behind the SSLRequest in the same segment is refused", a
       message: "Refused plaintext bytes behind an SSLRequest",
     });
     raw.destroy();
+  });
+});
+
+testOverEach("a protocol is chosen by ALPN where the client offers it, and others fail", async (network) => {
+  await withListener(network, async ({ port, next }) => {
+    for (const clientCa of [undefined, CA]) {
+      const certificate = clientCa === undefined ? {} : pemPair(leaves.client);
+      for (const [offered, chosen] of [
+        [["other", "postgresql"], "postgresql"],
+        [[], undefined],
+      ] as const) {
+        const client = secureClient(port, { ...certificate, ALPNProtocols: [...offered] });
+        const how = { applicationProtocol: "postgresql" };
+        const { leg, identity } = await upgradeClientLeg(await next(), clientTls("goodEc", clientCa), TIMEOUT_MS, how);
+        assert.equal(identity.applicationProtocol, chosen);
+        assert.equal((await client).alpnProtocol || undefined, chosen);
+        (await client).destroy();
+        leg.destroy();
+      }
+    }
+    const client = secureClient(port, { ALPNProtocols: ["h2"] });
+    const left = assert.rejects(client);
+    await assert.rejects(
+      upgradeClientLeg(await next(), clientTls(), TIMEOUT_MS, { applicationProtocol: "postgresql" }),
+      { code: "QC_CLIENT_TLS" },
+    );
+    await left;
   });
 });
 
@@ -613,7 +646,7 @@ testOverEach("a backend that never answers is given up in time", async (network)
     (socket) => socket.resume(),
     async (port) => {
       await assert.rejects(upgradeBackendLeg(network, port, {}, 50), {
-        code: "QC_BACKEND_TLS",
+        code: "QC_BACKEND_TIMEOUT",
         message: "Cannot start TLS with the backend: no answer within 50 ms (ETIMEDOUT)",
       });
     },

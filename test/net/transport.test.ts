@@ -165,6 +165,24 @@ testOverEach(
   },
 );
 
+testOverEach("bytes that are given away arrive whole, and are freed when they are sent", async (network) => {
+  await withListener(network, async ({ port, next }) => {
+    const client = await peerSocket(port);
+    client.pause();
+    const recorder = new Recorder(await next());
+    const chunks = Array.from({ length: 40 }, (_, index) => new Uint8Array(500_000).fill(97 + index));
+    const wanted = Buffer.concat(chunks).toString("latin1");
+    for (const chunk of chunks) recorder.transport.write(chunk, true);
+    assert.equal(chunks.at(-1)?.length, 500_000, "not while it waits");
+    recorder.transport.end();
+    const all = readAll(client);
+    client.resume();
+    assert.equal((await all) === wanted, true);
+    if (network.name === "bun") assert.deepEqual(new Set(chunks.map(({ length }) => length)), new Set([0]));
+    client.destroy();
+  });
+});
+
 testOverEach("a reset of the peer is noticed while nothing is asked of the transport", async (network) => {
   await withListener(network, async ({ port, next }) => {
     const client = await peerSocket(port);

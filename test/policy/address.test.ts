@@ -30,6 +30,38 @@ for (const [range, address, contains] of CASES) {
   });
 }
 
+for (const [name, bits, text] of [
+  ["IPv4", 32, (bytes: readonly number[]) => bytes.join(".")],
+  [
+    "IPv6",
+    128,
+    (bytes: readonly number[]) =>
+      Array.from({ length: 8 }, (_, at) => (((bytes[at * 2] ?? 0) << 8) | (bytes[at * 2 + 1] ?? 0)).toString(16)).join(
+        ":",
+      ),
+  ],
+] as const) {
+  test(`compileAddressRange() of ${name} holds what differs behind the prefix, bit by bit`, () => {
+    const flipped = (bit: number): number[] =>
+      Array.from({ length: bits / 8 }, (_, at) => (at === bit >> 3 ? 0x80 >> (bit & 7) : 0));
+    for (let prefix = 0; prefix <= bits; prefix++) {
+      const range = compileAddressRange(`${text(flipped(-1))}/${prefix}`);
+      assert.ok(range.contains(text(flipped(-1))));
+      for (let bit = 0; bit < bits; bit++) {
+        assert.equal(range.contains(text(flipped(bit))), bit >= prefix, `/${prefix} and bit ${bit}`);
+      }
+    }
+  });
+
+  test(`compileAddressRange() of ${name} refuses bits behind the prefix`, () => {
+    for (let prefix = 0; prefix < bits; prefix++) {
+      const bytes = Array.from({ length: bits / 8 }, (_, at) => (at === prefix >> 3 ? 0x80 >> (prefix & 7) : 0));
+      assert.throws(() => compileAddressRange(`${text(bytes)}/${prefix}`), /bits after the prefix/);
+      compileAddressRange(`${text(bytes)}/${prefix + 1}`);
+    }
+  });
+}
+
 const BAD_RANGES = [
   "",
   "10.0.0",

@@ -1,8 +1,8 @@
 /** Reads test/bypass: see the README there for the format. */
 
 import { readdirSync, readFileSync } from "node:fs";
-import { parseSqlMode } from "../../src/policy/tool-context.ts";
-import type { SqlContext } from "../../src/sql/facts.ts";
+import { parseSqlMode } from "../../src/policy/tools/tool-context.ts";
+import type { MysqlContext } from "../../src/sql/facts.ts";
 
 export interface BypassCase {
   readonly file: string;
@@ -75,10 +75,10 @@ function decodeEscapes(text: string): Uint8Array {
 }
 
 /** Every session the attempt must be judged under alike. */
-export function contextsOf({ dialect, mode }: BypassCase): SqlContext[] {
+export function contextsOf({ dialect, mode }: BypassCase): MysqlContext[] {
   const sqlMode = mode === "unknown" ? "unknown" : parseSqlMode(mode);
-  const base = { sqlMode, charset: "utf8mb4", schema: "qc_scratch", multiStatements: true } as const;
-  const all: SqlContext[] = [
+  const base = { engine: "mysql", sqlMode, charset: "utf8mb4", schema: "qc_scratch", multiStatements: true } as const;
+  const all: MysqlContext[] = [
     { ...base, dialect: "mysql", serverVersion: 80036 },
     { ...base, dialect: "mysql", serverVersion: 90704 },
     { ...base, dialect: "mysql", serverVersion: undefined },

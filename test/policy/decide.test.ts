@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import { REASON_BYTES_MAX, tellDecision } from "../../src/policy/decide.ts";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { analyze } from "../../src/sql/analyze.ts";
-import { sha256Hex } from "../../src/sql/digest.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { sha256Hex } from "../../src/sql/mysql/digest/digest.ts";
 import { type DecideFixture, decideText, NOON, ruleIds } from "./policy-fixture.ts";
 
 const digestOf = (sql: string): string => sha256Hex(analyze(new TextEncoder().encode(sql), contextFor({})).digest);
@@ -446,4 +446,17 @@ describe("a deny entry that asks for an approval or warns", () => {
   it("require-approval: names itself as what decided", () => {
     assert.equal(decided(risky, policyOf("require-approval")).ruleId, "pol.deny.table");
   });
+});
+
+test("decide() takes SET GLOBAL TRANSACTION for the change of the server's variables that it is", () => {
+  for (const [sql, rules] of [
+    ["SET GLOBAL TRANSACTION READ ONLY", ["adm.setglobal"]],
+    ["SET GLOBAL transaction_isolation = 'SERIALIZABLE'", ["adm.setglobal"]],
+    ["SET GLOBAL TRANSACTION ISOLATION LEVEL READ UNCOMMITTED, READ WRITE", ["adm.setglobal"]],
+    ["SET SESSION TRANSACTION READ ONLY", []],
+    ["SET LOCAL TRANSACTION READ ONLY", []],
+    ["SET TRANSACTION READ ONLY", []],
+  ] as const) {
+    assert.deepEqual(ruleIds(decideText(sql)), rules, sql);
+  }
 });

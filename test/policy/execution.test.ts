@@ -2,21 +2,28 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Judge } from "../../src/policy/judge.ts";
+import { MYSQL_ENGINE } from "../../src/policy/mysql/mysql-engine.ts";
+import { MysqlPreparedText } from "../../src/policy/mysql/prepared-text.ts";
 import type { Subject } from "../../src/policy/policy.ts";
-import { PreparedText } from "../../src/policy/prepared-text.ts";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import type { BoundValue } from "../../src/sql/bound-text.ts";
-import { SQL_MODE, type SqlContext } from "../../src/sql/facts.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import type { BoundValue } from "../../src/sql/facts.ts";
+import { type MysqlContext, SQL_MODE } from "../../src/sql/facts.ts";
 import { NOON, policyFrom, ruleIds, SUBJECT } from "./policy-fixture.ts";
 
 const CLOCK = { wallMs: () => NOON, monotonicMs: () => NOON };
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 function judgeWith(policy: string, cacheBytesMax = 1 << 20) {
-  const judge = new Judge({ policy: policyFrom(policy), clock: CLOCK, idPrefix: "t", cacheBytesMax });
-  const prepare = (sql: string, changes: Partial<SqlContext> = {}, parameters?: number) =>
-    new PreparedText(encode(sql), { ...contextFor({ schema: "shop" }), ...changes }, parameters);
-  const execute = (sql: string | PreparedText, values: readonly BoundValue[], subject: Partial<Subject> = {}) =>
+  const judge = new Judge({
+    engines: { mysql: MYSQL_ENGINE },
+    policy: policyFrom(policy),
+    clock: CLOCK,
+    idPrefix: "t",
+    cacheBytesMax,
+  });
+  const prepare = (sql: string, changes: Partial<MysqlContext> = {}, parameters?: number) =>
+    new MysqlPreparedText(encode(sql), { ...contextFor({ schema: "shop" }), ...changes }, parameters);
+  const execute = (sql: string | MysqlPreparedText, values: readonly BoundValue[], subject: Partial<Subject> = {}) =>
     judge.judgeExecution(typeof sql === "string" ? prepare(sql) : sql, values, {
       ...SUBJECT,
       schema: "shop",
@@ -64,6 +71,22 @@ describe("Judge.judgeExecution()", () => {
 
   it("keeps what the prepared text itself raises", () => {
     assert.ok(ruleIds(execute("SELECT a FROM t WHERE b LIKE ? OR 1 = 1", ["x"]).decision).includes("inj.tautology"));
+  });
+
+  it("takes no verdict from values of another shape that have no key either", () => {
+    const { execute } = judgeWith("");
+    const sql = "SELECT a FROM t WHERE b LIKE ?";
+    for (const _ of [0, 1, 2]) assert.deepEqual(ruleIds(execute(sql, ["it's"]).decision), []);
+    assert.deepEqual(ruleIds(execute(sql, ["%it's"]).decision), ["perf.like"]);
+  });
+
+  it("keeps the schema that was chosen when the text was prepared", () => {
+    const { execute, prepare } = judgeWith("deny: { tables: [vault.secret] }");
+    const sql = "SELECT a FROM secret WHERE b = ?";
+    for (const _ of [0, 1, 2]) assert.equal(execute(sql, [1]).decision.action, "allow");
+    for (const _ of [0, 1, 2]) assert.equal(execute(prepare(sql, { schema: "vault" }), [1]).decision.action, "block");
+    assert.equal(execute(prepare(sql, { schema: "vault" }), [1]).isFromCache, true);
+    assert.equal(execute(sql, [1]).decision.action, "allow");
   });
 
   it("judges by the policy of the moment", () => {
@@ -200,12 +223,12 @@ describe("Judge.judgeExecution()", () => {
   });
 });
 
-describe("PreparedText.boundIn()", () => {
+describe("MysqlPreparedText.boundIn()", () => {
   it("quotes values for the session of now, not for the one that prepared", () => {
     const now = { ...contextFor({ schema: "shop" }), sqlMode: 0 };
     const then = { ...now, sqlMode: SQL_MODE.NO_BACKSLASH_ESCAPES };
-    const text = new PreparedText(encode("SELECT a FROM t WHERE b = ?"), then, 1);
-    const bound = (context: SqlContext) => Buffer.from(text.boundIn(context, [encode("\\' OR 1")]) ?? []).toString();
+    const text = new MysqlPreparedText(encode("SELECT a FROM t WHERE b = ?"), then, 1);
+    const bound = (context: MysqlContext) => Buffer.from(text.boundIn(context, [encode("\\' OR 1")]) ?? []).toString();
     assert.equal(bound(now), "SELECT a FROM t WHERE b =  '\\\\'' OR 1' ");
     assert.equal(bound(then), "SELECT a FROM t WHERE b =  '\\'' OR 1' ");
     assert.equal(bound({ ...now, sqlMode: "unknown" }), "");

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SYSTEM_CLOCK } from "../../src/base/clock.ts";
+import { parsePolicy } from "../../src/policy/file/policy-file.ts";
 import { Judge } from "../../src/policy/judge.ts";
-import { parsePolicy } from "../../src/policy/policy-file.ts";
-import { contextFor } from "../../src/policy/tool-context.ts";
+import { MYSQL_ENGINE } from "../../src/policy/mysql/mysql-engine.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
 import { decideText, policyFrom, ruleIds, SUBJECT } from "./policy-fixture.ts";
 
 const POLICY = `
@@ -29,6 +30,8 @@ describe("planImpact()", () => {
     [`INSERT INTO t VALUES ${"(1),".repeat(30)}(2)`, false, 50],
     ["EXPLAIN DELETE FROM t", false, undefined],
     ["TRUNCATE t", false, undefined],
+    ["PREPARE p FROM 'DELETE FROM t'", false, undefined],
+    ["CREATE PROCEDURE p() DELETE FROM t", false, undefined],
   ] as const) {
     it(`for ${sql.slice(0, 60)}`, () => {
       const { impact } = decideText(sql, { policy: POLICY });
@@ -51,6 +54,45 @@ describe("planImpact()", () => {
     assert.deepEqual([impact?.needsEstimate, impact?.changedRowsMax], [true, undefined]);
   });
 
+  it("guards what really runs, whatever stands around it", () => {
+    const context = { dialect: "mariadb", serverVersion: 101119 } as const;
+    for (const sql of [
+      "EXECUTE IMMEDIATE 'DELETE FROM t WHERE a < 9'",
+      "SET STATEMENT max_statement_time = 9 FOR DELETE FROM t WHERE a < 9",
+      "SET STATEMENT max_statement_time = 9 FOR INSERT INTO t SELECT * FROM u",
+    ]) {
+      const { impact } = decideText(sql, { policy: POLICY, context });
+      assert.deepEqual([impact?.needsEstimate, impact?.changedRowsMax], [true, 50], sql);
+    }
+  });
+
+  it("refuses what cannot be counted", () => {
+    const policy = "multi_statements: true\nthresholds: { block: off }\nimpact: { max_changed_rows: 50 }";
+    const context = { dialect: "mariadb", serverVersion: 101119, multiStatements: true } as const;
+    for (const sql of [
+      "ANALYZE DELETE FROM t WHERE a < 9",
+      "ANALYZE FORMAT=JSON UPDATE t SET a = 1 WHERE a < 9",
+      "DELETE FROM t WHERE a < 9 RETURNING a",
+      "SELECT 1; DELETE FROM t WHERE a < 9",
+      "BEGIN NOT ATOMIC DELETE FROM t WHERE a < 9; END",
+      "BEGIN NOT ATOMIC IF 1 THEN UPDATE t SET a = 1 WHERE a < 9; END IF; END",
+      "EXECUTE IMMEDIATE 'ANALYZE DELETE FROM t WHERE a < 9'",
+      "SET STATEMENT max_statement_time = 9 FOR DELETE FROM t WHERE a < 9 RETURNING a",
+    ]) {
+      const { enforcedAction, ruleId } = decideText(sql, { policy, context });
+      assert.deepEqual([enforcedAction, ruleId], ["block", "pol.impact.uncounted"], sql);
+    }
+    for (const sql of [
+      "EXPLAIN DELETE FROM t WHERE a < 9",
+      "ANALYZE SELECT * FROM t WHERE a < 9",
+      "SELECT 1; INSERT INTO t VALUES (1)",
+      "INSERT INTO t VALUES (1) RETURNING a",
+      "CREATE PROCEDURE p() DELETE FROM t WHERE a < 9",
+    ]) {
+      assert.notEqual(decideText(sql, { policy, context }).ruleId, "pol.impact.uncounted", sql);
+    }
+  });
+
   it("takes nothing back in observe mode", () => {
     const { impact } = decideText("DELETE FROM t WHERE a = 1", { policy: `mode: observe\n${POLICY}` });
     assert.deepEqual([impact?.needsEstimate, impact?.changedRowsMax], [true, undefined]);
@@ -58,7 +100,13 @@ describe("planImpact()", () => {
 });
 
 it("a plan is not remembered for texts that differ in a LIMIT or in how much they insert", () => {
-  const judge = new Judge({ policy: policyFrom(POLICY), clock: SYSTEM_CLOCK, idPrefix: "t", cacheBytesMax: 1_000_000 });
+  const judge = new Judge({
+    engines: { mysql: MYSQL_ENGINE },
+    policy: policyFrom(POLICY),
+    clock: SYSTEM_CLOCK,
+    idPrefix: "t",
+    cacheBytesMax: 1_000_000,
+  });
   const planOf = (sql: string) => judge.judge(Buffer.from(sql), contextFor({}), SUBJECT).decision.impact;
   for (let round = 0; round < 5; round++) {
     assert.equal(planOf("SELECT a FROM t WHERE b = 1 LIMIT 10"), undefined);

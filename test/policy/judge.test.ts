@@ -2,15 +2,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tellDecision } from "../../src/policy/decide.ts";
 import { Judge } from "../../src/policy/judge.ts";
+import { MYSQL_ENGINE } from "../../src/policy/mysql/mysql-engine.ts";
 import type { Subject } from "../../src/policy/policy.ts";
-import { contextFor } from "../../src/policy/tool-context.ts";
+import type { SqlEngine } from "../../src/policy/sql-engine.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import type { PostgresqlContext } from "../../src/sql/facts.ts";
 import { GUARDED_POLICY, readBypassCases } from "./bypass-cases.ts";
 import { NOON, policyFrom, SUBJECT } from "./policy-fixture.ts";
 
 function judgeWith(policy: string, cacheBytesMax = 1 << 20) {
   let nowMs = NOON;
   const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
-  const judge = new Judge({ policy: policyFrom(policy), clock, idPrefix: "t", cacheBytesMax });
+  const judge = new Judge({
+    engines: { mysql: MYSQL_ENGINE },
+    policy: policyFrom(policy),
+    clock,
+    idPrefix: "t",
+    cacheBytesMax,
+  });
   const run = (sql: string, subject: Partial<Subject> = {}, sqlMode = "") =>
     judge.judge(new TextEncoder().encode(sql), contextFor({ schema: subject.schema, sqlMode }), {
       ...SUBJECT,
@@ -176,4 +185,45 @@ test("no secret of a statement that carries one is in its summary, however it is
     }
   }
   assert.deepEqual(left, []);
+});
+
+const POSTGRESQL: PostgresqlContext = {
+  engine: "postgresql",
+  schema: "public",
+  serverVersion: 150018,
+  isDsql: false,
+  clientEncoding: "UTF8",
+  standardConformingStrings: "on",
+  searchPath: ["public"],
+};
+
+test("Judge asks the engine that the session names, remembers its verdicts apart, and knows no other engine's", () => {
+  const seen: string[] = [];
+  const engine: SqlEngine<PostgresqlContext> = {
+    ...MYSQL_ENGINE,
+    analyze: (sql, context) => {
+      seen.push(Buffer.from(sql).toString());
+      return { ...MYSQL_ENGINE.analyze(sql, contextFor({})), context };
+    },
+    keyOf: (sql) => Buffer.from(sql).toString("latin1"),
+    readingKeyOf: ({ serverVersion }) => String(serverVersion),
+    prepare: () => assert.fail("nothing is prepared"),
+  };
+  const clock = { wallMs: () => NOON, monotonicMs: () => NOON };
+  const options = { policy: policyFrom(""), clock, idPrefix: "t", cacheBytesMax: 1 << 20 };
+  const judge = new Judge({ ...options, engines: { mysql: MYSQL_ENGINE, postgresql: engine } });
+  const sql = new TextEncoder().encode("DROP DATABASE shop");
+  const runs = [0, 1, 2].map(() => judge.judge(sql, POSTGRESQL, SUBJECT));
+  assert.deepEqual(
+    runs.map(({ isFromCache, decision }) => [isFromCache, decision.action]),
+    [
+      [false, "block"],
+      [false, "block"],
+      [true, "block"],
+    ],
+  );
+  assert.equal(judge.judge(sql, contextFor({}), SUBJECT).isFromCache, false);
+  assert.deepEqual(seen, ["DROP DATABASE shop", "DROP DATABASE shop"]);
+  const alone = new Judge({ ...options, engines: { mysql: MYSQL_ENGINE } });
+  assert.throws(() => alone.judge(sql, POSTGRESQL, SUBJECT), /no engine for it/);
 });

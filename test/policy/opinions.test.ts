@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decide, decideWithAdvice } from "../../src/policy/decide.ts";
 import { Judge, type JudgeOptions } from "../../src/policy/judge.ts";
+import { MYSQL_ENGINE } from "../../src/policy/mysql/mysql-engine.ts";
 import type { OpinionReport } from "../../src/policy/opinions.ts";
 import { strictestAction } from "../../src/policy/policy.ts";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { type Advice, adviceWithout } from "../../src/sql/advice.ts";
-import { analyze } from "../../src/sql/analyze.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
 import type { Analysis } from "../../src/sql/facts.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { type Advice, adviceWithout } from "../../src/sql/second-opinion/advice.ts";
 import { GUARDED_POLICY, readBypassCases } from "./bypass-cases.ts";
 import { NOON, policyFrom, ruleIds, SUBJECT } from "./policy-fixture.ts";
 
@@ -39,6 +40,7 @@ function judgeWith(options: Partial<JudgeOptions> & { readonly lines?: string } 
   const advisor = new LateAdvisor();
   const reports: OpinionReport[] = [];
   const judge = new Judge({
+    engines: { mysql: MYSQL_ENGINE },
     policy: policyFrom(options.lines ?? ""),
     clock: { wallMs: () => nowMs, monotonicMs: () => nowMs },
     idPrefix: "t",

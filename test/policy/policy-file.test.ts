@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { parsePolicy, renderProblems } from "../../src/policy/file/policy-file.ts";
 import type { Policy, Subject } from "../../src/policy/policy.ts";
-import { parsePolicy, renderProblems } from "../../src/policy/policy-file.ts";
 import { resolveSettings } from "../../src/policy/settings.ts";
 
 const NOON = Date.UTC(2026, 10, 21, 12, 0);
@@ -213,6 +213,21 @@ test("resolveSettings() gives the same object for the same set of profiles", () 
   const first = resolveSettings(policy, SUBJECT, NOON);
   assert.equal(resolveSettings(policy, { ...SUBJECT, user: "another" }, NOON), first);
   assert.notEqual(resolveSettings(policy, { ...SUBJECT, user: "zoe" }, NOON), first);
+});
+
+test("parsePolicy() takes a threshold from 1 to 100", () => {
+  for (const [value, isTaken] of [
+    ["0", false],
+    ["1", true],
+    ["100", true],
+    ["101", false],
+    ["1000", false],
+    ["-1", false],
+    ["1.5", false],
+  ] as const) {
+    const { kind } = parsePolicy(`version: 1\nthresholds: { warn: ${value}, block: off }`);
+    assert.equal(kind, isTaken ? "loaded" : "refused", value);
+  }
 });
 
 test("parsePolicy() keeps the thresholds that a file does not write, and switches off those it says", () => {

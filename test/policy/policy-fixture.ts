@@ -2,14 +2,16 @@
 
 import assert from "node:assert/strict";
 import { type Decision, decide } from "../../src/policy/decide.ts";
+import { parsePolicy, renderProblems } from "../../src/policy/file/policy-file.ts";
 import type { Policy, Subject } from "../../src/policy/policy.ts";
-import { parsePolicy, renderProblems } from "../../src/policy/policy-file.ts";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { adviceWithout, type Disagreement, withAdvice } from "../../src/sql/advice.ts";
-import { analyze } from "../../src/sql/analyze.ts";
-import { type BoundValue, bindValues } from "../../src/sql/bound-text.ts";
-import type { SqlContext } from "../../src/sql/facts.ts";
-import { findParameterPlaces } from "../../src/sql/parameter-places.ts";
+import { POSTGRES_ENGINE } from "../../src/policy/postgres/postgres-engine.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import type { BoundValue, MysqlContext, SqlEngineName } from "../../src/sql/facts.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { bindValues } from "../../src/sql/mysql/dynamic/bound-text.ts";
+import { findParameterPlaces } from "../../src/sql/mysql/dynamic/parameter-places.ts";
+import { adviceWithout, type Disagreement, withAdvice } from "../../src/sql/second-opinion/advice.ts";
+import { POSTGRES_CONTEXT } from "../support/postgres-context.ts";
 
 export const NOON = Date.UTC(2026, 10, 21, 12, 0);
 
@@ -31,21 +33,25 @@ export function policyFrom(lines: string): Policy {
 export interface DecideFixture {
   readonly policy?: string | Policy;
   readonly subject?: Partial<Subject>;
-  readonly context?: Partial<SqlContext>;
+  readonly context?: Partial<MysqlContext>;
   readonly wallMs?: number;
   /** The statement runs with these. */
   readonly values?: readonly BoundValue[];
   readonly disagreements?: readonly Disagreement[];
+  readonly stepsMax?: number;
+  /** Whose SQL it is; readyToParse() must have been called for PostgreSQL's. */
+  readonly engine?: SqlEngineName;
 }
 
 export function decideText(sql: string | Uint8Array, fixture: DecideFixture = {}): Decision {
-  const { policy = "", subject = {}, context = {}, wallMs = NOON, values, disagreements = [] } = fixture;
+  const { policy = "", subject = {}, context = {}, wallMs = NOON, values, disagreements = [], stepsMax } = fixture;
   const whole: Subject = { ...SUBJECT, ...subject };
   const bytes = typeof sql === "string" ? new TextEncoder().encode(sql) : sql;
+  if (fixture.engine === "postgresql") return decideInPostgres(bytes, fixture, whole);
   const sqlContext = { ...contextFor({ schema: whole.schema }), ...context };
   const analysis = withAdvice(analyze(bytes, sqlContext), { ...adviceWithout("disagrees"), disagreements });
   const resolved = typeof policy === "string" ? policyFrom(policy) : policy;
-  const options = { wallMs };
+  const options = { wallMs, ...(stepsMax === undefined ? {} : { stepsMax }) };
   if (values !== undefined) {
     const places = findParameterPlaces(bytes, sqlContext);
     const bound =
@@ -53,6 +59,22 @@ export function decideText(sql: string | Uint8Array, fixture: DecideFixture = {}
     return decide(analysis, whole, resolved, { ...options, bound });
   }
   return decide(analysis, whole, resolved, options);
+}
+
+function decideInPostgres(
+  sql: Uint8Array,
+  { policy = "", wallMs = NOON, values }: DecideFixture,
+  subject: Subject,
+): Decision {
+  const prepared = POSTGRES_ENGINE.prepare(sql, POSTGRES_CONTEXT, values?.length);
+  const resolved = typeof policy === "string" ? policyFrom(policy) : policy;
+  const analysis = POSTGRES_ENGINE.analyze(sql, POSTGRES_CONTEXT);
+  if (values === undefined) return decide(analysis, subject, resolved, { wallMs });
+  const bound =
+    prepared.places === "unplaced"
+      ? "unplaced"
+      : POSTGRES_ENGINE.analyze(prepared.bind(values, true), POSTGRES_CONTEXT);
+  return decide(analysis, subject, resolved, { wallMs, bound });
 }
 
 export const ruleIds = (decision: Decision): string[] => decision.rules.map(({ id }) => id);

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { test } from "node:test";
+import { before, test } from "node:test";
 import { RULE_CATEGORIES } from "../../src/policy/policy.ts";
-import { RULES } from "../../src/policy/rules.ts";
-import { renderRulesMarkdown } from "../../src/policy/rules-doc.ts";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { analyze } from "../../src/sql/analyze.ts";
-import { sha256Hex } from "../../src/sql/digest.ts";
+import { RULES } from "../../src/policy/rules/rules.ts";
+import { renderRulesMarkdown } from "../../src/policy/tools/rules-doc.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
 import { FINDING_NAMES, type FindingName } from "../../src/sql/facts.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { sha256Hex } from "../../src/sql/mysql/digest/digest.ts";
+import { readyToParse } from "../support/postgres-context.ts";
 import { decideText } from "./policy-fixture.ts";
+
+before(readyToParse);
 
 /** Findings that only say what a rule on the kind or on another finding says already, or that are plain facts. */
 const FINDINGS_WITHOUT_RULE: ReadonlySet<FindingName> = new Set([
@@ -18,10 +21,17 @@ const FINDINGS_WITHOUT_RULE: ReadonlySet<FindingName> = new Set([
 
 for (const rule of RULES) {
   test(`the example of ${rule.id} raises it, with points in the documented range`, () => {
-    const { sql, subject, context = {}, disagreements = [] } = rule.example;
+    const { sql, subject, context = {}, disagreements = [], stepsMax, engine } = rule.example;
     const digest = sha256Hex(analyze(new TextEncoder().encode(sql), contextFor({})).digest);
     const policy = rule.id === "pol.deny.digest" ? `deny: { digests: ["${digest}"] }` : (rule.example.policy ?? "");
-    const decision = decideText(sql, { policy, context, disagreements, ...(subject === undefined ? {} : { subject }) });
+    const decision = decideText(sql, {
+      policy,
+      context,
+      disagreements,
+      ...(engine === undefined ? {} : { engine }),
+      ...(subject === undefined ? {} : { subject }),
+      ...(stepsMax === undefined ? {} : { stepsMax }),
+    });
     const hit = decision.rules.find(({ id }) => id === rule.id);
     assert.ok(hit, `${decision.score} ${JSON.stringify(decision.rules)}`);
     const [low = 0, high = low] = rule.points.split("-").map(Number);

@@ -1,14 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { COLOUR_PALETTE, explain, explainLine, PLAIN_PALETTE, renderExplanation } from "../../src/policy/explain.ts";
+import { parsePolicy } from "../../src/policy/file/policy-file.ts";
 import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
-import { parseCases, runCases } from "../../src/policy/policy-cases.ts";
-import { parsePolicy } from "../../src/policy/policy-file.ts";
-import { importDigests, PolicyLearner } from "../../src/policy/policy-learn.ts";
-import { lintPolicy } from "../../src/policy/policy-lint.ts";
-import { PolicyReplay } from "../../src/policy/policy-replay.ts";
-import { parseSqlMode } from "../../src/policy/tool-context.ts";
+import {
+  COLOUR_PALETTE,
+  explain,
+  explainLine,
+  PLAIN_PALETTE,
+  renderExplanation,
+} from "../../src/policy/tools/explain.ts";
+import { parseCases, runCases } from "../../src/policy/tools/policy-cases.ts";
+import { importDigests, PolicyLearner } from "../../src/policy/tools/policy-learn.ts";
+import { lintPolicy } from "../../src/policy/tools/policy-lint.ts";
+import { PolicyReplay } from "../../src/policy/tools/policy-replay.ts";
+import { parseSqlMode } from "../../src/policy/tools/tool-context.ts";
 import { decideText, NOON, policyFrom } from "./policy-fixture.ts";
+
+const BATCH = { policy: DEFAULT_POLICY, wallMs: NOON };
 
 const explained = (sql: string) => explain({ sql, session: {}, policy: DEFAULT_POLICY, wallMs: NOON });
 
@@ -26,8 +34,8 @@ test("renderExplanation() colours only when asked to, and lets no control charac
 });
 
 test("explainLine() prints exactly the documented fields", () => {
-  const line = explainLine(JSON.stringify({ sql: "DELETE FROM shop.book", user: "app" }), DEFAULT_POLICY, NOON);
-  assert.deepEqual(JSON.parse(line), {
+  const line = explainLine(JSON.stringify({ sql: "DELETE FROM shop.book", user: "app" }), BATCH);
+  assert.deepEqual(JSON.parse(line.text), {
     score: 60,
     level: "high",
     decision: "warn",
@@ -40,14 +48,29 @@ test("explainLine() prints exactly the documented fields", () => {
 
 for (const line of ["", "{", "[]", "{}", '{"sql":1}', "null"]) {
   test(`explainLine() answers ${JSON.stringify(line)} with an error line`, () => {
-    assert.equal(typeof (JSON.parse(explainLine(line, DEFAULT_POLICY, NOON)) as { error: unknown }).error, "string");
+    assert.equal(typeof (JSON.parse(explainLine(line, BATCH).text) as { error: unknown }).error, "string");
   });
 }
 
 test("explainLine() reads the session's sql_mode", () => {
   const sql = 'SELECT "id" FROM t WHERE "a" = 1';
-  const ansi = explainLine(JSON.stringify({ sql, sqlMode: "ANSI_QUOTES" }), DEFAULT_POLICY, NOON);
+  const ansi = explainLine(JSON.stringify({ sql, sqlMode: "ANSI_QUOTES" }), BATCH).text;
   assert.equal((JSON.parse(ansi) as { digest: string }).digest, "SELECT `id` FROM `t` WHERE `a` = ?");
+});
+
+test("explainLine() takes what its line does not say from the flags, and names keys that it does not know", () => {
+  const policy = policyFrom("profiles:\n  - { name: ro, match: { users: [ro] }, read_only: true }");
+  const options = { policy, wallMs: NOON, session: { user: "ro" } };
+  const decide = (fields: object) => {
+    const { text, problem } = explainLine(JSON.stringify({ sql: "DELETE FROM t WHERE id = 1", ...fields }), options);
+    return [(JSON.parse(text) as { decision?: string }).decision, problem?.split(",")[0]];
+  };
+  assert.deepEqual(decide({}), ["block", undefined]);
+  assert.deepEqual(decide({ user: "app" }), ["allow", undefined]);
+  assert.deepEqual(decide({ user: null }), ["block", undefined]);
+  assert.deepEqual(decide({ usr: "app" }), ["block", 'unknown key "usr"']);
+  assert.deepEqual(decide({ user: 7 }), [undefined, undefined]);
+  assert.deepEqual(decide({ dialect: "postgres" }), [undefined, undefined]);
 });
 
 test("parseSqlMode() keeps what changes lexing", () => {
@@ -55,6 +78,24 @@ test("parseSqlMode() keeps what changes lexing", () => {
   assert.equal(parseSqlMode("ansi_quotes, no_backslash_escapes"), 4 | 0x100000);
   assert.equal(parseSqlMode("ANSI"), 2 | 4 | 8);
   assert.equal(parseSqlMode(4), 4);
+});
+
+test("lintPolicy() fails on a profile that protects a schema and is left with USE", () => {
+  const findingsFor = (settings: string) =>
+    lintPolicy(policyFrom(`profiles: [{ name: p, match: { schemas: [shop] }, ${settings} }]`), NOON).filter(
+      ({ isStrictOnly }) => !isStrictOnly,
+    );
+  for (const [settings, words] of [
+    ["read_only: true", "read_only"],
+    ["deny: { tables: [salary] }", "deny"],
+    ["tenants: [{ tables: [orders], column: tenant_id, value: 7 }]", "tenants"],
+    ["impact: { max_changed_rows: 5 }", "impact"],
+    ["thresholds: { warn: 30, block: 40 }", "thresholds"],
+  ] as const) {
+    const [finding] = findingsFor(settings);
+    assert.match(finding?.text ?? "", new RegExp(`^profile p: match.schemas is left with USE, and ${words} with it`));
+  }
+  assert.deepEqual(findingsFor("rules: { perf.star: off }"), []);
 });
 
 test("lintPolicy() finds what loads and does not protect", () => {
@@ -112,7 +153,7 @@ function auditLine(text: string, decision = "allow", user = "app"): string {
 }
 
 test("PolicyReplay reports what another policy would newly block and newly allow", () => {
-  const replay = new PolicyReplay(policyFrom("deny: { tables: [salary] }"), NOON);
+  const replay = new PolicyReplay({ policy: policyFrom("deny: { tables: [salary] }"), wallMs: NOON, version: "1" });
   for (const id of [1, 2]) replay.add(auditLine(`SELECT id FROM salary WHERE id = ${id}`));
   replay.add(auditLine("SELECT id FROM book WHERE id = 1"));
   replay.add(auditLine("SELECT name FROM book WHERE id = 1", "block"));
@@ -130,18 +171,18 @@ test("PolicyReplay reports what another policy would newly block and newly allow
 });
 
 test("PolicyLearner drafts a profile that loads, knows what was seen and leaves out what is risky", () => {
-  const learner = new PolicyLearner(DEFAULT_POLICY, NOON);
+  const learner = new PolicyLearner({ policy: DEFAULT_POLICY, wallMs: NOON, isStrict: false });
   for (const id of [1, 2]) learner.add(auditLine(`SELECT id FROM book WHERE id = ${id}`));
-  learner.add(auditLine("DELETE FROM book"));
+  learner.add(auditLine("DROP DATABASE shop"));
   const draft = learner.render();
   const policy = policyFrom(draft.replace("version: 1", "").replace("new_digest: warn", "new_digest: block"));
   assert.equal(decideText("SELECT id FROM book WHERE id = 9", { policy }).enforcedAction, "allow");
   assert.equal(decideText("SELECT id FROM book WHERE id = 9 OR 1=1", { policy }).enforcedAction, "block");
-  assert.equal(decideText("DELETE FROM book", { policy }).enforcedAction, "block");
+  assert.equal(decideText("DROP DATABASE shop", { policy }).ruleId, "pol.newdigest");
 });
 
 test("PolicyLearner lets no statement break out of its comment", () => {
-  const learner = new PolicyLearner(DEFAULT_POLICY, NOON);
+  const learner = new PolicyLearner({ policy: DEFAULT_POLICY, wallMs: NOON, isStrict: false });
   learner.add(auditLine("SELECT `a\nmode: off` FROM book"));
   assert.ok(
     !learner
@@ -152,14 +193,18 @@ test("PolicyLearner lets no statement break out of its comment", () => {
 });
 
 test("importDigests() reads a dump of mysql --batch and leaves out what the server cut", () => {
-  const learner = new PolicyLearner(DEFAULT_POLICY, NOON);
+  const learner = new PolicyLearner({ policy: DEFAULT_POLICY, wallMs: NOON, isStrict: false });
   const dump = [
     "SCHEMA_NAME\tDIGEST_TEXT",
     "shop\tSELECT `id` FROM `book` WHERE `id` = ?",
     "shop\tSELECT `a` , ...",
     "shop\tNULL",
   ];
-  assert.deepEqual(importDigests(dump, learner, "app"), { imported: 1, truncated: 1, unreadable: 1 });
+  assert.deepEqual(importDigests(dump, learner, { defaultUser: "app", digestLengthMax: 1024 }), {
+    imported: 1,
+    truncated: 1,
+    unreadable: 1,
+  });
   const policy = policyFrom(
     learner.render().replace("version: 1", "").replace("new_digest: warn", "new_digest: block"),
   );

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { drainSessions, endAllSessions, endIdleSessions } from "../../src/server/drain.ts";
+import { drainSessions, endAllSessions, IdleSweep } from "../../src/server/drain.ts";
 import { SessionRegistry } from "../../src/server/session-registry.ts";
-import type { Session } from "../../src/session/session.ts";
+import type { LiveSession } from "../../src/session/live-session.ts";
 
 interface Ended {
   readonly name: string;
@@ -10,7 +10,7 @@ interface Ended {
 }
 
 /** Sessions that end as soon as they are told to. */
-function stage(sessions: Readonly<Record<string, Partial<Session>>>) {
+function stage(sessions: Readonly<Record<string, Partial<LiveSession>>>) {
   const registry = new SessionRegistry({ connectionsMax: 10, connectionsPerAddressMax: 10 });
   const ended: Ended[] = [];
   for (const [index, [name, state]] of Object.entries(sessions).entries()) {
@@ -20,12 +20,13 @@ function stage(sessions: Readonly<Record<string, Partial<Session>>>) {
       bytesToClient: 0,
       bytesToBackend: 0,
       lastActivityMs: performance.now() - 10_000,
+      endLatePacket: () => undefined,
       close: (reason: string) => {
         ended.push({ name, reason });
         registry.remove(session);
       },
       ...state,
-    } as unknown as Session;
+    } as unknown as LiveSession;
     registry.add(session);
   }
   return { registry, ended };
@@ -60,7 +61,7 @@ describe("drainSessions()", () => {
   });
 });
 
-describe("endIdleSessions()", () => {
+describe("IdleSweep", () => {
   it("ends those that are silent for longer than they may be", () => {
     const { registry, ended } = stage({
       silent: { isIdle: true, idleLimitMs: 5_000 },
@@ -68,8 +69,23 @@ describe("endIdleSessions()", () => {
       unlimited: { isIdle: true, idleLimitMs: 0 },
       busy: { isIdle: false, idleLimitMs: 5_000 },
     });
-    endIdleSessions(registry);
+    new IdleSweep(registry).step();
     assert.deepEqual(ended, [{ name: "silent", reason: "timeout" }]);
+  });
+
+  it("comes to every one of many in a few steps, whoever comes and goes in between", () => {
+    const many = Array.from(
+      { length: 4_500 },
+      (_, index) => [`${index}`, { isIdle: true, idleLimitMs: 5_000 }] as const,
+    );
+    const { registry, ended } = stage(Object.fromEntries(many));
+    const sweep = new IdleSweep(registry);
+    sweep.step();
+    assert.equal(ended.length, 2_000);
+    sweep.step();
+    sweep.step();
+    assert.equal(ended.length, 4_500);
+    assert.equal(registry.size, 0);
   });
 });
 

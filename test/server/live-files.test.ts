@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { createHash, createPublicKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,8 +7,8 @@ import { after, test } from "node:test";
 import type { Config, ListenerConfig } from "../../src/config/schema.ts";
 import { certificateEnds, type LiveFiles, liveFilesOf, liveKeysOf } from "../../src/server/live-files.ts";
 import type { AdminServer } from "../../src/server/operations.ts";
+import { UserDirectory } from "../../src/session/accounts/user-directory.ts";
 import type { ListenerOptions } from "../../src/session/listener-options.ts";
-import { UserDirectory } from "../../src/session/user-directory.ts";
 import { selfSigned } from "../config/self-signed.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "querycop-live-files-"));
@@ -146,8 +146,8 @@ test("keys of the admin API are replaced together", () => {
 });
 
 test("the end of a certificate is that of the leaf for clients, and of the first authority to end for the backend", () => {
-  const cert = file("end.crt", selfSigned("end").cert);
-  const listener = { proxy: { tlsCert: cert }, backend: {} } as unknown as ListenerConfig;
-  // Self-signed certificates of the tests end with 2044.
-  assert.deepEqual(certificateEnds([listener]), { client: Date.UTC(2045, 0, 1) / 1000, backendCa: 0 });
+  const { cert } = selfSigned("end");
+  const listener = { proxy: { tlsCert: file("end.crt", cert) }, backend: {} } as unknown as ListenerConfig;
+  const end = Date.parse(new X509Certificate(cert).validTo) / 1000;
+  assert.deepEqual(certificateEnds([listener]), { client: end, backendCa: 0 });
 });

@@ -7,9 +7,10 @@ import { test } from "node:test";
 import type { Logger } from "../../src/base/log.ts";
 import type { ListenTarget } from "../../src/net/transport.ts";
 import { newProxyMetrics } from "../../src/server/metric-labels.ts";
-import { connectionsAllowedByDescriptors } from "../../src/server/open-files.ts";
+import { connectionsAllowedByDescriptors, OpenFiles } from "../../src/server/open-files.ts";
 import { ProxyServer } from "../../src/server/proxy-server.ts";
 import { SessionRegistry } from "../../src/server/session-registry.ts";
+import { MYSQL_WING } from "../../src/session/mysql/mysql-wing.ts";
 import type { SessionServices } from "../../src/session/session-services.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -22,7 +23,12 @@ function fullServer(): { server: ProxyServer; log: string[] } {
   const logger = { debug: add, info: add, warn: add, error: add } as unknown as Logger;
   const registry = new SessionRegistry({ connectionsMax: 0, connectionsPerAddressMax: 1 });
   return {
-    server: new ProxyServer({ logger, metrics: newProxyMetrics() } as unknown as SessionServices, registry),
+    server: new ProxyServer(
+      MYSQL_WING,
+      { logger, metrics: newProxyMetrics() } as unknown as SessionServices,
+      registry,
+      new OpenFiles(),
+    ),
     log,
   };
 }

@@ -4,11 +4,12 @@ import { createConnection } from "mysql2/promise";
 import { type Clock, SYSTEM_CLOCK } from "../../src/base/clock.ts";
 import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
 import { encodePacket } from "../../src/mysql/packet.ts";
+import { parsePolicy } from "../../src/policy/file/policy-file.ts";
 import { Judge } from "../../src/policy/judge.ts";
-import { parsePolicy } from "../../src/policy/policy-file.ts";
-import { type DataGuardCounts, type DataGuardLimits, newDataGuardCounts } from "../../src/session/data-guard.ts";
-import { PolicyJudge } from "../../src/session/policy-judge.ts";
-import type { StatementJudge } from "../../src/session/statement-judge.ts";
+import { MYSQL_ENGINE } from "../../src/policy/mysql/mysql-engine.ts";
+import { type DataGuardCounts, type DataGuardLimits, newDataGuardCounts } from "../../src/session/limits/data-guard.ts";
+import { PolicyJudge } from "../../src/session/mysql/judging/policy-judge.ts";
+import type { StatementJudge } from "../../src/session/statement/statement-judge.ts";
 import { acceptLogin, logIn, OK_PAYLOAD, type PacketPeer, queryPayload } from "../support/fake-peers.ts";
 import { NO_DATA_LIMITS, type ProxyHarness } from "../support/session-harness.ts";
 import { closeStages, openStage } from "../support/session-stage.ts";
@@ -86,7 +87,7 @@ async function readResponse(client: PacketPeer): Promise<{ readonly packets: num
     assert.equal(sequenceId, (packets + 1) & 0xff);
     if (payload[0] === 0xff) {
       const err = decodeErrPacket(payload);
-      assert.deepEqual([err.errorNumber, err.sqlState], [1317, "70100"]);
+      assert.deepEqual([err.errorNumber, err.sqlState], [1226, "42000"]);
       return { packets, error: err.message };
     }
     if (packets > 0 && payload[0] === 0xfe && payload.length < 20) return { packets: packets + 1 };
@@ -165,7 +166,7 @@ describe("the response limit", () => {
       let last = await client.expect();
       let bytes = 0;
       for (; last.payload[0] !== 0xff; last = await client.expect()) bytes += last.wire.length;
-      assert.equal(decodeErrPacket(last.payload).errorNumber, 1317);
+      assert.equal(decodeErrPacket(last.payload).errorNumber, 1226);
       assert.ok(bytes <= 4_000 && bytes > 3_900, `${bytes}`);
     }
     client.write(Uint8Array.of(0x0e), 0);
@@ -205,7 +206,7 @@ describe("the response limit", () => {
 
   it("keeps no memory of 300 MB that nobody gets, and mysql2 goes on", { timeout: 60_000 }, async () => {
     const row = textRow("x".repeat(999_000));
-    const { proxy } = await setUp({ responseBytesMax: 2_000_000 }, function* (payload) {
+    const { proxy } = await setUp({ responseBytesMax: 2_000_000, discardTimeoutMs: 40_000 }, function* (payload) {
       if (!isQuery(payload, "rows")) return yield OK_WIRE;
       yield wireOf([columnCount(1), columnDefinition("a"), eof()]);
       for (let sent = 0; sent < 300; sent++) yield encodePacket(row, (4 + sent) & 0xff);
@@ -220,7 +221,7 @@ describe("the response limit", () => {
     const failure = await connection.query("rows").catch((error: unknown) => error);
     await connection.query("next");
     clearInterval(timer);
-    assert.ok(failure instanceof Error && "errno" in failure && failure.errno === 1317, String(failure));
+    assert.ok(failure instanceof Error && "errno" in failure && failure.errno === 1226, String(failure));
     assert.match(failure.message, /data guard: response exceeds 2 MB \(GATEKEEPER_MAX_RESPONSE_MB\)/);
     // The scripted backend's own 300 encoded packets live in this process too.
     assert.ok(peak - before < 200e6, `grew by ${Math.round((peak - before) / 1e6)} MB`);
@@ -359,7 +360,13 @@ profiles:
 `);
     assert.ok(policy.kind === "loaded");
     const judge = new PolicyJudge(
-      new Judge({ policy: policy.policy, clock: SYSTEM_CLOCK, idPrefix: "t", cacheBytesMax: 1_000_000 }),
+      new Judge({
+        engines: { mysql: MYSQL_ENGINE },
+        policy: policy.policy,
+        clock: SYSTEM_CLOCK,
+        idPrefix: "t",
+        cacheBytesMax: 1_000_000,
+      }),
     );
     const { proxy } = await setUp(
       { responseRowsMax: 5 },
@@ -440,7 +447,7 @@ describe("the window limit", () => {
     assert.match(String(await run()), /data guard: connection exceeds .* in 60 s \(GATEKEEPER_MAX_WINDOW_MB\)/);
     assert.equal(asked.length, sent);
     assert.equal(counts.statementsRefused, 1);
-    assert.ok(proxy.events.some((event) => event.type === "statement-blocked" && event.errorNumber === 1317));
+    assert.ok(proxy.events.some((event) => event.type === "statement-blocked" && event.errorNumber === 1226));
     nowMs += 61_000;
     assert.equal(await run(), undefined);
     client.socket.destroy();

@@ -209,7 +209,7 @@ describe("P13 a client that vanishes", () => {
   it("half-closed before the answer is given up when the backend stays silent, and how the statement ended is kept", {
     timeout: 15_000,
   }, async () => {
-    const scene = await loggedIn({ listener: { writeTimeoutMs: 50 } });
+    const scene = await loggedIn({ listener: { leftTimeoutMs: 50 } });
     scene.client.write(queryPayload("select sleep(100)"), 0);
     await scene.backend.expect();
     scene.client.socket.end();
@@ -218,11 +218,11 @@ describe("P13 a client that vanishes", () => {
     await assertGone(scene, 1);
     assert.deepEqual(outcomes(scene.proxy.events), ["ok"]);
     const end = scene.proxy.events.find(({ type }) => type === "disconnect");
-    assert.ok(end?.type === "disconnect" && end.reason === "timeout");
+    assert.ok(end?.type === "disconnect" && end.reason === "client-closed");
   });
 
   it("half-closed gets an answer of any length while its bytes come", { timeout: 30_000 }, async () => {
-    const scene = await inResult({ listener: { writeTimeoutMs: 500 } });
+    const scene = await inResult({ listener: { leftTimeoutMs: 500 } });
     scene.client.socket.end();
     const rows = 60;
     const dripping = new Promise<void>((resolve) => {
@@ -334,12 +334,9 @@ describe("a backend that vanishes", () => {
         if (fault === "RST") scene.backend.socket.resetAndDestroy();
         else scene.backend.socket.end();
         const last = await readAll(scene.client);
-        for (const payload of last) assert.equal(payload[0], 0xff, "anything but an error is made up");
         await assertGone(scene, 1);
         if (RUNNING.includes(state)) assert.deepEqual(outcomes(scene.proxy.events), ["unknown"]);
-        // Inside a result an error would be read as a part of it, at rest as the answer to the next command.
-        const isTold = state === "before the answer" || state === "in auth";
-        assert.equal(last.length, isTold ? 1 : 0);
+        assert.equal(last.length, 0, "a server that is gone says nothing");
         const end = scene.proxy.events.find(({ type }) => type === "disconnect");
         assert.ok(end?.type === "disconnect");
         assert.equal(end.reason, "backend-closed");
@@ -388,33 +385,29 @@ describe("a backend that vanishes", () => {
 });
 
 describe("a backend that cannot be had", () => {
-  it("closes before its greeting: the client is told, not left waiting", async () => {
+  it("closes before its greeting: the client's connection ends", async () => {
     const { proxy } = await openStage(async (peer) => void peer.socket.end());
     const client = await connectPeer(proxy.port);
-    const err = decodeErrPacket((await client.expect()).payload);
-    assert.equal(err.sqlState, undefined);
-    await client.closed();
+    assert.equal(await client.read(), undefined);
     client.socket.end();
     await proxy.registry.whenEmpty();
   });
 
-  it("never greets: the client is told when the login timeout is over", async () => {
+  it("never greets: the client's connection ends when the login timeout is over", async () => {
     const { proxy } = await openStage(async () => undefined, { backend: { loginTimeoutMs: 50 } });
     const client = await connectPeer(proxy.port);
-    assert.equal(decodeErrPacket((await client.expect()).payload).errorNumber, 1159);
-    await client.closed();
+    assert.equal(await client.read(), undefined);
     client.socket.end();
     await proxy.registry.whenEmpty();
   });
 
-  it("stalls in the login: the client is told when the login timeout is over", async () => {
+  it("stalls in the login: the client's connection ends when the login timeout is over", async () => {
     const { proxy, backends } = await openStage(async (peer) => peer.write(encodeHandshakeV10(GREETING), 0), {
       backend: { loginTimeoutMs: 50 },
     });
     const client = await connectPeer(proxy.port);
     client.write(loginPayload(decodeHandshakeV10((await client.expect()).payload)), 1);
-    assert.equal(decodeErrPacket((await client.expect()).payload).errorNumber, 1159);
-    await client.closed();
+    assert.equal(await client.read(), undefined);
     client.socket.end();
     await backends.peers[0]?.closed();
     await proxy.registry.whenEmpty();

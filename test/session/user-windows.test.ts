@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { RollingWindow } from "../../src/session/rolling-window.ts";
-import { UserWindows } from "../../src/session/user-windows.ts";
+import { RollingWindow } from "../../src/session/limits/rolling-window.ts";
+import { UserWindows } from "../../src/session/limits/user-windows.ts";
 
 describe("RollingWindow", () => {
   it("counts a thing for 60 to 61 seconds, like a plain list does", () => {

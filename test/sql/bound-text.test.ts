@@ -1,19 +1,25 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { type BoundValue, bindExactly, bindValues } from "../../src/sql/bound-text.ts";
-import { SQL_MODE, type SqlContext } from "../../src/sql/facts.ts";
-import { COUNT, findParameterPlaces, PLAIN, WEIGHTY } from "../../src/sql/parameter-places.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import type { BoundValue } from "../../src/sql/facts.ts";
+import { type MysqlContext, SQL_MODE } from "../../src/sql/facts.ts";
+import { bindExactly, bindValues } from "../../src/sql/mysql/dynamic/bound-text.ts";
+import { COUNT, findParameterPlaces, PLAIN, WEIGHTY } from "../../src/sql/mysql/dynamic/parameter-places.ts";
 
-const CONTEXT: SqlContext = contextFor({ schema: "shop" });
+const CONTEXT: MysqlContext = contextFor({ schema: "shop" });
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-function rolesOf(sql: string, context: SqlContext = CONTEXT): readonly number[] | undefined {
+function rolesOf(sql: string, context: MysqlContext = CONTEXT): readonly number[] | undefined {
   return findParameterPlaces(encode(sql), context)?.roles;
 }
 
-function bound(sql: string, values: readonly BoundValue[], changes: Partial<SqlContext> = {}, isEvery = true): string {
+function bound(
+  sql: string,
+  values: readonly BoundValue[],
+  changes: Partial<MysqlContext> = {},
+  isEvery = true,
+): string {
   const context = { ...CONTEXT, ...changes };
   const places = findParameterPlaces(encode(sql), context);
   assert.ok(places !== undefined);
@@ -123,7 +129,7 @@ describe("bindValues()", () => {
 });
 
 describe("bindExactly()", () => {
-  const exactly = (sql: string, values: readonly BoundValue[], changes: Partial<SqlContext> = {}) => {
+  const exactly = (sql: string, values: readonly BoundValue[], changes: Partial<MysqlContext> = {}) => {
     const context = { ...CONTEXT, ...changes };
     const places = findParameterPlaces(encode(sql), context);
     assert.ok(places !== undefined);

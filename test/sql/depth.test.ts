@@ -1,9 +1,9 @@
 /** Texts with more levels than are followed: the walk must come to an end whatever opens them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { analyze } from "../../src/sql/analyze.ts";
-import { DEPTH_MAX } from "../../src/sql/walker.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { DEPTH_MAX } from "../../src/sql/mysql/queries/walker.ts";
 
 const HEADS = [
   "SELECT ",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { maskDigest } from "../../src/sql/digest-mask.ts";
+import { maskDigest } from "../../src/sql/mysql/digest/digest-mask.ts";
 
 test("maskDigest() hides names behind the words that announce a password, in statements that have one", () => {
   for (const [digest, expected] of [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Digest } from "../../src/sql/digest.ts";
-import { DEFAULT_RULES, Lexer } from "../../src/sql/lexer.ts";
+import { Digest } from "../../src/sql/mysql/digest/digest.ts";
+import { DEFAULT_RULES, Lexer } from "../../src/sql/mysql/lexing/lexer.ts";
 
 function digestOf(sql: string): string {
   const lexer = new Lexer();

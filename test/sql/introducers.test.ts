@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { analyze } from "../../src/sql/analyze.ts";
-import { CHARSET_NAMES } from "../../src/sql/character-classes.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { CHARSET_NAMES } from "../../src/sql/mysql/lexing/character-classes.ts";
 
 /** What is no character in one charset or another: lone leads, lone trails, quotes and backslashes behind leads, cut ends. */
 const INVALID: readonly number[][] = [

@@ -1,19 +1,33 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isChange, isExecuted } from "../../src/policy/effects.ts";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { analyze } from "../../src/sql/analyze.ts";
-import type { Dialect, SqlContext, StatementKind } from "../../src/sql/facts.ts";
+import { isChange, isExecuted } from "../../src/policy/rules/effects.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import type { Dialect, MysqlContext, MysqlStatementKind, StatementKind } from "../../src/sql/facts.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
 
 type Example = string | { readonly sql: string; readonly dialect: Dialect };
 const mariadb = (sql: string): Example => ({ sql, dialect: "mariadb" });
 const vitess = (sql: string): Example => ({ sql, dialect: "vitess" });
 
 /** Every kind there is; what stands only inside stored code is found there. A kind without example does not compile. */
-const EXAMPLES: { readonly [Kind in StatementKind]: readonly Example[] } = {
+const EXAMPLES: { readonly [Kind in MysqlStatementKind]: readonly Example[] } = {
   unknown: ["FROBNICATE t"],
   empty: ["", "/* nothing */"],
-  select: ["SELECT 1", "(SELECT a FROM t)", "WITH x AS (SELECT 1) SELECT * FROM x"],
+  select: [
+    "SELECT 1",
+    "(SELECT a FROM t)",
+    "WITH x AS (SELECT 1) SELECT * FROM x",
+    "SELECT id FROM t RETURNING WHERE id = 3",
+    mariadb("SELECT id FROM t OFFSET 1 ROW FETCH FIRST 2 ROWS ONLY"),
+    mariadb("(SELECT id FROM t) OFFSET 1 ROW FETCH FIRST 2 ROWS ONLY"),
+    mariadb("SELECT id FROM t AS x WHERE id > ? OFFSET ? ROWS"),
+    mariadb("WITH RECURSIVE c AS (SELECT 1 AS n UNION SELECT n+1 FROM c) CYCLE n RESTRICT SELECT n FROM c"),
+    mariadb("WITH RECURSIVE c AS (SELECT 1 n, 2 m) CYCLE n, m RESTRICT, d AS (SELECT 1) SELECT n FROM c, d"),
+    mariadb("SELECT * FROM window WHERE id = 3"),
+    mariadb("SELECT id, RANK() OVER w FROM t window WINDOW w AS (ORDER BY id)"),
+    mariadb("SELECT schema.id FROM schema JOIN option ON schema.id = option.id"),
+    mariadb("SELECT id FROM t AS database WHERE id = 3"),
+  ],
   table: ["TABLE t ORDER BY a LIMIT 1"],
   values: ["VALUES ROW(1, 2), ROW(3, 4)"],
   do: ["DO SLEEP(1)"],
@@ -161,14 +175,14 @@ const EXAMPLES: { readonly [Kind in StatementKind]: readonly Example[] } = {
   declare: ["CREATE PROCEDURE p() BEGIN DECLARE a INT DEFAULT 1; END"],
   return: ["CREATE FUNCTION f() RETURNS INT RETURN 1"],
   "vitess-vexplain": [vitess("VEXPLAIN PLAN SELECT 1")],
-  "vitess-migration": [vitess("ALTER VITESS_MIGRATION 'x' CANCEL")],
+  "vitess-migration": [vitess("ALTER VITESS_MIGRATION 'x' CANCEL"), vitess("REVERT VITESS_MIGRATION 'x'")],
 };
 
 /** Kinds that stand only inside of others. */
 const INNER_KINDS: ReadonlySet<string> = new Set<StatementKind>(["flow", "declare", "return"]);
 
 /** LIBRARY is a word of MySQL 9 only. */
-const contextOf = (dialect: Dialect): SqlContext =>
+const contextOf = (dialect: Dialect): MysqlContext =>
   dialect === "mysql" ? { ...contextFor({}), serverVersion: 90704 } : contextFor({ dialect });
 
 for (const [kind, examples] of Object.entries(EXAMPLES)) {
@@ -182,6 +196,14 @@ for (const [kind, examples] of Object.entries(EXAMPLES)) {
     });
   }
 }
+
+test("CREATE LIBRARY is known for what it is before the version of the server is", () => {
+  const { statements } = analyze(
+    new TextEncoder().encode("CREATE LIBRARY l LANGUAGE JAVASCRIPT AS 'x'"),
+    contextFor({}),
+  );
+  assert.equal(statements[0]?.kind, "create-library");
+});
 
 test("a kind that nobody knows counts as a change that is executed", () => {
   const [statement] = analyze(new TextEncoder().encode("FROBNICATE t"), contextFor({})).statements;

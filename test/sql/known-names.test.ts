@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { nameText } from "../../src/sql/known-names.ts";
+import { decodeCharacters } from "../../src/base/characters.ts";
+import { nameText } from "../../src/sql/mysql/names/known-names.ts";
 
 test("nameText() says the same as decoding does, whatever was asked for before", () => {
   const holds = (names: Uint8Array[]): void => {
@@ -10,7 +11,8 @@ test("nameText() says the same as decoding does, whatever was asked for before",
       let start = 0;
       for (const name of names) {
         const end = start + name.length;
-        assert.equal(nameText(sql, start, end), Buffer.from(name).toString("utf8"));
+        assert.equal(nameText(sql, start, end, "utf8mb4"), Buffer.from(name).toString("utf8"));
+        assert.equal(nameText(sql, start, end, "latin5"), decodeCharacters(name, "latin5"));
         start = end;
       }
     }
@@ -23,5 +25,7 @@ test("nameText() says the same as decoding does, whatever was asked for before",
 
 test("nameText() parts names that share a place", () => {
   const names = Array.from({ length: 5000 }, (_, index) => `name_${index}`);
-  for (const name of [...names, ...names.reverse()]) assert.equal(nameText(Buffer.from(name), 0, name.length), name);
+  for (const name of [...names, ...names.reverse()]) {
+    assert.equal(nameText(Buffer.from(name), 0, name.length, "utf8mb4"), name);
+  }
 });

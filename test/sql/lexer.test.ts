@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { charsetRules } from "../../src/sql/character-classes.ts";
-import * as K from "../../src/sql/keywords.ts";
+import { charsetRules } from "../../src/sql/mysql/lexing/character-classes.ts";
+import * as K from "../../src/sql/mysql/lexing/keywords.ts";
 import {
   DEFAULT_RULES,
   Lexer,
@@ -10,8 +10,8 @@ import {
   MARK_NUL,
   MARK_OVER_BUDGET,
   MARK_UNTERMINATED_COMMENT,
-} from "../../src/sql/lexer.ts";
-import * as T from "../../src/sql/token-kinds.ts";
+} from "../../src/sql/mysql/lexing/lexer.ts";
+import * as T from "../../src/sql/mysql/lexing/token-kinds.ts";
 
 const NAMES = new Map<number, string>();
 for (const [name, kind] of [...Object.entries(T), ...Object.entries(K)]) {
@@ -92,6 +92,7 @@ const ROWS: readonly (readonly [string, string, Partial<LexRules>?])[] = [
   ["count(1)", "COUNT LEFT_PAREN INTEGER_NUMBER RIGHT_PAREN"],
   ["count (1)", "COUNT LEFT_PAREN INTEGER_NUMBER RIGHT_PAREN", { ignoreSpace: true }],
   ["`a``b`", "QUOTED_IDENTIFIER"],
+  ["``.`a`", "QUOTED_IDENTIFIER DOT QUOTED_IDENTIFIER"],
   ['"a"', "STRING"],
   ['"a"', "QUOTED_IDENTIFIER", { ansiQuotes: true }],
   ["qualify", "QUALIFY"],
@@ -204,6 +205,70 @@ test("Lexer ends where its budget does, also behind a number that the server swa
   assert.equal(lexer.run(bytes.length), true);
   assert.equal(lexer.commentCount, 2);
   assert.equal(lexer.marks & MARK_OVER_BUDGET, MARK_OVER_BUDGET);
+});
+
+test("Lexer reads a text as a new one does, whatever it has read before", () => {
+  const texts: readonly (readonly [Uint8Array, Partial<LexRules>])[] = [
+    ...ROWS.map(([sql, , rules = {}]) => [Buffer.from(sql), rules] as const),
+    ...[
+      "1.",
+      "1.e",
+      "a.",
+      "@",
+      "@@",
+      "'a",
+      "`a",
+      '"a',
+      "/*",
+      "/*!",
+      "/*!99999 a",
+      "select/*+ a",
+      "x'4",
+      "$a$ b",
+      "a\u0000",
+      "é",
+      "\\",
+    ].map((sql) => [Buffer.from(sql), {}] as const),
+  ];
+  const read = (lexer: Lexer, [sql, rules]: (typeof texts)[number], tokensMax = 1000): unknown => {
+    lexer.start(sql, { ...DEFAULT_RULES, ...rules }, tokensMax);
+    lexer.run(sql.length);
+    const { count, commentCount, marks, errorAt, end } = lexer;
+    const tokens = (["kinds", "starts", "ends", "flags"] as const).map((name) => [...lexer[name].subarray(0, count)]);
+    return {
+      tokens,
+      comments: [...lexer.comments.subarray(0, commentCount * 3)],
+      marks,
+      errorAt,
+      end,
+      versions: [...lexer.versions],
+    };
+  };
+  const used = new Lexer();
+  for (const [index, text] of texts.entries()) {
+    const alone = read(new Lexer(), text);
+    for (const step of [1, 7, 40]) {
+      const before = texts[(index * step + 5) % texts.length] ?? text;
+      read(used, before, step === 7 ? 2 : 1000);
+      assert.deepEqual(read(used, text), alone, `${Buffer.from(text[0])} behind ${Buffer.from(before[0])}`);
+    }
+  }
+});
+
+test("Lexer drops tokens with all that it knows of them", () => {
+  const whole = new Lexer();
+  const sql = Buffer.from("select 1, 2, 'it''s' from `a``b` where é = 1.union");
+  whole.start(sql, DEFAULT_RULES, 1000);
+  whole.run(sql.length);
+  const lexer = new Lexer();
+  lexer.start(sql, DEFAULT_RULES, 1000);
+  lexer.run(sql.length);
+  lexer.drop(1, 5);
+  assert.equal(lexer.count, whole.count - 4);
+  for (const name of ["kinds", "starts", "ends", "flags"] as const) {
+    const left = [...whole[name].subarray(0, 1), ...whole[name].subarray(5, whole.count)];
+    assert.deepEqual([...lexer[name].subarray(0, lexer.count)], left, name);
+  }
 });
 
 test("Lexer reads the same tokens in slices of any size", () => {

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { analyze } from "../../src/sql/analyze.ts";
-import { Digest } from "../../src/sql/digest.ts";
-import type { Analysis, SqlContext } from "../../src/sql/facts.ts";
-import { DEFAULT_RULES, Lexer } from "../../src/sql/lexer.ts";
-import { lexText } from "../../src/sql/literal-rows.ts";
-import * as T from "../../src/sql/token-kinds.ts";
+import type { Analysis, MysqlContext } from "../../src/sql/facts.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { Digest } from "../../src/sql/mysql/digest/digest.ts";
+import { DEFAULT_RULES, Lexer } from "../../src/sql/mysql/lexing/lexer.ts";
+import * as T from "../../src/sql/mysql/lexing/token-kinds.ts";
+import { lexText } from "../../src/sql/mysql/queries/literal-rows.ts";
 import { decideText } from "../policy/policy-fixture.ts";
 
-const CONTEXT: SqlContext = {
+const CONTEXT: MysqlContext = {
+  engine: "mysql",
   dialect: "mysql",
   serverVersion: 90704,
   sqlMode: 0,

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { analyze } from "../../src/sql/analyze.ts";
-import type { SqlContext } from "../../src/sql/facts.ts";
-import { ExpressionTexts, type PossibleTexts } from "../../src/sql/possible-texts.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import type { MysqlContext } from "../../src/sql/facts.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { ExpressionTexts, type PossibleTexts } from "../../src/sql/mysql/dynamic/possible-texts.ts";
 
 const encode = (text: string): Uint8Array => Buffer.from(text);
 const VARIABLES: Readonly<Record<string, PossibleTexts>> = {
@@ -14,7 +14,7 @@ const VARIABLES: Readonly<Record<string, PossibleTexts>> = {
 };
 const KNOWN = { variable: (name: string) => VARIABLES[name], schema: "shop" };
 
-function textsOf(value: string, changes: Partial<SqlContext> = {}, known = KNOWN): string[] | undefined {
+function textsOf(value: string, changes: Partial<MysqlContext> = {}, known = KNOWN): string[] | undefined {
   const context = { ...contextFor({ schema: "shop" }), ...changes };
   const analysis = analyze(encode(`SET @s = ${value}`), context);
   const [assignment] = analysis.statements[0]?.variables ?? [];
@@ -96,6 +96,21 @@ describe("ExpressionTexts.ofAssignment()", () => {
       assert.equal(textsOf(value), undefined);
     });
   }
+
+  it("is one of eight texts at most, of 65,536 bytes together", () => {
+    assert.equal(textsOf("CONCAT(@two, @two, @two)")?.length, 8);
+    assert.equal(textsOf("CONCAT(@two, @two, @two, 'x')")?.length, 8);
+    assert.equal(textsOf("CONCAT(@two, @two, @two, @two)"), undefined);
+    const branches = (count: number): string =>
+      Array.from({ length: count }, (_, index) => `WHEN ${index} THEN 't${index}'`).join(" ");
+    assert.equal(textsOf(`CASE a ${branches(7)} ELSE 'u' END`)?.length, 8);
+    assert.equal(textsOf(`CASE a ${branches(8)} ELSE 'u' END`), undefined);
+    const half = "x".repeat(32_768);
+    assert.equal(textsOf(`CONCAT('${half}', '${half}')`)?.[0]?.length, 65_536);
+    assert.equal(textsOf(`CONCAT('${half}', '${half}', 'y')`), undefined);
+    assert.equal(textsOf(`IF(1, '${half}', 'y${half.slice(1)}')`)?.length, 2);
+    assert.equal(textsOf(`IF(1, '${half}', 'y${half}')`), undefined);
+  });
 
   it("may be too long for the server, and is then not left out of a longer text", () => {
     assert.deepEqual(textsOf(`CONCAT('${"x".repeat(1100)}')`), ["x".repeat(1100), "NULL?"]);

@@ -4,11 +4,11 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { decide } from "../../src/policy/decide.ts";
 import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
-import { contextFor, subjectFor } from "../../src/policy/tool-context.ts";
-import { analyze } from "../../src/sql/analyze.ts";
-import { charsetRules } from "../../src/sql/character-classes.ts";
-import { Digest } from "../../src/sql/digest.ts";
-import { DEFAULT_RULES, Lexer, type LexRules, MARK_OVER_BUDGET } from "../../src/sql/lexer.ts";
+import { contextFor, subjectFor } from "../../src/policy/tools/tool-context.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { Digest } from "../../src/sql/mysql/digest/digest.ts";
+import { charsetRules } from "../../src/sql/mysql/lexing/character-classes.ts";
+import { DEFAULT_RULES, Lexer, type LexRules, MARK_OVER_BUDGET } from "../../src/sql/mysql/lexing/lexer.ts";
 
 const RUNS = process.env["QUERYCOP_TEST_SCALE"] === "full" ? 200_000 : 2_000;
 const TOKENS_MAX = 10_000;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { analyze } from "../../src/sql/analyze.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
 
 const analyzed = (sql: string) => analyze(new TextEncoder().encode(sql), contextFor({}));
 
@@ -21,7 +21,7 @@ for (const [sql, ...expected] of [
   ["SELECT a FROM t INTO OUTFILE S3 's3://bucket/key'", "s3-write s3://bucket/key"],
   ["SELECT * INTO OUTFILE S3 's3-us-west-2://b/k' FORMAT CSV HEADER MANIFEST ON FROM t", "s3-write s3-us-west-2://b/k"],
   ["LOAD DATA FROM S3 's3://bucket/key' INTO TABLE t", "s3-read s3://bucket/key"],
-  ["LOAD DATA FROM S3 PREFIX 's3://bucket/p' INTO TABLE t", "s3-read s3://bucket/p"],
+  ["LOAD DATA FROM S3 PREFIX 's3://bucket/p' INTO TABLE t", "s3-read-prefix s3://bucket/p"],
   ["LOAD XML FROM S3 's3://bucket/x' INTO TABLE t", "s3-read s3://bucket/x"],
   ["CREATE TABLE t (a INT) ENGINE=FEDERATED CONNECTION='mysql://u:secret@h:33/d/t'", "remote-server mysql://h:33/d/t"],
   ["CREATE TABLE t (a INT) CONNECTION='mysql://u:p@ss@h/d/t' ENGINE=FEDERATED", "remote-server mysql://h/d/t"],

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { contextFor } from "../../src/policy/tool-context.ts";
-import { adviceWithout, compare, withAdvice } from "../../src/sql/advice.ts";
-import { analyze } from "../../src/sql/analyze.ts";
-import { canonicalText } from "../../src/sql/canonical.ts";
+import { contextFor } from "../../src/policy/tools/tool-context.ts";
 import type { Analysis, StatementFacts } from "../../src/sql/facts.ts";
-import { Lexer } from "../../src/sql/lexer.ts";
-import { primaryRules } from "../../src/sql/readings.ts";
-import { SecondOpinion } from "../../src/sql/second-opinion.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
+import { canonicalText } from "../../src/sql/mysql/digest/canonical.ts";
+import { Lexer } from "../../src/sql/mysql/lexing/lexer.ts";
+import { primaryRules } from "../../src/sql/mysql/lexing/readings.ts";
+import { adviceWithout, compare, withAdvice } from "../../src/sql/second-opinion/advice.ts";
+import { SecondOpinion } from "../../src/sql/second-opinion/second-opinion.ts";
 
 const CONTEXT = contextFor({});
 const advisor = new SecondOpinion({ deadlineMs: 5_000, holdsProcess: true });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mayHoldSecret, SECRET_STATEMENTS } from "../../src/sql/secrets.ts";
+import { mayHoldSecret, SECRET_STATEMENTS } from "../../src/sql/mysql/digest/secrets.ts";
 
 test("mayHoldSecret() says no of plain statements alone", () => {
   assert.equal(mayHoldSecret("SELECT `a` FROM `t` WHERE `id` = ?", ["select"], true), false);

@@ -1,12 +1,20 @@
 /** Texts of which real servers touched more than our facts once said: see bench/effects-oracle.ts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { analyze } from "../../src/sql/analyze.ts";
 import type { Analysis, Dialect } from "../../src/sql/facts.ts";
+import { analyze } from "../../src/sql/mysql/analyze.ts";
 
 function factsOf(sql: string, dialect: Dialect): Analysis {
   const serverVersion = dialect === "mariadb" ? 110806 : 90704;
-  const context = { dialect, serverVersion, sqlMode: 0, charset: "utf8mb4", schema: "app", multiStatements: true };
+  const context = {
+    engine: "mysql" as const,
+    dialect,
+    serverVersion,
+    sqlMode: 0,
+    charset: "utf8mb4",
+    schema: "app",
+    multiStatements: true,
+  };
   return analyze(Buffer.from(sql), context);
 }
 

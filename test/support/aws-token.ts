@@ -1,6 +1,6 @@
-/** RDS IAM tokens without AWS: static test credentials, the aws program, rds-signer, and a signer that can sign anything. */
-import { createHash, createHmac } from "node:crypto";
+/** Tokens for RDS and Aurora DSQL without AWS: static test credentials, the aws program, rds-signer, and a signer that can sign anything. */
 import { Signer } from "@aws-sdk/rds-signer";
+import { sha256Hex as hex, signatureOf } from "./aws-signature.ts";
 import { runChecked } from "./child.ts";
 import type { IamSettings } from "./iam-plugin.ts";
 import { requireTool } from "./install.ts";
@@ -8,6 +8,7 @@ import { requireTool } from "./install.ts";
 /** Shaped like the keys of AWS's documentation; they open nothing. */
 const TEST_ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE";
 const TEST_SECRET_ACCESS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+export const TEST_KEYS = { accessKeyId: TEST_ACCESS_KEY_ID, secretAccessKey: TEST_SECRET_ACCESS_KEY };
 export const TEST_REGION = "us-east-1";
 
 export interface TokenRequest {
@@ -87,8 +88,26 @@ export async function mintWithSigner(request: TokenRequest): Promise<string> {
   return await signer.getAuthToken();
 }
 
-const hmac = (key: string | Buffer, text: string): Buffer => createHmac("sha256", key).update(text).digest();
-const hex = (text: string): string => createHash("sha256").update(text).digest("hex");
+/** Whether this is what these credentials sign for a user of this cluster of Aurora DSQL, in its time. */
+export function isDsqlTokenFor(token: string, { host, user }: { host: string; user: string }): boolean {
+  const parameters = new URLSearchParams(token.slice(token.indexOf("?") + 1));
+  const action = user === "admin" ? "DbConnectAdmin" : "DbConnect";
+  const parts = [...parameters].filter(([name]) => name !== "X-Amz-Signature");
+  const encoded = parts.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).sort();
+  const [day = "", region = "", service = ""] = (parameters.get("X-Amz-Credential") ?? "").split("/").slice(1);
+  const stamp = parameters.get("X-Amz-Date") ?? "";
+  const signedAtMs = Date.parse(stamp.replace(/^(....)(..)(..T..)(..)(..Z)$/, "$1-$2-$3:$4:$5"));
+  const isInTime = Date.now() - signedAtMs < Number(parameters.get("X-Amz-Expires")) * 1000;
+  if (!isInTime || service !== "dsql" || region !== TEST_REGION || parameters.get("Action") !== action) return false;
+  const scope = `${day}/${region}/${service}/aws4_request`;
+  const canonical = `GET\n/\n${encoded.join("&")}\nhost:${host}\n\nhost\n${hex("")}`;
+  const signature = signatureOf(
+    TEST_SECRET_ACCESS_KEY,
+    scope,
+    `AWS4-HMAC-SHA256\n${stamp}\n${scope}\n${hex(canonical)}`,
+  );
+  return parameters.get("X-Amz-Signature") === signature && token.startsWith(`${host}/?`);
+}
 
 /** A token signed here (AWS Signature Version 4, presigned GET), with any date, expiry, action or service. */
 export function signToken(request: SignedTokenRequest): string {
@@ -108,8 +127,17 @@ export function signToken(request: SignedTokenRequest): string {
   ];
   const query = parameters.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   const canonical = `GET\n/\n${query}\nhost:${host}:${port}\n\nhost\n${hex("")}`;
-  let key: Buffer = hmac(`AWS4${request.secretAccessKey ?? TEST_SECRET_ACCESS_KEY}`, day);
-  for (const part of [region, service, "aws4_request"]) key = hmac(key, part);
-  const signature = hmac(key, `AWS4-HMAC-SHA256\n${date}\n${scope}\n${hex(canonical)}`).toString("hex");
+  const text = `AWS4-HMAC-SHA256\n${date}\n${scope}\n${hex(canonical)}`;
+  const signature = signatureOf(request.secretAccessKey ?? TEST_SECRET_ACCESS_KEY, scope, text);
   return `${host}:${port}/?${query}&X-Amz-Signature=${signature}`;
+}
+
+/** Whether this is the token that these credentials sign for this user and endpoint, in its time. */
+export function isTokenFor(token: string, request: TokenRequest, nowMs = Date.now()): boolean {
+  const parameters = new URLSearchParams(token.slice(token.indexOf("?") + 1));
+  const stamp = parameters.get("X-Amz-Date") ?? "";
+  const signedAt = new Date(stamp.replace(/^(....)(..)(..T..)(..)(..Z)$/, "$1-$2-$3:$4:$5"));
+  const expiresS = Number(parameters.get("X-Amz-Expires"));
+  if (!(nowMs - signedAt.getTime() < expiresS * 1000)) return false;
+  return token === signToken({ ...request, signedAt, expiresS });
 }

@@ -25,3 +25,17 @@ export function clusterBackend({ host, port }: Address, { caFile }: { readonly c
     GATEKEEPER_BACKEND_TLS_SERVER_NAME: CLUSTER_HOST,
   } satisfies Settings;
 }
+
+/** A PostgreSQL that is verified, as clusterBackend(). */
+export function clusterPostgres(server: Address, certificates: { readonly caFile: string }) {
+  return { GATEKEEPER_BACKEND_ENGINE: "postgresql", ...clusterBackend(server, certificates) } satisfies Settings;
+}
+
+/** A PostgreSQL without TLS on either leg. */
+export function plaintextPostgres(server: Address) {
+  return {
+    GATEKEEPER_BACKEND_ENGINE: "postgresql",
+    ...plaintextBackend(server),
+    GATEKEEPER_PROXY_TLS_MODE: "off",
+  } satisfies Settings;
+}

@@ -13,6 +13,7 @@ export interface Certificate {
 
 /** Names shaped like those of an Aurora cluster; they resolve nowhere. */
 export const CLUSTER_HOST = "mydb.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com";
+export const DSQL_HOST = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws";
 const READER_HOST = "mydb.cluster-ro-abcdefghijkl.us-east-1.rds.amazonaws.com";
 const INSTANCE_HOST = "mydb-instance-1.abcdefghijkl.us-east-1.rds.amazonaws.com";
 
@@ -46,6 +47,8 @@ const LEAVES = {
   wildcard: { issuer: "root", names: "DNS:*.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com" },
   /** Does not cover the cluster's host: the asterisk would have to stand for two labels. */
   wildcardTooHigh: { issuer: "root", names: "DNS:*.us-east-1.rds.amazonaws.com" },
+  /** As Aurora DSQL has it: for all clusters of a region. */
+  dsql: { issuer: "root", names: "DNS:*.dsql.us-east-1.on.aws", key: "rsa" },
   ipSan: { issuer: "root", names: "IP:127.0.0.1" },
   client: { issuer: "root", names: "DNS:iam_user", commonName: "iam_user", usage: "clientAuth" },
   clientOtherUser: { issuer: "root", names: "DNS:other_user", commonName: "other_user", usage: "clientAuth" },

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type RunResult, run } from "./child.ts";
 import type { DebianRoot } from "./debian-root.ts";
-import { installServerRoot } from "./install.ts";
+import { installServerRoot, type RootName } from "./install.ts";
 
 /** `mysql` is Oracle's program of 9.7, `mariadb` and `mariadb11` MariaDB's of 10.11 and 11.x. */
 export type CliName = "mysql" | "mariadb" | "mariadb11";
@@ -21,7 +21,8 @@ export const CLIENT_NAMES: readonly ClientName[] = [
 ];
 
 export interface ClientTls {
-  readonly mode: "required" | "verify-ca" | "verify-full";
+  /** `default` says nothing of TLS to the client, as somebody new does. */
+  readonly mode: "default" | "required" | "verify-ca" | "verify-full";
   readonly caFile?: string;
   /** The client's own certificate. */
   readonly certFile?: string;
@@ -56,12 +57,14 @@ const CLIENT_TIMEOUT_MS = 60_000;
 
 function mysqlTlsArguments(tls: ClientTls | undefined): string[] {
   if (tls === undefined) return ["--ssl-mode=DISABLED"];
+  if (tls.mode === "default") return [];
   const modes = { required: "REQUIRED", "verify-ca": "VERIFY_CA", "verify-full": "VERIFY_IDENTITY" };
   return [`--ssl-mode=${modes[tls.mode]}`, ...tlsFileArguments(tls)];
 }
 
 function mariadbTlsArguments(tls: ClientTls | undefined): string[] {
   if (tls === undefined) return ["--skip-ssl"];
+  if (tls.mode === "default") return [];
   const verify = tls.mode === "required" ? "--disable-ssl-verify-server-cert" : "--ssl-verify-server-cert";
   return ["--ssl", verify, ...tlsFileArguments(tls)];
 }
@@ -134,11 +137,16 @@ export async function runDump(name: CliName, target: ClientTarget, args: readonl
 }
 
 async function runPymysql(target: ClientTarget, statements: readonly string[], timeoutMs: number): Promise<RunResult> {
-  const root = await installServerRoot("clients");
-  const script = fileURLToPath(new URL("./client-programs/pymysql_client.py", import.meta.url));
-  const { command, args } = root.command("usr/bin/python3", [script]);
   const { host, port, user, password = "", database, tls } = target;
   const request = { options: { host, port, user, password, database, tls }, statements };
+  return await runPython("clients", "pymysql_client.py", request, timeoutMs);
+}
+
+/** A program of client-programs/ with the Python of a root, with a JSON value as its standard input. */
+async function runPython(name: RootName, program: string, input: object, timeoutMs: number): Promise<RunResult> {
+  const root = await installServerRoot(name);
+  const script = fileURLToPath(new URL(`./client-programs/${program}`, import.meta.url));
+  const { command, args } = root.command("usr/bin/python3", [script]);
   const env = {
     // The interpreter looks for its library beside the loader, which is its executable as far as the kernel knows.
     PYTHONHOME: root.path("usr"),
@@ -148,11 +156,21 @@ async function runPymysql(target: ClientTarget, statements: readonly string[], t
     PYTHONPYCACHEPREFIX: root.path("pycache"),
     TZ: "UTC",
   };
-  return await run(command, args, { input: JSON.stringify(request), env, timeoutMs });
+  return await run(command, args, { input: JSON.stringify(input), env, timeoutMs });
+}
+
+/** What a pool of SQLAlchemy made of each connection that it lost, as sqlalchemy_pool.py prints it. */
+export async function runSqlAlchemy(input: object): Promise<unknown[]> {
+  const { code, stdout, stderr } = await runPython("sqlalchemy", "sqlalchemy_pool.py", input, CLIENT_TIMEOUT_MS);
+  if (code !== 0) throw new Error(`sqlalchemy_pool.py ended with ${code}: ${stderr}${stdout}`);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as unknown);
 }
 
 function nodeTls(tls: ClientTls | undefined): Record<string, unknown> | undefined {
-  if (tls === undefined) return undefined;
+  if (tls === undefined || tls.mode === "default") return undefined;
   return {
     rejectUnauthorized: tls.mode !== "required",
     ...(tls.caFile === undefined ? {} : { caFile: tls.caFile }),

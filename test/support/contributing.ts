@@ -1,14 +1,12 @@
-/** Reads the tables of CONTRIBUTING.md, which tests hold the sources to. */
+/** Reads the tables of CONTRIBUTING.md and of decisions, which tests hold the sources to. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
-const FILE = new URL("../../CONTRIBUTING.md", import.meta.url);
-
 /** The rows of the table whose first head cell is `head`. */
-export function tableOf(head: string): string[][] {
-  const lines = readFileSync(FILE, "utf8").split("\n");
+export function tableOf(head: string, page = "CONTRIBUTING.md"): string[][] {
+  const lines = readFileSync(new URL(`../../${page}`, import.meta.url), "utf8").split("\n");
   const start = lines.findIndex((line) => line.startsWith(`| ${head} |`));
-  assert.notEqual(start, -1, `CONTRIBUTING.md has no table headed "${head}"`);
+  assert.notEqual(start, -1, `${page} has no table headed "${head}"`);
   const rows = lines.slice(start + 2);
   const cells = (line: string): string[] =>
     line

@@ -103,8 +103,8 @@ function debianSources(): DebianSource[] {
   });
 }
 
-/** The lines of a private sources.list for one suite. */
-function sourcesList(suite: string): string {
+/** The lines of a private sources.list for one suite: of its packages, or of their sources. */
+function sourcesList(suite: string, kind: "deb" | "deb-src"): string {
   const sources = debianSources();
   const mirror = sources.find((source) => !source.isSecurity);
   if (mirror === undefined) {
@@ -115,9 +115,11 @@ function sourcesList(suite: string): string {
   }
   // A mirror that lags behind serves an index past its Valid-Until; its signature is checked all the same.
   const options = `[check-valid-until=no signed-by=${mirror.signedBy?.startsWith("/") ? mirror.signedBy : KEYRING}]`;
-  const lines = [`deb ${options} ${mirror.uri} ${suite} main`];
-  const security = sources.find((source) => source.isSecurity);
-  if (suite !== "sid" && security !== undefined) lines.push(`deb ${options} ${security.uri} ${suite}-security main`);
+  const lines = [`${kind} ${options} ${mirror.uri} ${suite} main`];
+  // Of sources the suite's own do: mirrors of security updates do not always have them.
+  const security = kind === "deb" ? sources.find((source) => source.isSecurity) : undefined;
+  if (suite !== "sid" && security !== undefined)
+    lines.push(`${kind} ${options} ${security.uri} ${suite}-security main`);
   return `${lines.join("\n")}\n`;
 }
 
@@ -129,14 +131,14 @@ async function machineAcquireSettings(): Promise<string> {
 }
 
 /** Makes the private apt root for a suite and returns the environment that selects it. */
-async function makeAptRoot(suite: string): Promise<Record<string, string>> {
-  const folder = join(SERVERS_CACHE, `apt-${suite}`);
+async function makeAptRoot(suite: string, kind: "deb" | "deb-src" = "deb"): Promise<Record<string, string>> {
+  const folder = join(SERVERS_CACHE, kind === "deb" ? `apt-${suite}` : `apt-source-${suite}`);
   const configFile = join(folder, "apt.conf");
   for (const inside of ["etc/apt.conf.d", "etc/preferences.d", "state/lists/partial", "cache/archives/partial"]) {
     mkdirSync(join(folder, inside), { recursive: true });
   }
   writeFileSync(join(folder, "state/status"), "");
-  writeFileSync(join(folder, "etc/sources.list"), sourcesList(suite));
+  writeFileSync(join(folder, "etc/sources.list"), sourcesList(suite, kind));
   const settings = [
     `Dir "${folder}";`,
     `Dir::Etc "${folder}/etc";`,
@@ -272,6 +274,45 @@ function debianRoot(folder: string): DebianRoot {
       return { command: found, args: ["--library-path", libraries.join(":"), join(folder, program), ...args] };
     },
   };
+}
+
+/**
+ * The folder of a package's sources as their authors have them (without Debian's patches), of which only `members` are
+ * unpacked. Downloaded and verified once per machine.
+ */
+export async function installSource(suite: string, name: string, members: readonly string[]): Promise<string> {
+  const folder = join(SERVERS_CACHE, `source-${name}`);
+  const list = JSON.stringify(members);
+  const isThere = (): boolean =>
+    existsSync(join(folder, "members")) && readFileSync(join(folder, "members"), "utf8") === list;
+  if (isThere()) return folder;
+  mkdirSync(SERVERS_CACHE, { recursive: true });
+  await withLock(join(SERVERS_CACHE, `apt-source-${suite}.lock`), LOCK_TIMEOUT_MS, async () => {
+    if (!isThere()) await unpackSource(suite, name, members, folder);
+  });
+  return folder;
+}
+
+async function unpackSource(suite: string, name: string, members: readonly string[], folder: string): Promise<void> {
+  const draft = `${folder}.${process.pid}`;
+  rmSync(draft, { recursive: true, force: true });
+  const archives = join(draft, "archives");
+  mkdirSync(archives, { recursive: true });
+  const env = await makeAptRoot(suite, "deb-src");
+  await runChecked("apt-get", ["source", "--download-only", name], {
+    env,
+    cwd: archives,
+    timeoutMs: DOWNLOAD_TIMEOUT_MS,
+  });
+  const tarball = readdirSync(archives).find((file) => /\.orig\.tar\.[a-z0-9]+$/.test(file));
+  if (tarball === undefined) throw new Error(`Downloading the sources of ${name} from ${suite}: no tarball arrived.`);
+  const wanted = members.map((member) => `*/${member}`);
+  const options = ["-C", draft, "--strip-components=1", "--no-same-owner", "--wildcards"];
+  await runChecked("tar", ["-xf", join(archives, tarball), ...options, ...wanted], { timeoutMs: DOWNLOAD_TIMEOUT_MS });
+  rmSync(archives, { recursive: true });
+  writeFileSync(join(draft, "members"), JSON.stringify(members));
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(draft, folder);
 }
 
 /** Unpacks the recipe's packages unless they are there already. Safe to call from several processes at once. */

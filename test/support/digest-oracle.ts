@@ -2,10 +2,11 @@
  * A MySQL server as the judge of our lexer: STATEMENT_DIGEST_TEXT() answers how it splits a text into tokens, for every
  * text that it can parse. Texts are made by mutation, so that they stand where lexers differ.
  */
-import { charsetRules } from "../../src/sql/character-classes.ts";
-import { Digest } from "../../src/sql/digest.ts";
-import { DEFAULT_RULES, Lexer, type LexRules, MARK_ERROR } from "../../src/sql/lexer.ts";
-import * as T from "../../src/sql/token-kinds.ts";
+
+import { Digest } from "../../src/sql/mysql/digest/digest.ts";
+import { charsetRules } from "../../src/sql/mysql/lexing/character-classes.ts";
+import { DEFAULT_RULES, Lexer, type LexRules, MARK_ERROR } from "../../src/sql/mysql/lexing/lexer.ts";
+import * as T from "../../src/sql/mysql/lexing/token-kinds.ts";
 import type { RawClient } from "./raw-client.ts";
 
 /** The sql_modes that change tokens. */

@@ -12,7 +12,7 @@ export interface CodeBlock {
   /** Of a fence; undefined for an indented block. */
   readonly language: string | undefined;
   readonly text: string;
-  /** What the comment before the block says: `run`, or `not run: <reason>`. */
+  /** What the comment before the block says: `run`, `run beside querycop`, or `not run: <reason>`. */
   readonly marker: string | undefined;
 }
 
@@ -21,7 +21,7 @@ export interface ShellCommand {
   readonly words: readonly string[];
 }
 
-const MARKER = /^<!-- (run|not run: .*) -->$/;
+const MARKER = /^<!-- (run|run beside querycop|not run: .*) -->$/;
 
 /** README, CONTRIBUTING, SECURITY and every page below docs. */
 export function documents(): readonly string[] {
@@ -55,6 +55,11 @@ export function codeBlocks(file: string): readonly CodeBlock[] {
   }
   return blocks;
 }
+
+/** Whether the block is run: by itself, or in a folder where a querycop runs whose log and policy it is about. */
+export const isRun = ({ marker }: CodeBlock): boolean => marker === "run" || marker === BESIDE;
+
+export const BESIDE = "run beside querycop";
 
 export const isShell = ({ language }: CodeBlock): boolean => language === "sh";
 

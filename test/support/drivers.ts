@@ -50,7 +50,8 @@ export interface DriverTarget {
   readonly database: string;
 }
 
-const programPath = (name: string): string => fileURLToPath(new URL(`./client-programs/${name}`, import.meta.url));
+export const programPath = (name: string): string =>
+  fileURLToPath(new URL(`./client-programs/${name}`, import.meta.url));
 
 async function runPython(driver: Driver, input: object): Promise<RunResult> {
   const module = driver === "pymysql" ? "pymysql" : "MySQLdb";
@@ -99,24 +100,31 @@ async function compiledJava(root: DebianRoot): Promise<string> {
 
 let java: Promise<string> | undefined;
 
-async function runJava(target: DriverTarget, steps: readonly DriverStep[]): Promise<RunResult> {
+/** Runs the steps over JDBC, by the driver of that file. */
+export async function runJdbc(driver: string, url: string, steps: readonly DriverStep[]): Promise<RunResult> {
   const root = await installServerRoot("drivers");
   java ??= compiledJava(root);
-  const classPath = `${await java}:${root.path("usr/share/java/mariadb-java-client.jar")}`;
-  const { host, port, user, password, database } = target;
-  const options = `useServerPrepStmts=true&allowPublicKeyRetrieval=true&user=${user}&password=${password}`;
-  const url = `jdbc:mariadb://${host}:${port}/${database}?${options}`;
   const lines = steps.map(({ batch = 0, sql, values }) => {
     const fields = values.map((value) => (typeof value === "number" ? `i:${value}` : `s:${value}`));
     return `${[batch, sql, ...fields].join("\t")}\n`;
   });
-  const { command, args } = root.command(JAVA, ["-XX:TieredStopAtLevel=1", "-cp", classPath, "PreparedClient", url]);
+  const options = ["-XX:TieredStopAtLevel=1", "-cp", `${await java}:${driver}`, "PreparedClient", url];
+  const { command, args } = root.command(JAVA, options);
   return await run(command, args, { input: lines.join("") });
+}
+
+async function runJava(target: DriverTarget, steps: readonly DriverStep[]): Promise<RunResult> {
+  const root = await installServerRoot("drivers");
+  const { host, port, user, password, database } = target;
+  const options = `useServerPrepStmts=true&allowPublicKeyRetrieval=true&user=${user}&password=${password}`;
+  const url = `jdbc:mariadb://${host}:${port}/${database}?${options}`;
+  return await runJdbc(root.path("usr/share/java/mariadb-java-client.jar"), url, steps);
 }
 
 /** The compiled program, in a file named for its source: compiling the standard library takes a while. */
 async function compiledGo(): Promise<string> {
   const root = await installServerRoot("go");
+  const postgres = await installServerRoot("postgresql-go");
   const source = programPath("prepared_client.go");
   const hash = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 16);
   const program = join(SERVERS_CACHE, `go-client-${hash}`);
@@ -124,7 +132,7 @@ async function compiledGo(): Promise<string> {
     if (existsSync(program)) return;
     const env = {
       GOROOT: root.path("usr/lib/go-1.19"),
-      GOPATH: root.path("usr/share/gocode"),
+      GOPATH: [root, postgres].map((each) => each.path("usr/share/gocode")).join(":"),
       GOCACHE: root.path("cache"),
       GO111MODULE: "off",
       GOFLAGS: "-trimpath",
@@ -141,9 +149,14 @@ async function compiledGo(): Promise<string> {
 
 let go: Promise<string> | undefined;
 
-async function runGo(input: object): Promise<RunResult> {
+/** Runs the steps with a driver of Go's database/sql; `source` is what it calls a data source name. */
+export async function runGo(
+  driver: "mysql" | "postgres" | "pgx",
+  source: string,
+  steps: readonly DriverStep[],
+): Promise<RunResult> {
   go ??= compiledGo();
-  return await run(await go, [], { input: JSON.stringify(input) });
+  return await run(await go, [], { input: JSON.stringify({ driver, source, steps }) });
 }
 
 async function runProgram(driver: Driver, target: DriverTarget, steps: readonly DriverStep[]): Promise<RunResult> {
@@ -151,8 +164,10 @@ async function runProgram(driver: Driver, target: DriverTarget, steps: readonly 
   switch (driver) {
     case "jdbc":
       return await runJava(target, steps);
-    case "go":
-      return await runGo(input);
+    case "go": {
+      const { host, port, user, password, database } = target;
+      return await runGo("mysql", `${user}:${password}@tcp(${host}:${port})/${database}?charset=utf8mb4`, steps);
+    }
     case "mysqli":
     case "pdo":
       return await runPhp(driver, input);
@@ -171,15 +186,14 @@ export async function runDriver(
   target: DriverTarget,
   steps: readonly DriverStep[],
 ): Promise<DriverAnswer[]> {
-  const { code, stdout, stderr } = await runProgram(driver, target, steps);
-  const answers = stdout
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as DriverAnswer);
-  if (code !== 0 || answers.length !== steps.length) {
-    throw new Error(
-      `${driver} ended with ${code} after ${answers.length} of ${steps.length} steps: ${stderr}${stdout}`,
-    );
+  return answersOf(driver, await runProgram(driver, target, steps), steps.length);
+}
+
+/** What a program printed, a line for each of its steps. */
+export function answersOf<A = DriverAnswer>(driver: string, { code, stdout, stderr }: RunResult, steps: number): A[] {
+  const lines = stdout.split("\n").filter((line) => line !== "");
+  if (code !== 0 || lines.length !== steps) {
+    throw new Error(`${driver} ended with ${code} after ${lines.length} of ${steps} steps: ${stderr}${stdout}`);
   }
-  return answers;
+  return lines.map((line) => JSON.parse(line) as A);
 }

@@ -1,9 +1,9 @@
 /** Where our facts say less than a real server did. */
 import {
   type Analysis,
+  type MysqlContext,
   type Reading,
   SQL_MODE,
-  type SqlContext,
   type StatementFacts,
   type StatementKind,
 } from "../../src/sql/facts.ts";
@@ -15,9 +15,10 @@ const VERSIONS: Readonly<Record<ServerKind, number>> = { mysql: 90704, mariadb: 
 const ANSI = SQL_MODE.ANSI_QUOTES | SQL_MODE.PIPES_AS_CONCAT | SQL_MODE.IGNORE_SPACE;
 
 /** What a session of effects-server.ts with this sql_mode is like. */
-export function contextOf(kind: ServerKind, mode: string): SqlContext {
+export function contextOf(kind: ServerKind, mode: string): MysqlContext {
   const bits: Readonly<Record<string, number>> = { ...SQL_MODE, ANSI };
   return {
+    engine: "mysql",
     dialect: kind === "mysql" ? "mysql" : "mariadb",
     serverVersion: VERSIONS[kind],
     sqlMode: mode.split(",").reduce((sum, name) => sum | (bits[name] ?? 0), 0),
@@ -351,7 +352,7 @@ function variableDifferences(claims: Claims, observation: Observation): string[]
   for (const name of observation.sessionVariables) {
     if (!isSet(name, ["session", "unspecified", "local", "global", "persist"])) lines.push(`variable: session ${name}`);
   }
-  // What sessions know of user variables they forget at every other statement: see session/dynamic-sql.ts.
+  // What sessions know of user variables they forget at every other statement: see session/mysql/judging/dynamic-sql.ts.
   const isKept = [...claims.kinds].every((kind) => KEEPING_VARIABLES.has(kind)) && !claims.hasAssignment;
   for (const name of isKept ? observation.userVariables : []) {
     if (claims.variables.get(name.toLowerCase())?.has("user") !== true) lines.push(`variable: @${name}`);

@@ -24,6 +24,7 @@ import {
   decodeHandshakeV10,
   encodeHandshakeResponse41,
   encodeHandshakeV10,
+  encodeSslRequest,
   type HandshakeV10,
 } from "../../src/mysql/handshake.ts";
 import { encodePacket, type Packet, PacketReader } from "../../src/mysql/packet.ts";
@@ -134,15 +135,34 @@ export interface FakeBackend {
   close(): Promise<void>;
 }
 
+/** The connections of a server that are still served. */
+export class Served {
+  readonly #open = new Set<Promise<void>>();
+
+  async during(serving: Promise<void>): Promise<void> {
+    this.#open.add(serving);
+    await serving.finally(() => this.#open.delete(serving));
+  }
+
+  /** Resolves once every connection has come to its end, and what was seen of it is told. */
+  async ended(): Promise<void> {
+    while (this.#open.size > 0) await Promise.allSettled(this.#open);
+  }
+}
+
 /** Runs `script` for each connection; a script that throws destroys its connection. Port 0 lets the system choose. */
-export async function startFakeBackend(script: (peer: PacketPeer) => Promise<void>, port = 0): Promise<FakeBackend> {
+export async function startFakeBackend(
+  script: (peer: PacketPeer) => Promise<void>,
+  port = 0,
+  host = "127.0.0.1",
+): Promise<FakeBackend> {
   const peers: PacketPeer[] = [];
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const peer = new PacketPeer(socket);
     peers.push(peer);
     script(peer).catch(() => socket.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
   return {
@@ -163,16 +183,41 @@ export async function acceptLogin(peer: PacketPeer, greeting: HandshakeV10 = GRE
   return response;
 }
 
+/** Hands over every command until the client leaves. */
+async function eachCommand(peer: PacketPeer, take: (packet: Packet) => void): Promise<void> {
+  for (let packet = await peer.read(); packet !== undefined; packet = await peer.read()) take(packet);
+}
+
 /** Answers every command with what `answer` gives for its payload: whole packets' payloads, numbered on. */
 export async function serveCommands(
   peer: PacketPeer,
   answer: (payload: Uint8Array) => readonly Uint8Array[],
 ): Promise<void> {
-  for (let packet = await peer.read(); packet !== undefined; packet = await peer.read()) {
-    answer(packet.payload).forEach((payload, index) => {
-      peer.write(payload, (packet.lastSequenceId + 1 + index) & 0xff);
+  await eachCommand(peer, ({ payload, lastSequenceId }) => {
+    for (const [index, reply] of answer(payload).entries()) peer.write(reply, (lastSequenceId + 1 + index) & 0xff);
+  });
+}
+
+/** Greets, logs in and hands over commands, save for querycop's own questions: these it does not know. */
+export function ownAnswers(
+  take: (peer: PacketPeer, payload: Uint8Array) => void,
+  greeting: HandshakeV10 = GREETING,
+): (peer: PacketPeer) => Promise<void> {
+  return async (peer) => {
+    await acceptLogin(peer, greeting);
+    await eachCommand(peer, ({ payload }) => {
+      if (!refuseProbe(peer, payload)) take(peer, payload);
     });
-  }
+  };
+}
+
+const PROBE = /@@sql_mode|@@session_track/;
+
+/** Answers querycop's own questions with an error, which leaves it in doubt and the session going; false for others. */
+export function refuseProbe(peer: PacketPeer, payload: Uint8Array): boolean {
+  if (!PROBE.test(Buffer.from(payload).toString("latin1"))) return false;
+  peer.write(encodeErrPacket({ errorNumber: 1064, sqlState: "42000", message: "no" }), 1);
+  return true;
 }
 
 /** Greets, logs in and answers commands. */
@@ -190,8 +235,9 @@ export function errPayload(err: ErrPacket): Uint8Array {
   return encodeErrPacket(err);
 }
 
-export async function connectPeer(port: number): Promise<PacketPeer> {
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+/** `localAddress` is where the client shows to be. */
+export async function connectPeer(port: number, localAddress = "127.0.0.1"): Promise<PacketPeer> {
+  const socket = connect({ port, host: "127.0.0.1", localAddress, noDelay: true, allowHalfOpen: true });
   await new Promise<void>((resolve, reject) => {
     socket.once("connect", resolve);
     socket.once("error", reject);
@@ -199,10 +245,43 @@ export async function connectPeer(port: number): Promise<PacketPeer> {
   return new PacketPeer(socket);
 }
 
+/** A client that has read its greeting and gone over to TLS where it is to. */
+export interface OpenLogin {
+  readonly peer: PacketPeer;
+  readonly greeting: HandshakeV10;
+  readonly sequenceId: number;
+  /** The HandshakeResponse41 that fits what has been said. */
+  response(login: FakeLogin): Uint8Array;
+}
+
+/** Throws where there is no greeting. */
+export async function openLogin(port: number, isTls: boolean): Promise<OpenLogin> {
+  const plain = await connectPeer(port);
+  const first = await plain.read();
+  if (first === undefined || first.payload[0] === 0xff) {
+    plain.socket.destroy();
+    throw new Error("not greeted");
+  }
+  const greeting = decodeHandshakeV10(first.payload);
+  // SSLRequest and response must say the same, and this client names no schema.
+  const flags = (greeting.capabilities.flags & ~CLIENT_CONNECT_WITH_DB) >>> 0;
+  const response = (login: FakeLogin): Uint8Array => loginPayload(greeting, { flags, ...login });
+  if (!isTls) return { peer: plain, greeting, sequenceId: 1, response };
+  plain.write(sslRequest(greeting), 1);
+  return { peer: await startClientTls(plain, {}), greeting, sequenceId: 2, response };
+}
+
+export function sslRequest(greeting: HandshakeV10): Uint8Array {
+  const flags = (greeting.capabilities.flags & ~CLIENT_CONNECT_WITH_DB) >>> 0;
+  return encodeSslRequest({ capabilities: { flags, mariadb: 0 }, maxPacketSize: 2 ** 24, characterSet: 45 });
+}
+
 export interface FakeLogin {
   readonly user?: string;
   readonly password?: string;
   readonly flags?: number;
+  /** MariaDB's own, where `flags` are without CLIENT_LONG_PASSWORD. */
+  readonly mariadb?: number;
   readonly characterSet?: number;
   readonly schema?: string;
   readonly authPluginName?: string;
@@ -212,17 +291,24 @@ export interface FakeLogin {
 /** The HandshakeResponse41 a plain client would send for this greeting. */
 export function loginPayload(greeting: HandshakeV10, login: FakeLogin = {}): Uint8Array {
   const password = Buffer.from(login.password ?? "");
-  return encodeHandshakeResponse41(
+  const authPluginName = login.authPluginName ?? "caching_sha2_password";
+  const flags = login.flags ?? greeting.capabilities.flags;
+  const payload = encodeHandshakeResponse41(
     canonicalHandshakeResponse({
-      capabilities: { flags: login.flags ?? greeting.capabilities.flags, mariadb: 0 },
+      capabilities: { flags, mariadb: login.mariadb ?? 0 },
       maxPacketSize: 2 ** 24,
       characterSet: login.characterSet ?? 45,
       user: login.user ?? "app",
       authResponse: login.authResponse ?? encodeCachingSha2Scramble(password, greeting.authPluginData),
-      authPluginName: login.authPluginName ?? "caching_sha2_password",
+      authPluginName,
       ...(login.schema === undefined ? {} : { schema: login.schema }),
     }),
   );
+  if ((flags & CLIENT_PLUGIN_AUTH) !== 0) return payload;
+  // The encoder writes no such response: the name stands last, and the flag in the third byte.
+  const old = payload.slice(0, -(authPluginName.length + 1));
+  old[2] = (old[2] ?? 0) & ~(CLIENT_PLUGIN_AUTH >>> 16);
+  return old;
 }
 
 /** Connects and logs in; throws the server's error. */

@@ -1,11 +1,7 @@
 /** Builds the AWSAuthenticationPlugin test fixture and lets tests set what it accepts and read what it saw. */
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { runChecked } from "./child.ts";
-import { SERVERS_CACHE } from "./debian-root.ts";
-import { requireTool } from "./install.ts";
+import { compileOnce } from "./compile.ts";
 
 /** What the server takes for a good token. */
 export interface IamSettings {
@@ -37,18 +33,10 @@ export const IAM_PLUGIN_FILE = "aws_authentication_plugin.so";
 
 const SOURCE = fileURLToPath(new URL("./iam-plugin/aws_authentication_plugin.c", import.meta.url));
 
-/** Compiles the plugin unless this very source has been compiled before; returns the path of the shared object. */
-export async function buildIamPlugin(): Promise<string> {
-  const hash = createHash("sha256").update(readFileSync(SOURCE)).digest("hex").slice(0, 16);
-  const folder = join(SERVERS_CACHE, `iam-plugin-${hash}`);
-  const file = join(folder, IAM_PLUGIN_FILE);
-  if (existsSync(file)) return file;
-  await requireTool("gcc");
-  mkdirSync(folder, { recursive: true });
-  const draft = `${file}.${process.pid}`;
-  await runChecked("gcc", ["-shared", "-fPIC", "-O2", "-Wall", "-o", draft, SOURCE]);
-  renameSync(draft, file);
-  return file;
+/** Returns the path of the shared object. */
+export function buildIamPlugin(): Promise<string> {
+  const flags = ["-shared", "-fPIC"];
+  return compileOnce({ source: SOURCE, name: "iam-plugin", outputFile: IAM_PLUGIN_FILE, flags });
 }
 
 export function writeIamSettings(file: string, settings: IamSettings): void {

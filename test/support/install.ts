@@ -8,9 +8,27 @@ import { run, runChecked } from "./child.ts";
 import { type DebianRoot, installRoot, type RootRecipe, SERVERS_CACHE } from "./debian-root.ts";
 import { withLock } from "./lock.ts";
 
-export type RootName = "mariadb" | "mysql" | "mariadb11" | "clients" | "drivers" | "go" | "bench";
+export type RootName =
+  | "mariadb"
+  | "mysql"
+  | "mariadb11"
+  | "postgresql"
+  | "postgresql17"
+  | "postgresql18"
+  | "psql"
+  | "psql18"
+  | "libpq-dev"
+  | "clients"
+  | "moto"
+  | "sqlalchemy"
+  | "drivers"
+  | "go"
+  | "postgresql-drivers"
+  | "postgresql-go"
+  | "bench"
+  | "pgbouncer";
 
-/** `alone`: the packages that hold server plugins and the dump programs. */
+/** `alone`: the packages that hold server plugins, the dump programs and PostgreSQL's server. */
 const RECIPES: Readonly<Record<RootName, RootRecipe>> = {
   mariadb: {
     name: "mariadb",
@@ -30,10 +48,70 @@ const RECIPES: Readonly<Record<RootName, RootRecipe>> = {
     packages: ["mariadb-server-core", "mariadb-client-core"],
     alone: ["mariadb-server", "mariadb-client"],
   },
+  // The server alone with the libraries it is linked with: not the compiler that it loads for large queries.
+  postgresql: {
+    name: "postgresql",
+    suite: "bookworm",
+    packages: [
+      ...["libpq5", "libssl3", "libxml2", "libicu72", "libldap-2.5-0", "libgssapi-krb5-2", "libpam0g", "liblz4-1"],
+      ...["libzstd1", "libselinux1", "libsystemd0", "libuuid1", "libstdc++6", "zlib1g"],
+    ],
+    alone: ["postgresql-15"],
+  },
+  postgresql17: {
+    name: "postgresql17",
+    suite: "trixie",
+    packages: [
+      ...["libpq5", "libssl3t64", "libxml2", "libicu76", "libldap2", "libgssapi-krb5-2", "libpam0g", "liblz4-1"],
+      ...["libzstd1", "libselinux1", "libsystemd0", "libuuid1", "libstdc++6", "zlib1g"],
+    ],
+    alone: ["postgresql-17"],
+  },
+  postgresql18: {
+    name: "postgresql18",
+    suite: "sid",
+    packages: [
+      ...["libpq5", "libssl3t64", "libxml2-16", "libicu78", "libldap2", "libgssapi-krb5-2", "libpam0g", "liblz4-1"],
+      ...["libzstd1", "libselinux1", "libsystemd0", "libuuid1", "libstdc++6", "zlib1g", "libnuma1", "liburing2"],
+    ],
+    alone: ["postgresql-18"],
+  },
+  psql: {
+    name: "psql",
+    suite: "bookworm",
+    packages: ["libpq5", "libreadline8", "libssl3", "zlib1g", "liblz4-1", "libzstd1"],
+    alone: ["postgresql-client-15"],
+  },
+  psql18: {
+    name: "psql18",
+    suite: "sid",
+    packages: ["libpq5", "libreadline8t64", "libssl3t64", "zlib1g", "liblz4-1", "libzstd1"],
+    alone: ["postgresql-client-18"],
+  },
+  // Headers, and what PostgreSQL's own programs are linked with besides libpq.
+  "libpq-dev": {
+    name: "libpq-dev",
+    suite: "bookworm",
+    packages: [],
+    alone: ["libpq-dev", "postgresql-server-dev-15"],
+  },
   clients: {
     name: "clients",
     suite: "bookworm",
     packages: ["python3", "python3-pymysql", "python3-cryptography"],
+    alone: [],
+  },
+  // AWS as far as secrets, parameters and roles go. The last one is no dependency of it, but it is imported.
+  moto: {
+    name: "moto",
+    suite: "trixie",
+    packages: ["python3-moto", "python3-flask-cors"],
+    alone: [],
+  },
+  sqlalchemy: {
+    name: "sqlalchemy",
+    suite: "bookworm",
+    packages: ["python3", "python3-sqlalchemy", "python3-pymysql", "python3-cryptography"],
     alone: [],
   },
   drivers: {
@@ -56,11 +134,38 @@ const RECIPES: Readonly<Record<RootName, RootRecipe>> = {
     packages: ["golang-1.19-go", "golang-1.19-src", "golang-github-go-sql-driver-mysql-dev"],
     alone: [],
   },
+  // Java is that of the other drivers, and Go likewise: what they need of it has no dependencies that count.
+  "postgresql-drivers": {
+    name: "postgresql-drivers",
+    suite: "bookworm",
+    packages: [
+      ...["python3", "python3-psycopg2", "python3-psycopg", "python3-asyncpg", "python3-sqlalchemy"],
+      ...["php8.2-cli", "php8.2-pgsql", "php8.2-common"],
+    ],
+    alone: ["libpostgresql-jdbc-java"],
+  },
+  "postgresql-go": {
+    name: "postgresql-go",
+    suite: "bookworm",
+    packages: [],
+    alone: [
+      ...["pgx-v4", "pgconn", "pgtype", "pgio", "pgproto3-v2", "pgpassfile", "pgservicefile", "chunkreader-v2"].map(
+        (name) => `golang-github-jackc-${name}-dev`,
+      ),
+      ...["golang-github-lib-pq-dev", "golang-golang-x-crypto-dev", "golang-golang-x-text-dev"],
+    ],
+  },
   bench: {
     name: "bench",
     suite: "bookworm",
     packages: ["haproxy", "sysbench"],
     alone: [],
+  },
+  pgbouncer: {
+    name: "pgbouncer",
+    suite: "bookworm",
+    packages: ["libc-ares2", "libevent-2.1-7", "libpam0g", "libssl3", "libsystemd0"],
+    alone: ["pgbouncer"],
   },
 };
 
@@ -69,6 +174,7 @@ const TOOLS = {
   gcc: { versionArgument: "--version", packages: ["gcc", "libc6-dev"] },
   openssl: { versionArgument: "version", packages: ["openssl"] },
   aws: { versionArgument: "--version", packages: ["awscli"] },
+  ip: { versionArgument: "-Version", packages: ["iproute2"] },
 } as const;
 
 type ToolName = keyof typeof TOOLS;

@@ -1,6 +1,7 @@
 import { decodeErrPacket } from "../../src/mysql/generic-response.ts";
 import { Judge } from "../../src/policy/judge.ts";
-import { PolicyJudge } from "../../src/session/policy-judge.ts";
+import { MYSQL_ENGINE } from "../../src/policy/mysql/mysql-engine.ts";
+import { PolicyJudge } from "../../src/session/mysql/judging/policy-judge.ts";
 import { policyFrom } from "../policy/policy-fixture.ts";
 import {
   errPayload,
@@ -11,6 +12,7 @@ import {
   queryPayload,
   scriptedBackend,
 } from "./fake-peers.ts";
+import { OWN_QUESTION } from "./own-question.ts";
 import type { HarnessOptions, ProxyHarness } from "./session-harness.ts";
 import { openStage } from "./session-stage.ts";
 import { AUTOCOMMIT, okWith, prepareOk } from "./wire-replies.ts";
@@ -26,6 +28,7 @@ const TRACKED = okWith(AUTOCOMMIT, {
       ["session_track_system_variables", "*"],
       ["sql_mode", ""],
       ["character_set_client", "utf8mb4"],
+      ["collation_connection", "utf8mb4_0900_ai_ci"],
     ]),
   },
 });
@@ -52,13 +55,20 @@ export async function openPolicySession(
   const script = scriptedBackend((payload) => {
     const text = Buffer.from(payload.subarray(1)).toString("latin1");
     if (payload[0] === 3 && text.includes("SET session_track")) return [TRACKED];
+    if (payload[0] === 3 && text.includes(OWN_QUESTION)) return [OK_PAYLOAD];
     seen.push(`${payload[0]}:${text}`);
     if (payload[0] === LONG_DATA || payload[0] === CLOSE) return [];
     if (text.includes("unknown_table")) return [errPayload({ errorNumber: 1146, sqlState: "42S02", message: "no" })];
     return payload[0] === 0x16 ? prepareOk(++nextId, text.split("?").length - 1) : [OK_PAYLOAD];
   }, greeting);
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
-  const judge = new Judge({ policy: policyFrom(policy), clock, idPrefix: "t", cacheBytesMax: 1 << 20 });
+  const judge = new Judge({
+    engines: { mysql: MYSQL_ENGINE },
+    policy: policyFrom(policy),
+    clock,
+    idPrefix: "t",
+    cacheBytesMax: 1 << 20,
+  });
   const services = { judge: new PolicyJudge(judge) };
   const { proxy } = await openStage(script, { services, listener: options });
   return { proxy, client: await logIn(proxy.port, { schema: "shop" }), judge, seen };

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { auditRecordsIn } from "./audit-records.ts";
 import { type RunResult, run, runChecked, spawnSupervised } from "./child.ts";
 import { withLock } from "./lock.ts";
 
@@ -46,7 +47,7 @@ const START_TIMEOUT_MS = 20_000;
 const BUILD_TIMEOUT_MS = 5 * 60_000;
 
 /** What the executable is made from. */
-const SOURCES = ["src", "build.ts", "package.json", "package-lock.json"];
+const SOURCES = ["src", "build.ts", "tools/dashboard.ts", "package.json", "package-lock.json"];
 
 function newestChangeMs(path: string): number {
   const info = statSync(path);
@@ -142,10 +143,12 @@ export async function startQuerycop(settings: Settings, options: QuerycopOptions
       child.stdin?.end();
       fail(`not listening after ${START_TIMEOUT_MS} ms`);
     }, START_TIMEOUT_MS);
+    let isListening = false;
     child.stderr?.on("data", (text: string) => {
       log += text;
-      const found = portsOf(parseLines(log), options.listeners ?? 1);
+      const found = isListening ? undefined : portsOf(parseLines(log), options.listeners ?? 1);
       if (found === undefined) return;
+      isListening = true;
       clearTimeout(timer);
       resolve(found);
     });
@@ -167,7 +170,7 @@ export async function startQuerycop(settings: Settings, options: QuerycopOptions
     logText: () => log,
     logs: () => parseLines(log),
     auditText,
-    audit: () => parseLines(auditText()),
+    audit: () => auditRecordsIn(auditText()) as unknown as AuditLine[],
     pid,
     signal: (name) => process.kill(pid(), name),
     exited,

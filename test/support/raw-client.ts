@@ -22,11 +22,14 @@ export interface RawGreeting {
 }
 
 export interface RawLogin {
-  readonly user: string;
+  /** Names as text are sent as UTF-8. */
+  readonly user: string | Uint8Array;
   readonly password: string;
   /** For a second factor. */
   readonly secondPassword?: string;
-  readonly database?: string;
+  readonly database?: string | Uint8Array;
+  /** Keys and values in turn. */
+  readonly attributes?: readonly Uint8Array[];
   /** Named in the handshake response; defaults to the server's. */
   readonly plugin?: string;
   /** Sent instead of what the plugin would compute from the password, in the handshake response only. */
@@ -34,6 +37,10 @@ export interface RawLogin {
   /** Removed from what this client would offer. */
   readonly withoutCapabilities?: number;
   readonly moreCapabilities?: number;
+  /** The id of the collation that the login names: its charset is how the session's texts are read. */
+  readonly characterSet?: number;
+  /** When caching_sha2_password has asked for the whole password. */
+  readonly beforePassword?: () => Promise<void>;
 }
 
 export const CAPABILITY = {
@@ -49,6 +56,7 @@ export const CAPABILITY = {
   MULTI_RESULTS: 1 << 17,
   PS_MULTI_RESULTS: 1 << 18,
   PLUGIN_AUTH: 1 << 19,
+  CONNECT_ATTRS: 1 << 20,
   PLUGIN_AUTH_LENENC_CLIENT_DATA: 1 << 21,
   SESSION_TRACK: 1 << 23,
   DEPRECATE_EOF: 1 << 24,
@@ -77,6 +85,7 @@ export interface RawCommand {
 
 const END_MARK = "end of the pipeline";
 const FRAGMENT_BYTES = 0xffffff;
+const COPIED_BYTES_MAX = 16_384;
 const UTF8MB4_GENERAL_CI = 45;
 const MORE_RESULTS_EXIST = 8;
 
@@ -192,6 +201,12 @@ export class RawClient {
     if (bytes !== undefined) throw new Error(`expected the end of the connection, got byte 0x${bytes.toString("hex")}`);
   }
 
+  /** Everything until the other side closes. */
+  async readAll(): Promise<Buffer> {
+    await this.readBytes(Number.MAX_SAFE_INTEGER).catch(() => undefined);
+    return Buffer.concat(this.#chunks);
+  }
+
   async readPacket(): Promise<WirePacket> {
     const header = await this.readBytes(4);
     const sequenceId = header[3] ?? 0;
@@ -212,8 +227,12 @@ export class RawClient {
       header.writeUIntLE(fragment.length, 0, 3);
       header[3] = this.#sequenceId;
       this.#sequenceId = (this.#sequenceId + 1) & 0xff;
-      this.#socket.write(header);
-      this.#socket.write(fragment);
+      // In one piece, which is half the calls to the system; a long one is not worth the copy.
+      if (fragment.length < COPIED_BYTES_MAX) this.#socket.write(Buffer.concat([header, fragment]));
+      else {
+        this.#socket.write(header);
+        this.#socket.write(fragment);
+      }
       if (fragment.length < FRAGMENT_BYTES) return;
     }
   }
@@ -225,17 +244,17 @@ export class RawClient {
     return this.greeting;
   }
 
-  #responseHead(capabilities: number): Buffer {
+  #responseHead(capabilities: number, characterSet = UTF8MB4_GENERAL_CI): Buffer {
     const head = Buffer.alloc(32);
     head.writeUInt32LE(capabilities >>> 0, 0);
     head.writeUInt32LE(0x40000000, 4);
-    head[8] = UTF8MB4_GENERAL_CI;
+    head[8] = characterSet;
     return head;
   }
 
   /** Sends the SSLRequest and goes over to TLS. */
-  async startTls(options: ConnectionOptions, capabilities: number): Promise<void> {
-    this.writePayload(this.#responseHead(capabilities | CAPABILITY.SSL));
+  async startTls(options: ConnectionOptions, capabilities: number, characterSet?: number): Promise<void> {
+    this.writePayload(this.#responseHead(capabilities | CAPABILITY.SSL, characterSet));
     const plain = this.#socket;
     plain.removeAllListeners("data");
     const secure = connectTls({ ...options, socket: plain });
@@ -250,10 +269,11 @@ export class RawClient {
     const wanted =
       BASE_CAPABILITIES |
       (login.moreCapabilities ?? 0) |
+      (login.attributes === undefined ? 0 : CAPABILITY.CONNECT_ATTRS) |
       (login.database === undefined ? 0 : CAPABILITY.CONNECT_WITH_DB);
     this.capabilities = (wanted & greeting.capabilities & ~(login.withoutCapabilities ?? 0)) >>> 0;
     if (tls !== undefined) {
-      await this.startTls(tls, this.capabilities);
+      await this.startTls(tls, this.capabilities, login.characterSet);
       this.capabilities = (this.capabilities | CAPABILITY.SSL) >>> 0;
     }
     const plugin = login.plugin ?? greeting.plugin;
@@ -261,11 +281,12 @@ export class RawClient {
     const nul = Buffer.from([0]);
     this.writePayload(
       Buffer.concat([
-        this.#responseHead(this.capabilities),
-        ...[Buffer.from(login.user), nul],
+        this.#responseHead(this.capabilities, login.characterSet),
+        ...[bytesOf(login.user), nul],
         ...[encodeLength(answer.length), answer],
-        ...(login.database === undefined ? [] : [Buffer.from(login.database), nul]),
+        ...(login.database === undefined ? [] : [bytesOf(login.database), nul]),
         ...[Buffer.from(plugin), nul],
+        ...(login.attributes === undefined ? [] : [encodeAttributes(login.attributes)]),
       ]),
     );
     await this.#finishLogin(login, plugin, greeting.nonce, tls !== undefined);
@@ -285,9 +306,12 @@ export class RawClient {
         const end = payload.indexOf(0, 1);
         plugin = payload.toString("latin1", 1, end);
         nonce = payload.subarray(end + 1, end + 21);
+        // From now on the connection's own, as libmysqlclient has it: COM_CHANGE_USER is answered to this one.
+        if (this.greeting !== undefined) this.greeting = { ...this.greeting, nonce };
         this.writePayload(answerOf(plugin, password, nonce));
       } else if (payload[0] === 0x01 && payload[1] === 0x04) {
         // caching_sha2_password: full authentication.
+        await login.beforePassword?.();
         this.writePayload(isTls ? Buffer.from(`${password}\0`) : Buffer.from([2]));
       } else if (payload[0] === 0x01 && payload[1] !== 0x03) {
         const scrambled = xor(Buffer.from(`${password}\0`), nonce);
@@ -303,8 +327,8 @@ export class RawClient {
     if (greeting === undefined) throw new Error("changeUser() before login()");
     const plugin = login.plugin ?? greeting.plugin;
     const answer = login.firstResponse ?? answerOf(plugin, login.password, greeting.nonce);
-    const text = (value: string): Buffer => Buffer.from(`${value}\0`);
-    const characterSet = Buffer.from([UTF8MB4_GENERAL_CI, 0]);
+    const text = (value: string | Uint8Array): Buffer => Buffer.concat([bytesOf(value), Buffer.from([0])]);
+    const characterSet = Buffer.from([login.characterSet ?? UTF8MB4_GENERAL_CI, 0]);
     const fields = [
       text(login.user),
       encodeLength(answer.length),
@@ -326,9 +350,30 @@ export class RawClient {
 
   /** COM_QUERY and every packet of its answer, result sets and all. Needs DEPRECATE_EOF. */
   async query(sql: string | Uint8Array): Promise<WirePacket[]> {
-    this.writeCommand(0x03, sql);
+    return await this.ask(0x03, sql);
+  }
+
+  /** A command that is answered by results, and every packet of its answer. Needs DEPRECATE_EOF. */
+  async ask(command: number, body: Uint8Array | string = ""): Promise<WirePacket[]> {
+    this.writeCommand(command, body);
+    return await this.readAnswer();
+  }
+
+  /** Every packet of the answer to a command that is answered by results. Needs DEPRECATE_EOF. */
+  async readAnswer(): Promise<WirePacket[]> {
     const packets: WirePacket[] = [];
     while (await this.#readResult(packets));
+    return packets;
+  }
+
+  /** COM_STMT_PREPARE and every packet of its answer. Needs DEPRECATE_EOF. */
+  async prepare(sql: string | Uint8Array): Promise<WirePacket[]> {
+    this.writeCommand(0x16, sql);
+    const packets = [await this.readPacket()];
+    const { payload } = packets[0] as WirePacket;
+    if (payload[0] === 0xff) return packets;
+    const definitions = payload.readUInt16LE(5) + payload.readUInt16LE(7);
+    for (let index = 0; index < definitions; index++) packets.push(await this.readPacket());
     return packets;
   }
 
@@ -397,6 +442,14 @@ export class RawClient {
   resume(): void {
     this.#socket.resume();
   }
+}
+
+const bytesOf = (value: string | Uint8Array): Buffer =>
+  typeof value === "string" ? Buffer.from(value) : Buffer.from(value);
+
+function encodeAttributes(attributes: readonly Uint8Array[]): Buffer {
+  const block = Buffer.concat(attributes.flatMap((part) => [encodeLength(part.length), part]));
+  return Buffer.concat([encodeLength(block.length), block]);
 }
 
 function encodeLength(value: number): Buffer {

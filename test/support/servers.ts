@@ -44,7 +44,7 @@ export interface StartOptions {
   readonly kind: ServerKind;
   /** Without a certificate the server speaks plaintext only. */
   readonly certificate?: ServerCertificate | undefined;
-  /** Added after the default options, so they win. */
+  /** Added after the default options, so they win. LOWER_CASE_TABLES makes a server of its own kind of data directory. */
   readonly options?: readonly string[];
 }
 
@@ -74,9 +74,14 @@ export interface TestServer {
   iamAttempts(): IamAttempt[];
   /** Sends a signal to the server process: SIGSTOP and SIGCONT make it hang and come back. */
   signal(name: NodeJS.Signals): void;
+  /** Kills the server where it stands and starts it again on what it had written. */
+  crash(): Promise<void>;
   /** Kills the server and removes its files. */
   stop(): Promise<void>;
 }
+
+/** MySQL takes it only while it makes its data directory. */
+export const LOWER_CASE_TABLES = "--lower-case-table-names=1";
 
 const START_TIMEOUT_MS = 60_000;
 const START_ATTEMPTS = 5;
@@ -156,8 +161,8 @@ function linkPlugins(root: DebianRoot, iamPlugin: string, folder: string): void 
   symlinkSync(iamPlugin, join(plugins, IAM_PLUGIN_FILE));
 }
 
-async function initialise(kind: ServerKind, root: DebianRoot, folder: string): Promise<void> {
-  const options = programOptions(kind, root, folder);
+async function initialise(kind: ServerKind, root: DebianRoot, folder: string, more: readonly string[]): Promise<void> {
+  const options = [...programOptions(kind, root, folder), ...more];
   mkdirSync(join(folder, "data"), { recursive: true });
   if (kind === "mysql") {
     const { command, args } = root.command(SERVER_PROGRAM[kind], [...options, "--initialize-insecure"]);
@@ -282,10 +287,17 @@ async function stopLaunched({ child, closed }: RunningServer): Promise<void> {
   await closed;
 }
 
-async function makeTemplate(kind: ServerKind, root: DebianRoot, iamPlugin: string, folder: string): Promise<void> {
+async function makeTemplate(
+  kind: ServerKind,
+  root: DebianRoot,
+  iamPlugin: string,
+  folder: string,
+  more: readonly string[],
+): Promise<void> {
   linkPlugins(root, iamPlugin, folder);
-  await initialise(kind, root, folder);
-  const server = await launch(kind, root, folder, serverOptions(kind, folder, await pickPort()), true);
+  await initialise(kind, root, folder, more);
+  const options = [...serverOptions(kind, folder, await pickPort()), ...more];
+  const server = await launch(kind, root, folder, options, true);
   try {
     const { command, args } = rootClient(kind, root, join(folder, "server.sock"));
     // An orderly shutdown, so that every copy starts without recovery.
@@ -297,30 +309,32 @@ async function makeTemplate(kind: ServerKind, root: DebianRoot, iamPlugin: strin
 }
 
 /** Those of other accounts or versions, unless somebody may be copying one right now. */
-function removeOldTemplates(kind: ServerKind): void {
-  for (const name of readdirSync(SERVERS_CACHE).filter((entry) => entry.startsWith(`template-${kind}-`))) {
-    const folder = join(SERVERS_CACHE, name);
+function removeOldTemplates(name: string): void {
+  for (const old of readdirSync(SERVERS_CACHE).filter((entry) => entry.startsWith(`${name}-`))) {
+    const folder = join(SERVERS_CACHE, old);
     if (Date.now() - statSync(folder).mtimeMs > TEMPLATE_OLD_MS) rmSync(folder, { recursive: true, force: true });
   }
 }
 
 /** Initialises a data directory with all accounts and data, once per machine, and returns its path. */
-async function templateOf(kind: ServerKind, root: DebianRoot, iamPlugin: string): Promise<string> {
+async function templateOf({ kind, options = [] }: StartOptions, root: DebianRoot, iamPlugin: string): Promise<string> {
+  const more = options.filter((option) => option === LOWER_CASE_TABLES);
+  const name = more.length === 0 ? `template-${kind}` : `template-lower-${kind}`;
   const sql = setupSql(kind);
   const recipe = readFileSync(root.path("recipe.json"), "utf8");
   const versions = readFileSync(root.path("versions"), "utf8");
   const key = createHash("sha256").update(`${sql}${recipe}${versions}`).digest("hex").slice(0, 16);
-  const template = join(SERVERS_CACHE, `template-${kind}-${key}`);
+  const template = join(SERVERS_CACHE, `${name}-${key}`);
   if (existsSync(template)) return template;
   await withLock(`${template}.lock`, LOCK_TIMEOUT_MS, async () => {
     if (existsSync(template)) return;
     const folder = mkdtempSync(join(tmpdir(), "querycop-template-"));
     try {
-      await makeTemplate(kind, root, iamPlugin, folder);
+      await makeTemplate(kind, root, iamPlugin, folder, more);
       const draft = `${template}.${process.pid}`;
       await runChecked("cp", ["-r", join(folder, "data"), draft]);
       renameSync(draft, template);
-      removeOldTemplates(kind);
+      removeOldTemplates(name);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -353,9 +367,10 @@ function testServer(
   root: DebianRoot,
   folder: string,
   port: number,
-  running: RunningServer,
+  started: RunningServer,
 ): TestServer {
   const { kind } = start;
+  let running = started;
   const socketPath = join(folder, "server.sock");
   const accounts = accountsOf(kind);
   let stopped: Promise<void> | undefined;
@@ -383,6 +398,12 @@ function testServer(
     signal(name) {
       process.kill(Number(readFileSync(join(folder, "server.pid"), "utf8")), name);
     },
+    async crash() {
+      process.kill(Number(readFileSync(join(folder, "server.pid"), "utf8")), "SIGKILL");
+      await running.closed;
+      const options = [...serverOptions(kind, folder, port, start.certificate), ...(start.options ?? [])];
+      running = await launch(kind, root, folder, options);
+    },
     stop() {
       stopped ??= stopLaunched(running).then(() => rmSync(folder, { recursive: true, force: true }));
       return stopped;
@@ -394,7 +415,7 @@ function testServer(
 export async function startServer(start: StartOptions): Promise<TestServer> {
   const root = await installServerRoot(start.kind);
   const iamPlugin = await buildIamPlugin();
-  const template = await templateOf(start.kind, root, iamPlugin);
+  const template = await templateOf(start, root, iamPlugin);
   let lastError: unknown;
   for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
     const folder = mkdtempSync(join(tmpdir(), "querycop-server-"));

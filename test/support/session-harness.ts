@@ -1,4 +1,5 @@
 /** A whole proxy listener in this process, in front of any backend port, with its audit events and log in memory. */
+
 import type { AuditEvent, AuditEventType } from "../../src/audit/audit-event.ts";
 import { QuerycopError } from "../../src/base/errors.ts";
 import type { Logger } from "../../src/base/log.ts";
@@ -7,10 +8,12 @@ import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
 import { ApprovalDesk } from "../../src/server/approval-desk.ts";
 import { newProcessServices, newSessionServices } from "../../src/server/listener-services.ts";
 import { newProxyMetrics } from "../../src/server/metric-labels.ts";
+import { OpenFiles } from "../../src/server/open-files.ts";
 import { ProxyServer } from "../../src/server/proxy-server.ts";
 import { killTargets, SessionRegistry } from "../../src/server/session-registry.ts";
-import type { DataGuardLimits } from "../../src/session/data-guard.ts";
+import type { DataGuardLimits } from "../../src/session/limits/data-guard.ts";
 import type { BackendOptions, ListenerOptions } from "../../src/session/listener-options.ts";
+import { MYSQL_WING } from "../../src/session/mysql/mysql-wing.ts";
 import type { AuditTrail, SessionServices } from "../../src/session/session-services.ts";
 
 export interface ProxyHarness {
@@ -20,6 +23,7 @@ export interface ProxyHarness {
   readonly registry: SessionRegistry;
   readonly approvals: ApprovalDesk;
   readonly metrics: SessionServices["metrics"];
+  readonly services: SessionServices;
   /** Events of these types cannot be recorded. */
   readonly failing: Set<AuditEventType>;
   /** Resolves with the first event that fits, past or future. */
@@ -73,11 +77,12 @@ export async function startProxy(options: HarnessOptions): Promise<ProxyHarness>
     ...killTargets(registry, { host: "127.0.0.1", port: options.backendPort }),
   });
   const services: SessionServices = { ...usual, ...options.services };
-  const server = new ProxyServer(services, registry);
+  const server = new ProxyServer(MYSQL_WING, services, registry, new OpenFiles());
   const port = await server.listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
   return {
     port,
     metrics,
+    services,
     events,
     log,
     registry,
@@ -108,7 +113,7 @@ export const NO_DATA_LIMITS: DataGuardLimits = {
   discardBytesMax: 1e9,
 };
 
-function listenerOptions(options: HarnessOptions): ListenerOptions {
+export function listenerOptions(options: HarnessOptions): ListenerOptions {
   return {
     name: "test",
     clientTls: undefined,
@@ -119,6 +124,8 @@ function listenerOptions(options: HarnessOptions): ListenerOptions {
     handshakeTimeoutMs: 5_000,
     idleTimeoutMs: 0,
     writeTimeoutMs: 5_000,
+    leftTimeoutMs: 5_000,
+    packetTimeoutMs: 0,
     packetBytesMax: 64 * 1024 * 1024,
     preparedStatementsMax: 4096,
     allowsLocalInfile: true,
@@ -128,24 +135,27 @@ function listenerOptions(options: HarnessOptions): ListenerOptions {
     backend: {
       host: "127.0.0.1",
       port: options.backendPort,
-      tokenHost: "127.0.0.1",
+      token: { host: "127.0.0.1", port: 3306 },
       family: "auto",
       tls: plaintextBackendTls(),
       connectTimeoutMs: 2_000,
       loginTimeoutMs: 2_000,
       writeTimeoutMs: 5_000,
       responseTimeoutMs: 0,
+      progressTimeoutMs: 60_000,
       region: undefined,
       role: undefined,
       pooler: undefined,
       isAurora: false,
+      tracksSessions: true,
+      checksSyntax: false,
       publicKey: undefined,
       ...options.backend,
     },
   };
 }
 
-function memoryLogger(log: ProxyHarness["log"]): Logger {
+export function memoryLogger(log: ProxyHarness["log"]): Logger {
   const add =
     (level: string) =>
     (event: string, fields: Record<string, unknown> = {}): void => {

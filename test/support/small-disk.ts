@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { createInterface } from "node:readline";
+import { namespaceArguments } from "./namespaces.ts";
 
 export interface SmallDisk {
   readonly folder: string;
@@ -23,12 +23,14 @@ echo ready
 while read -r options; do mount --options-mode ignore -t tmpfs -o "remount,$options" tmpfs "$0" && echo done || echo failed; done
 `;
 
+/** A disk is filled with pieces of this size, then of a page, then of a byte. */
+const PIECE_BYTES = 256 * 1024;
+
 export async function withSmallDisk(run: (disk: SmallDisk) => Promise<void>, size = "1m"): Promise<void> {
   const parent = mkdtempSync(join(tmpdir(), "querycop-disk-"));
   const mountPoint = join(parent, "disk");
   mkdirSync(mountPoint);
-  const namespaces = process.getuid?.() === 0 ? ["--mount"] : ["--user", "--map-root-user", "--mount"];
-  const holder = spawn("unshare", [...namespaces, "sh", "-c", SCRIPT, mountPoint, size], {
+  const holder = spawn("unshare", [...namespaceArguments("mount"), "sh", "-c", SCRIPT, mountPoint, size], {
     stdio: ["pipe", "pipe", "pipe"],
   });
   let errors = "";
@@ -51,12 +53,12 @@ export async function withSmallDisk(run: (disk: SmallDisk) => Promise<void>, siz
       folder,
       fill() {
         writeFileSync(filler, "");
-        for (let bytes = 4096; bytes > 0; ) {
+        for (let bytes = PIECE_BYTES; bytes > 0; ) {
           try {
             appendFileSync(filler, Buffer.alloc(bytes));
           } catch (error) {
             if ((error as { code?: string }).code !== "ENOSPC") throw error;
-            bytes = bytes === 4096 ? 1 : 0;
+            bytes = bytes === 1 ? 0 : bytes > 4096 ? 4096 : 1;
           }
         }
       },

@@ -10,7 +10,7 @@ import { encodeEofPacket, encodeOkPacket, type SessionState } from "../../src/my
 import { encodePacket } from "../../src/mysql/packet.ts";
 import { encodeStmtPrepareOk } from "../../src/mysql/prepared-statement.ts";
 import { AllowAllJudge } from "../../src/server/allow-all-judge.ts";
-import type { Judgement, StatementJudge, StatementRequest } from "../../src/session/statement-judge.ts";
+import type { Judgement, StatementJudge, StatementRequest } from "../../src/session/statement/statement-judge.ts";
 import { BACKEND_FLAGS, GREETING } from "./fake-peers.ts";
 
 export const AUTOCOMMIT = 0x0002;
@@ -56,6 +56,7 @@ export function eof(statusFlags = AUTOCOMMIT): Uint8Array {
   return encodeEofPacket({ warnings: 0, statusFlags });
 }
 
+/** Its name in the table is another. */
 export function columnDefinition(name: string): Uint8Array {
   const text = (value: string): Uint8Array => Buffer.from(value);
   return new ByteWriter()
@@ -64,7 +65,7 @@ export function columnDefinition(name: string): Uint8Array {
     .lenencBytes(text("items"))
     .lenencBytes(text("items"))
     .lenencBytes(text(name))
-    .lenencBytes(text(name))
+    .lenencBytes(text("o".repeat(name.length)))
     .lenencInteger(0x0c)
     .uint16(45)
     .uint32(1024)

@@ -7,6 +7,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { CommandTokenSource, childEnvironment } from "../../src/token/command-token.ts";
 import { type MintedToken, TokenMintError, type TokenTarget } from "../../src/token/token.ts";
+import { eventually } from "../support/eventually.ts";
 
 const TARGET: TokenTarget = { host: "db.example", port: 3306, region: "eu-west-1", user: "iam_user" };
 const TOKEN = "CANARY0123456789abcdefghij";
@@ -32,6 +33,8 @@ const GOOD: readonly (readonly [name: string, command: string])[] = [
   ["a token and LF", `echo ${TOKEN}`],
   ["a token without a newline", `printf %s ${TOKEN}`],
   ["a token and CRLF", `printf '%s\\r\\n' ${TOKEN}`],
+  ["a second line", `echo ${TOKEN}; echo a notice of an update`],
+  ["two line breaks", `printf '%s\\r\\n\\r\\n' ${TOKEN}`],
   ["noise on stderr", `echo warning >&2; echo ${TOKEN}`],
   ["2 MB on stderr", `head -c 2000000 /dev/zero >&2; echo ${TOKEN}`],
   ["a token in two writes", `printf %s CANARY; sleep 0.05; printf %s 0123456789abcdefghij`],
@@ -48,8 +51,8 @@ const BAD: readonly (readonly [reason: string, name: string, command: string])[]
   ["empty", "prints nothing", "true"],
   ["empty", "prints a newline only", "echo"],
   ["bad-shape", "prints spaces only", "printf '                         '"],
-  ["bad-shape", "prints two lines", `echo ${TOKEN}; echo ${TOKEN}`],
-  ["bad-shape", "prints two newlines", `echo ${TOKEN}; echo`],
+  ["empty", "prints the token on the second line", `echo; echo ${TOKEN}`],
+  ["bad-shape", "prints something else first", `echo update available; echo ${TOKEN}`],
   ["bad-shape", "prints a NUL", `printf '${TOKEN}\\000'`],
   ["bad-shape", "prints CR inside", `printf 'CANARY01234\\r56789abcdefghij\\n'`],
   ["bad-shape", "prints a byte above ASCII", `printf '${TOKEN}\\303\\251\\n'`],
@@ -87,10 +90,10 @@ const SLOW: readonly (readonly [name: string, command: string])[] = [
 for (const [name, command] of SLOW) {
   test(`mint() ends a command that ${name} at the deadline, with its whole group`, async () => {
     const beganMs = performance.now();
-    const error = await failure(mint(`echo $$ >&2; ${command}`, 200));
+    const error = await failure(mint(`echo $$ >&2; ${command}`, 1000));
     const tookMs = performance.now() - beganMs;
     assert.equal(error.reason, "timeout");
-    assert.ok(tookMs < 1500, `took ${tookMs} ms`);
+    assert.ok(tookMs < 15_000, `took ${tookMs} ms`);
     await gone(Number(error.detail.split("\n")[0]));
   });
 }
@@ -99,7 +102,7 @@ test("mint() is not delayed by a background process that holds the pipe, and end
   const beganMs = performance.now();
   const minted = await mint(`sleep 30 & echo ${TOKEN}`);
   assert.equal(text(minted), TOKEN);
-  assert.ok(performance.now() - beganMs < 3000);
+  assert.ok(performance.now() - beganMs < 15_000);
 });
 
 test("mint() stops a command that never stops printing", async () => {
@@ -145,7 +148,11 @@ test("the command's environment is the parent's less querycop's own, plus the ta
   const minted = await source.mint({ ...TARGET, region: undefined }, new AbortController().signal);
   const seen = text(minted)
     .split("|")
-    .filter((entry) => entry !== "" && !["PWD=", "OLDPWD=", "_=", "SHLVL="].some((own) => entry.startsWith(own)));
+    .filter(
+      (entry) =>
+        entry !== "" &&
+        !["PWD=", "OLDPWD=", "_=", "SHLVL=", "QUERYCOP_TOKEN_RUN="].some((own) => entry.startsWith(own)),
+    );
   assert.deepEqual(seen, [
     "AWS_PROFILE=prod",
     "HOME=/nowhere",
@@ -216,4 +223,35 @@ async function until(isTrue: () => boolean): Promise<void> {
 
 function fds(): string {
   return `${readdirSync("/proc/self/fd").length} descriptors, ${readFileSync("/proc/self/status", "utf8").length}`;
+}
+
+for (const [what, command] of [
+  ["a session of its own", "setsid sh -c 'echo $$ > PIDS; exec sleep 600' >/dev/null 2>&1 &"],
+  [
+    "closed pipes in the shell's group",
+    "(echo $$ > /dev/null; exec sh -c 'echo $$ > PIDS; exec sleep 600') >/dev/null 2>&1 &",
+  ],
+] as const) {
+  test(`a child of the command that stays with ${what} is killed`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), "querycop-setsid-"));
+    const file = join(folder, "pid");
+    try {
+      const waiting = `while [ ! -s ${file} ]; do sleep 0.01; done`;
+      const minted = await mint(`${command.replace("PIDS", file)} ${waiting}; echo ${TOKEN}`);
+      assert.equal(text(minted), TOKEN);
+      const pid = Number(readFileSync(file, "utf8"));
+      await eventually("it is gone", () => isGone(pid));
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+}
+
+/** A zombie that nobody has waited for yet has ended as well. */
+function isGone(pid: number): boolean {
+  try {
+    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return true;
+  }
 }

@@ -39,6 +39,7 @@ test("readReport() counts what bun test reports", () => {
   assert.deepEqual([report.passed, report.failed, report.skipped], [2, 1, 1]);
   assert.deepEqual([...report.files], ["test/a.test.ts"]);
   assert.deepEqual(report.skippedNames, ['test/a.test.ts: needs "aws"']);
+  assert.deepEqual(report.failures, ["test/a.test.ts: fails\n    AssertionError: 1 !== 2"]);
 });
 
 test("readReport() counts what deno test reports, cancelled tests as failed", () => {

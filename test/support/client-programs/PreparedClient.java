@@ -23,8 +23,8 @@ public final class PreparedClient {
           out.println("{\"rows\":" + run(connection, Integer.parseInt(fields[0]), fields) + "}");
         } catch (SQLException error) {
           String name = error.getClass().getSimpleName();
-          out.println("{\"error\":" + quote(name) + ",\"number\":" + error.getErrorCode() + ",\"message\":"
-              + quote(error.getMessage()) + "}");
+          out.println("{\"error\":" + quote(name) + ",\"number\":" + error.getErrorCode() + ",\"code\":"
+              + quote(String.valueOf(error.getSQLState())) + ",\"message\":" + quote(error.getMessage()) + "}");
         }
       }
     }

@@ -1,4 +1,5 @@
-// Runs prepared statements with go-sql-driver/mysql. Standard input: { options, steps }. A JSON line per step.
+// Runs prepared statements with go-sql-driver/mysql, lib/pq or pgx. Standard input: { driver, source, steps }, where the source
+// is what the driver calls a data source name. A JSON line per step.
 package main
 
 import (
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+	_ "github.com/jackc/pgx/v4/stdlib"
+	_ "github.com/lib/pq"
 )
 
 type step struct {
@@ -17,20 +20,16 @@ type step struct {
 }
 
 type request struct {
-	Options struct {
-		Host     string `json:"host"`
-		Port     int    `json:"port"`
-		User     string `json:"user"`
-		Password string `json:"password"`
-		Database string `json:"database"`
-	} `json:"options"`
-	Steps []step `json:"steps"`
+	Driver string `json:"driver"`
+	Source string `json:"source"`
+	Steps  []step `json:"steps"`
 }
 
 type answer struct {
 	Rows    *[][]*string `json:"rows,omitempty"`
 	Error   string       `json:"error,omitempty"`
 	Number  uint16       `json:"number,omitempty"`
+	Code    string       `json:"code,omitempty"`
 	Message string       `json:"message,omitempty"`
 }
 
@@ -80,9 +79,7 @@ func main() {
 	if err := decoder.Decode(&asked); err != nil {
 		panic(err)
 	}
-	o := asked.Options
-	name := fmt.Sprintf("%s:%s@tcp(%s:%d)/%s?charset=utf8mb4", o.User, o.Password, o.Host, o.Port, o.Database)
-	db, err := sql.Open("mysql", name)
+	db, err := sql.Open(asked.Driver, asked.Source)
 	if err != nil {
 		panic(err)
 	}
@@ -95,6 +92,9 @@ func main() {
 			told = answer{Error: strings.TrimPrefix(fmt.Sprintf("%T", err), "*"), Message: err.Error()}
 			if known, isKnown := err.(*mysql.MySQLError); isKnown {
 				told.Number, told.Message = known.Number, known.Message
+			}
+			if known, isKnown := err.(interface{ SQLState() string }); isKnown {
+				told.Code = known.SQLState()
 			}
 		}
 		line, _ := json.Marshal(told)

@@ -9,7 +9,9 @@ import pymysql
 request = json.load(sys.stdin)
 options = request["options"]
 tls = options.pop("tls", None)
-if tls is not None:
+if tls is None:
+    options["ssl_disabled"] = True
+elif tls["mode"] != "default":
     context = ssl.create_default_context(cafile=tls.get("caFile"))
     context.check_hostname = tls["mode"] == "verify-full"
     if tls["mode"] == "required":
@@ -17,8 +19,6 @@ if tls is not None:
     if "certFile" in tls:
         context.load_cert_chain(tls["certFile"], tls["keyFile"])
     options["ssl"] = context
-else:
-    options["ssl_disabled"] = True
 
 
 def printable(value):
