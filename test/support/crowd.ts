@@ -20,12 +20,14 @@ export interface CrowdBackend {
   readonly port: number;
   /** Connections open now. */
   readonly open: number;
-  /** The most there have been at once. */
-  readonly most: number;
   /** Statements answered. */
   readonly answered: number;
   /** Of them, those that were to stop others. */
   readonly kills: number;
+  /** From here on statements that are to stop others are not answered until `answerKills()`: their connections stay. */
+  holdKills(): void;
+  /** Answers those that have waited, and all that come, at once. */
+  answerKills(): void;
   close(): void;
 }
 
@@ -74,7 +76,7 @@ const COM_STMT_PREPARE = 0x16;
 const UNANSWERED = [0x18, 0x19];
 
 /** What a statement or command of a client that has logged in is answered with. */
-function answerOf(socket: Socket, head: Uint8Array, lastSequenceId: number): "file" | "answered" | "killed" {
+function answerOf(socket: Socket, head: Uint8Array, lastSequenceId: number): "file" | "answered" {
   const [command = 0] = head;
   const text = Buffer.from(head.subarray(1)).toString("latin1");
   const mebibytes = ROWS.exec(text)?.[1];
@@ -85,7 +87,11 @@ function answerOf(socket: Socket, head: Uint8Array, lastSequenceId: number): "fi
     return "file";
   } else if (command === COM_STMT_PREPARE) socket.write(wireOf(prepareOk(1, 1), lastSequenceId + 1));
   else if (!UNANSWERED.includes(command)) socket.write(wireOf([OK_PAYLOAD], lastSequenceId + 1));
-  return text.startsWith(KILL) ? "killed" : "answered";
+  return "answered";
+}
+
+function isKill(head: Uint8Array): boolean {
+  return head[0] === COM_QUERY && Buffer.from(head.subarray(1)).toString("latin1").startsWith(KILL);
 }
 
 /**
@@ -94,10 +100,10 @@ function answerOf(socket: Socket, head: Uint8Array, lastSequenceId: number): "fi
  */
 export function startCrowdBackend(): Promise<CrowdBackend> {
   const sockets = new Set<Socket>();
-  const counts = { answered: 0, kills: 0, most: 0 };
+  const counts = { answered: 0, kills: 0 };
+  let heldKills: (() => void)[] | undefined;
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
-    counts.most = Math.max(counts.most, sockets.size);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => undefined);
     socket.write(encodePacket(encodeHandshakeV10(GREETING), 0));
@@ -105,10 +111,17 @@ export function startCrowdBackend(): Promise<CrowdBackend> {
     const swallower = new Swallower((head, sequenceId) => {
       if (state === "file" && head.length > 0) return;
       if (state === "command") {
-        counts.answered++;
-        const answer = answerOf(socket, head, sequenceId);
-        if (answer === "killed") counts.kills++;
-        state = answer === "file" ? "file" : "command";
+        const answer = (): void => {
+          counts.answered++;
+          state = answerOf(socket, head, sequenceId) === "file" ? "file" : "command";
+        };
+        if (!isKill(head)) return answer();
+        const kill = (): void => {
+          counts.kills++;
+          answer();
+        };
+        if (heldKills === undefined) kill();
+        else heldKills.push(kill);
         return;
       }
       state = "command";
@@ -125,14 +138,19 @@ export function startCrowdBackend(): Promise<CrowdBackend> {
         get open() {
           return sockets.size;
         },
-        get most() {
-          return counts.most;
-        },
         get answered() {
           return counts.answered;
         },
         get kills() {
           return counts.kills;
+        },
+        holdKills: () => {
+          heldKills ??= [];
+        },
+        answerKills: () => {
+          const waiting = heldKills ?? [];
+          heldKills = undefined;
+          for (const kill of waiting) kill();
         },
         close: () => {
           for (const socket of sockets) socket.destroy();
