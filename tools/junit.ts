@@ -13,6 +13,7 @@ export interface TestReport extends TestTotals {
   readonly skippedNames: readonly string[];
   /** `file: name` of each test that failed, and the first lines of what it said. */
   readonly failures: readonly string[];
+  readonly failedFiles: ReadonlySet<string>;
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", "#10": "\n" };
@@ -46,7 +47,8 @@ export function readReport(xml: string): TestReport {
   const files = new Set<string>();
   const skippedNames: string[] = [];
   const failures: string[] = [];
-  if (!xml.trimEnd().endsWith("</testsuites>")) return { ...totals, files, skippedNames, failures };
+  const failedFiles = new Set<string>();
+  if (!xml.trimEnd().endsWith("</testsuites>")) return { ...totals, files, skippedNames, failures, failedFiles };
   // Text never holds a bare "<" in XML, so tags can be found by their brackets.
   for (const [, tag = "", body = ""] of xml.matchAll(/(<testcase\b[^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs)) {
     const file = (attribute(tag, "file") || attribute(tag, "classname")).replace(/^\.\//, "");
@@ -54,13 +56,23 @@ export function readReport(xml: string): TestReport {
     const name = `${file}: ${attribute(tag, "name")}`;
     if (/<(failure|error)\b/.test(body)) {
       totals.failed++;
+      failedFiles.add(file);
       failures.push(name + failureText(body));
     } else if (/<skipped\b/.test(body)) {
       totals.skipped++;
       skippedNames.push(name);
     } else totals.passed++;
   }
-  return { ...totals, files, skippedNames, failures };
+  return { ...totals, files, skippedNames, failures, failedFiles };
+}
+
+export interface RunJudgement {
+  readonly totals: TestTotals;
+  readonly skippedNames: readonly string[];
+  readonly failures: readonly string[];
+  /** What is wrong besides tests that failed. */
+  readonly problems: readonly string[];
+  readonly failedFiles: ReadonlySet<string>;
 }
 
 /**
@@ -73,7 +85,7 @@ export function judgeRun(
   xml: string | undefined,
   exitCode: number,
   namesFiles: boolean,
-): { totals: TestTotals; skippedNames: readonly string[]; failures: readonly string[]; problems: string[] } {
+): RunJudgement {
   const report = readReport(xml ?? "");
   const silent = namesFiles ? files.filter((file) => !report.files.has(file)) : [];
   const problems = silent.map((file) => `${file} reported no test: it crashed, ended the runner or is empty`);
@@ -88,5 +100,17 @@ export function judgeRun(
     skippedNames: report.skippedNames,
     failures: report.failures,
     problems,
+    failedFiles: report.failedFiles,
   };
+}
+
+/**
+ * The files worth a second run by themselves: few of a run in which nothing else was wrong. A test that fails among all
+ * the others and not alone is unsteady, which is said, and does not hide what the other thousands say; many at once are
+ * no accident. None where one cannot be run by itself.
+ */
+export function worthASecondRun(run: RunJudgement, files: readonly string[], limit: number): readonly string[] {
+  const failed = [...run.failedFiles];
+  if (run.problems.length > 0 || failed.length === 0 || failed.length > limit) return [];
+  return failed.every((file) => files.includes(file)) ? failed : [];
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { judgeRun, readReport } from "../../tools/junit.ts";
+import { judgeRun, readReport, worthASecondRun } from "../../tools/junit.ts";
 
 const BUN_REPORT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="bun test" tests="4" assertions="0" failures="1" skipped="1" time="0.05">
@@ -86,4 +86,16 @@ test("judgeRun() fails a run without test files", () => {
 test("judgeRun() does not look for files in a report that does not name them", () => {
   const { totals } = judgeRun(["test/b.test.ts"], DENO_REPORT, 1, false);
   assert.deepEqual(totals, { passed: 1, failed: 1, skipped: 1 });
+});
+
+test("worthASecondRun() names the files that failed, if they are few and nothing else was wrong", () => {
+  const files = ["test/a.test.ts", "test/b.test.ts"];
+  const run = judgeRun(["test/a.test.ts"], BUN_REPORT, 1, true);
+  assert.deepEqual(worthASecondRun(run, files, 1), ["test/a.test.ts"]);
+  assert.deepEqual(worthASecondRun(run, files, 0), []);
+  assert.deepEqual(worthASecondRun(run, ["test/b.test.ts"], 3), [], "it cannot be run by itself");
+  const silent = judgeRun(files, BUN_REPORT, 1, true);
+  assert.deepEqual(worthASecondRun(silent, files, 3), [], "a file that reported nothing");
+  const whole = judgeRun(["test/a.test.ts"], BUN_REPORT.replace(/<failure.*<\/failure>/, ""), 0, true);
+  assert.deepEqual(worthASecondRun(whole, files, 3), []);
 });
