@@ -163,8 +163,10 @@ function cancellation(seeking: Seeking, approvalId: string, reason: CancelReason
         "The backend closed the connection (wait_timeout?) while a statement waited for approval; it has not run";
       return over(new QuerycopError("QC_BACKEND_CLOSED", text));
     }
-    case "session-ended":
-      return over(shutdown());
+    case "session-ended": {
+      const text = "the session ended while its statement waited for approval; it has not run";
+      return over(new QuerycopError("QC_SHUTDOWN", text, { clientMessage: `querycop: ${text}` }));
+    }
     case "shutdown":
       return {
         kind: "refused",
