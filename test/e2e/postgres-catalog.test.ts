@@ -10,6 +10,7 @@ import { decide } from "../../src/policy/decide.ts";
 import { POSTGRES_ENGINE } from "../../src/policy/postgres/postgres-engine.ts";
 import type { PostgresqlContext } from "../../src/sql/facts.ts";
 import { isHarmlessCall } from "../../src/sql/postgres/certainty.ts";
+import { KEYWORDS } from "../../src/sql/postgres/lexing/keywords.ts";
 import {
   BUILT_IN_OPERATORS,
   BUILT_IN_TYPES,
@@ -186,12 +187,13 @@ for (const version of VERSIONS) {
       await client.query("SET log_min_messages = panic");
     });
 
-    e2e("its types, operators, tables and superusers' settings are known", async () => {
+    e2e("its types, operators, tables, keywords and superusers' settings are known", async () => {
       const unknown = async (names: ReadonlySet<string>, sql: string): Promise<string[]> =>
         (await all(sql)).filter((name) => !names.has(name));
       const own = (column: string): string => `${column} = 'pg_catalog'::regnamespace`;
       const types = `SELECT typname FROM pg_type WHERE ${own("typnamespace")} AND typrelid = 0 AND typname !~ '^_'`;
       assert.deepEqual(await unknown(BUILT_IN_TYPES, types), []);
+      assert.deepEqual(await unknown(KEYWORDS, "SELECT word FROM pg_get_keywords()"), []);
       const operators = `SELECT DISTINCT oprname FROM pg_operator WHERE ${own("oprnamespace")}`;
       assert.deepEqual(await unknown(BUILT_IN_OPERATORS, operators), []);
       const relations = `SELECT relname FROM pg_class WHERE ${own("relnamespace")} AND relkind IN ('r', 'v')`;

@@ -3,6 +3,7 @@
  * different statements, and a normalised text in which literals are left.
  */
 import type { PostgresqlContext } from "../facts.ts";
+import { KEYWORDS } from "./lexing/keywords.ts";
 import { Lexer, MARK, TOKEN } from "./lexing/lexer.ts";
 import { classOf, NAMED_ARGUMENTS, REWRITES_BY_QUERY, SQL_ARGUMENTS } from "./walk/function-classes.ts";
 import { quoteName } from "./walk/names.ts";
@@ -63,9 +64,15 @@ function printed(lexer: Lexer, token: number): string {
   if (kind === TOKEN.WORD) return wordAt(lexer, token);
   const text = lexer.textAt(token);
   if (kind !== TOKEN.QUOTED_NAME) return kind === TOKEN.OTHER ? "?" : text;
-  return quoteName(
-    cutName(text.slice(1, text.endsWith('"') && text.length > 1 ? -1 : undefined).replaceAll('""', '"')),
-  );
+  const name = quotedNameAt(lexer, token);
+  // Without quotes it would be the keyword, in a statement that does something else.
+  return KEYWORDS.has(name) ? `"${name}"` : quoteName(name);
+}
+
+/** Decoded, and cut as the server does it. */
+function quotedNameAt(lexer: Lexer, token: number): string {
+  const text = lexer.textAt(token);
+  return cutName(text.slice(1, text.endsWith('"') && text.length > 1 ? -1 : undefined).replaceAll('""', '"'));
 }
 
 /** Folded and cut as the server does it. */
@@ -152,6 +159,7 @@ function keyPartOf(token: number): string | undefined {
   const kind = keyLexer.kinds[token] as number;
   if (kind === TOKEN.WORD) return keyPartOfWord(token);
   if (!isLiteral(kind)) {
+    if (kind === TOKEN.QUOTED_NAME) return keyPartOfQuoted(token);
     const text = printed(keyLexer, token);
     return kind === TOKEN.UNICODE_NAME || (text === ";" && token < keyLexer.count - 1) ? undefined : text;
   }
@@ -178,6 +186,12 @@ function keyPartOfWord(token: number): string | undefined {
   if (wordParts.size >= WORD_PARTS_MAX) wordParts.clear();
   wordParts.set(copy, part);
   return part;
+}
+
+/** SAFETY: a word in quotes is never a keyword: FROM "only" t reads another table than FROM only t. */
+function keyPartOfQuoted(token: number): string | undefined {
+  const name = quotedNameAt(keyLexer, token);
+  return asksForValues(name) ? undefined : `"${name.replaceAll('"', '""')}"`;
 }
 
 const keyPartOfName = (name: string): string | undefined =>

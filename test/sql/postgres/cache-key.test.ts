@@ -12,6 +12,8 @@ before(readyToParse);
 
 const key = (sql: string): string | undefined => keyOf(new TextEncoder().encode(sql), POSTGRES_CONTEXT);
 
+const analyzed = (sql: string) => POSTGRES_ENGINE.analyze(new TextEncoder().encode(sql), POSTGRES_CONTEXT);
+
 /** Literals that mean something else in one place or another. */
 const VALUES = [
   "1",
@@ -52,6 +54,10 @@ const SHAPES = [
   "SELECT pg_sleep(@)",
   "SELECT query_to_xml(@, true, true, @)",
   "SELECT set_config(@, @, false)",
+  'SELECT "query_to_xml"(a, @, true, @) FROM t',
+  'SELECT "set_config"(a, @, false) FROM t',
+  'SELECT id FROM "only" secret WHERE id = @',
+  "SELECT id FROM only secret WHERE id = @",
   "INSERT INTO t (a, b) VALUES (@, @), (@, @)",
   "UPDATE t SET a = @ WHERE id = @",
   "UPDATE t SET a = @ WHERE -@ = @",
@@ -91,5 +97,30 @@ describe("keyOf()", () => {
     );
     assert.notEqual(key("SELECT a FROM t WHERE id = 1"), key("SELECT a FROM u WHERE id = 1"));
     assert.notEqual(key('SELECT "A" FROM t WHERE id = 1'), key("SELECT A FROM t WHERE id = 1"));
+  });
+
+  test("tells a keyword from the name that has its letters", () => {
+    const { digest: digestOfName } = analyzed('SELECT * FROM "only" salary');
+    for (const [named, keyed] of [
+      ['SELECT * FROM "only" salary', "SELECT * FROM only salary"],
+      ['DELETE FROM "only" salary WHERE id = 1000', "DELETE FROM ONLY salary WHERE id = 1000"],
+      ['SELECT "current_user" FROM t', "SELECT current_user FROM t"],
+      ['SELECT * FROM a "left", b', "SELECT * FROM a left, b"],
+    ] as const) {
+      assert.notEqual(key(named), key(keyed), named);
+      assert.notEqual(analyzed(named).digest, analyzed(keyed).digest, named);
+    }
+    assert.equal(digestOfName, 'select * from "only" salary');
+    // Of names that are no keywords it does not matter.
+    assert.equal(analyzed('SELECT "id" FROM "users"').digest, analyzed("select id from users").digest);
+  });
+
+  test("is the whole text where a literal is the argument of a function that runs or reads it, in quotes or not", () => {
+    for (const name of ["query_to_xml", "ts_rewrite", "set_config", "pg_sleep", "nextval"]) {
+      const [first, second] = ["select 1 from free", "select 1 from kept"].map((text) =>
+        key(`SELECT "${name}"(a, '${text}', true) FROM t`),
+      );
+      assert.notEqual(first, second, name);
+    }
   });
 });
