@@ -329,7 +329,8 @@ export class PostgresSession implements LiveSession {
     const forward = toBackend.run().then(() => this.#afterGoodbye(relay));
     const backward = this.#untilGone(answers, forward);
     await Promise.race([backward, forward.then(() => backward)]);
-    if (!toClient.hasSaidFarewell && !this.#client.leg.isEnded && this.#closeReason === undefined) {
+    const isAsked = this.#isLeaving || this.#client.leg.isEnded || this.#closeReason !== undefined;
+    if (!toClient.hasSaidFarewell && !isAsked) {
       throw new QuerycopError("QC_BACKEND_CLOSED", "The backend closed the connection");
     }
   }
