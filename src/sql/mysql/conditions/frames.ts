@@ -8,66 +8,66 @@ export const FRAME_CASE = 4;
 
 /** Reused from a pool: open() sets every field. */
 export class Frame {
-  kind = FRAME_STATEMENT;
+  kind!: number;
   /** The opening token; for a call, the name's token is the one before. */
-  token = 0;
-  functionClasses = 0;
+  token!: number;
+  functionClasses!: number;
   /** Depth of the frame of the statement or subquery it belongs to, its own if it is one. */
-  blockDepth = 0;
-  valueBase = 0;
-  operatorBase = 0;
+  blockDepth!: number;
+  valueBase!: number;
+  operatorBase!: number;
   /** The expression so far ends in an operand, so that an operator may follow. */
-  hasOperand = false;
+  hasOperand!: boolean;
   /** BETWEENs that wait for their AND. */
-  betweens = 0;
-  isInterval = false;
+  betweens!: number;
+  isInterval!: boolean;
 
   // Items between commas
-  items = 0;
-  constantItems = 0;
+  items!: number;
+  constantItems!: number;
   /** Constant items with a name for the column behind them. */
-  namedConstants = 0;
+  namedConstants!: number;
   /** Items that are NULL or a bare number, without a name. */
-  paddingItems = 0;
+  paddingItems!: number;
   /** Items that are a bare number, without a name. */
-  numberedItems = 0;
-  hexItems = 0;
-  literalItems = 0;
+  numberedItems!: number;
+  hexItems!: number;
+  literalItems!: number;
   /** Attributes of all items together, and of the first one. */
-  itemAttributes = 0;
-  firstItem = 0;
-  firstItemToken = 0;
+  itemAttributes!: number;
+  firstItem!: number;
+  firstItemToken!: number;
 
   // Query block
-  branch = 0;
+  branch!: number;
   /** Statement or subquery whose list of values is being selected. */
-  isSelecting = false;
-  hasFrom = false;
+  isSelecting!: boolean;
+  hasFrom!: boolean;
   /** Between FROM and what follows the tables. */
-  isInFrom = false;
-  hasWhere = false;
-  tables = 0;
-  catalogTables = 0;
+  isInFrom!: boolean;
+  hasWhere!: boolean;
+  tables!: number;
+  catalogTables!: number;
   /** Derived tables of one literal that has no name: (SELECT 1) a. */
-  literalTables = 0;
-  commas = 0;
-  hasCount = false;
-  firstHasTable = false;
-  firstHasWhere = false;
+  literalTables!: number;
+  commas!: number;
+  hasCount!: boolean;
+  firstHasTable!: boolean;
+  firstHasWhere!: boolean;
   /** A query in parentheses within this one, such as a branch of its UNION, has conditions. */
-  isOperandWithWhere = false;
+  isOperandWithWhere!: boolean;
   /** The first branch has a constant among its values, as reports have that fill up columns. */
-  firstHasConstant = false;
+  firstHasConstant!: boolean;
   /** The first branch only numbers the columns: SELECT 1, 2, 3. */
-  firstIsNumbered = false;
-  branchToken = 0;
-  isAfterLiteral = false;
+  firstIsNumbered!: boolean;
+  branchToken!: number;
+  isAfterLiteral!: boolean;
   /** A column is compared with a column: what ties a subquery to the row around it. */
-  hasColumnPair = false;
+  hasColumnPair!: boolean;
   /** `*` or `t.*` in the select list. */
-  hasWildcard = false;
+  hasWildcard!: boolean;
   /** A parenthesised branch of the UNION in the frame around it. */
-  isBranchOperand = false;
+  isBranchOperand!: boolean;
 
   open(kind: number, token: number, classes: number, valueBase: number, operatorBase: number): void {
     this.kind = kind;

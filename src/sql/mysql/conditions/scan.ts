@@ -56,6 +56,7 @@ const FROM_WORDS: ReadonlySet<number> = new Set([K.FROM, K.JOIN, K.ON, K.USING, 
 
 const PARENTHESES_MAX = 200;
 const FRAMES_KEPT_MAX = 256;
+const VALUES_FIRST = 256;
 const VALUES_KEPT_MAX = 8192;
 const NAME_BYTES_MAX = 64;
 const NOTED_USERS: ReadonlySet<string> = new Set(["user", "current_user", "session_user"]);
@@ -66,19 +67,19 @@ export class ConditionScan {
   emit: EmitFinding = () => undefined;
   /** Open frames; the innermost one is `frames[depth]`. */
   readonly frames: Frame[] = [];
-  depth = 0;
+  depth!: number;
   /** Subqueries around the current token. */
-  subqueries = 0;
+  subqueries!: number;
   /** Values: attributes, first and last token. */
-  attributes = new Int32Array(256);
-  firsts = new Int32Array(256);
-  lasts = new Int32Array(256);
-  valueCount = 0;
-  #operators = new Uint8Array(256);
-  #operatorTokens = new Int32Array(256);
-  #operatorCount = 0;
-  #pipesAsConcat = false;
-  #end = 0;
+  attributes = new Int32Array(VALUES_FIRST);
+  firsts = new Int32Array(VALUES_FIRST);
+  lasts = new Int32Array(VALUES_FIRST);
+  valueCount!: number;
+  #operators = new Uint8Array(VALUES_FIRST);
+  #operatorTokens = new Int32Array(VALUES_FIRST);
+  #operatorCount!: number;
+  #pipesAsConcat!: boolean;
+  #end!: number;
 
   run(tokens: Tokens, from: number, to: number, emit: EmitFinding, pipesAsConcat: boolean): void {
     this.tokens = tokens;
@@ -103,11 +104,11 @@ export class ConditionScan {
 
   /** One huge statement must not hold its memory for ever. */
   #shrink(): void {
-    this.attributes = new Int32Array(256);
-    this.firsts = new Int32Array(256);
-    this.lasts = new Int32Array(256);
-    this.#operators = new Uint8Array(256);
-    this.#operatorTokens = new Int32Array(256);
+    this.attributes = new Int32Array(VALUES_FIRST);
+    this.firsts = new Int32Array(VALUES_FIRST);
+    this.lasts = new Int32Array(VALUES_FIRST);
+    this.#operators = new Uint8Array(VALUES_FIRST);
+    this.#operatorTokens = new Int32Array(VALUES_FIRST);
   }
 
   get frame(): Frame {

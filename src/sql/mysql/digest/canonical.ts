@@ -61,7 +61,7 @@ function isShallow(lexer: Lexer): boolean {
   for (let i = 0; i < lexer.count; i++) {
     const kind = lexer.kinds[i];
     if (kind === T.LEFT_PAREN) {
-      const before = i > 0 ? (lexer.kinds[i - 1] as number) : 0;
+      const before = lexer.kinds[i - 1] ?? 0;
       const after = lexer.kinds[i + 1] === K.SELECT ? K.SELECT : before;
       open.push(after);
       count(after, 1);

@@ -204,41 +204,42 @@ const isDigit = (c: number | undefined): boolean => c !== undefined && c >= ZERO
 
 /**
  * One text under one reading. Reusable: start() forgets the text before. Tokens are columns: kinds[i] begins at
- * starts[i] and ends before ends[i]; between tokens lie only blanks and the gaps listed in `comments`.
+ * starts[i] and ends before ends[i]; between tokens lie only blanks and the gaps listed in `comments`. What is not set
+ * here is set by start().
  */
 export class Lexer {
   kinds = new Uint16Array(FIRST_CAPACITY);
   starts = new Int32Array(FIRST_CAPACITY);
   ends = new Int32Array(FIRST_CAPACITY);
   flags = new Uint8Array(FIRST_CAPACITY);
-  count = 0;
+  count!: number;
   /** Triples of start, end and kind of gap. */
   comments = new Int32Array(48);
-  commentCount = 0;
-  marks = 0;
+  commentCount!: number;
+  marks!: number;
   /** Where the first MARK_ERROR, MARK_NUL or unterminated thing was seen. */
-  errorAt = -1;
+  errorAt!: number;
   /** Versions of executable comments, in order of appearance, the first few different ones. */
   readonly versions: number[] = [];
-  versionsDropped = false;
+  versionsDropped!: boolean;
   /** As in Tokens: filled by who calls drop(). */
   readonly forgottenRows = new Map<number, number>();
 
   sql: Uint8Array = new Uint8Array(0);
-  end = 0;
-  pos = 0;
+  end!: number;
+  pos!: number;
   #rules: LexRules = DEFAULT_RULES;
-  #tokensMax = 0;
+  #tokensMax!: number;
   #tables: ByteTables = byteTables(DEFAULT_RULES.dialect, DEFAULT_RULES.charset);
   #classes: Uint8Array = this.#tables.classes;
   #words: Uint8Array = this.#tables.words;
   #plainKinds: Uint8Array = PLAIN_KINDS;
   #dashEnds: Uint8Array = this.#tables.dashEnds;
-  #inExecutable = false;
-  #pendingFlags = 0;
-  #numberEnd = -1;
+  #inExecutable!: boolean;
+  #pendingFlags!: number;
+  #numberEnd!: number;
   /** How many MARK_ERROR stand for. */
-  #errorCount = 0;
+  #errorCount!: number;
 
   /**
    * Begins another text, or the part of one between two bytes. `tokensMax` bounds memory: lexing stops there and marks
@@ -743,10 +744,10 @@ export class Lexer {
 
   // The next quote and backslash at or after some byte of a long literal: each is searched once, so that a literal
   // full of either stays linear.
-  #quoteAhead = -1;
-  #backslashAhead = -1;
+  #quoteAhead!: number;
+  #backslashAhead!: number;
   #aheadOf: Uint8Array | undefined = undefined;
-  #aheadQuote = 0;
+  #aheadQuote!: number;
 
   #farQuote(from: number, quote: number): number {
     if (this.#aheadOf !== this.sql || this.#aheadQuote !== quote) {

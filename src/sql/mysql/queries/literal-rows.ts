@@ -21,6 +21,8 @@ const WORDY_ROWS_KEPT = 512;
 /** Of an IN list so many items stay whatever they are: rules that look at tokens look at a handful. */
 const LIST_ITEMS_KEPT = 128;
 
+const ITEMS_FIRST = 64;
+
 const ALL_KINDS = K.KEYWORD_FIRST + KEYWORD_COUNT;
 const NUMBERS = kindSet(
   [T.INTEGER_NUMBER, T.DECIMAL_NUMBER, T.FLOAT_NUMBER, T.HEX_LITERAL, T.BIT_LITERAL],
@@ -78,24 +80,24 @@ class LiteralRows {
   #state = IN_STATEMENT_START;
   #depth = 0;
   // The rows of the current INSERT
-  #rows = 0;
+  #rows!: number;
   /** How many rows before are alike to the digest, which prints one otherwise than two, and how many items each has. */
-  #run = 0;
-  #runItems = 0;
+  #run!: number;
+  #runItems!: number;
   /** Where the items of one kept row beyond those that the facts list stand; -1 when another kept row differs there. */
-  #sampleStarts = new Int32Array(64);
-  #sampleEnds = new Int32Array(64);
-  #sampleLength = 0;
+  #sampleStarts = new Int32Array(ITEMS_FIRST);
+  #sampleEnds = new Int32Array(ITEMS_FIRST);
+  #sampleLength!: number;
   /** How many are not -1. */
-  #sampleLeft = 0;
+  #sampleLeft!: number;
   // The row being looked at: its items by their only token, -1 for those of two
-  #items = new Int32Array(64);
-  #itemCount = 0;
-  #isWordy = false;
-  #isTelling = false;
+  #items = new Int32Array(ITEMS_FIRST);
+  #itemCount!: number;
+  #isWordy!: boolean;
+  #isTelling!: boolean;
   // The IN list being looked at
   #isInList = false;
-  #listItems = 0;
+  #listItems!: number;
   /** The forms its items have had so far: facts tell literals of one form apart by nothing but what `#tells`. */
   readonly #listForms: number[] = [];
   /** The last token outside of rows. */

@@ -81,9 +81,9 @@ export class BlockBuilder implements Omit<QueryBlock, "otherSources"> {
   isOrdered = false;
   /** LIMIT asks for one row at a place, of rows in no order. */
   isRowPicked = false;
-  firstToken = 0;
-  firstPredicate = 0;
-  firstColumn = 0;
+  firstToken!: number;
+  firstPredicate!: number;
+  firstColumn!: number;
 
   constructor(parent: number | undefined, role: QueryBlock["role"], start: number) {
     this.parent = parent;
@@ -158,11 +158,11 @@ function namesOfOthers(sources: readonly SourceDraft[]): readonly (string | unde
 /** One statement under construction. Lists are handed over, not copied. */
 export class StatementBuilder {
   kind: StatementKind = "unknown";
-  start = 0;
-  end = 0;
+  start!: number;
+  end!: number;
   within: StatementOrigin = "packet";
   parent: number | undefined = undefined;
-  packetIndex = 0;
+  packetIndex!: number;
   readonly tablesRead: TableDraft[] = [];
   readonly tablesWritten: TableDraft[] = [];
   readonly objects: ObjectReference[] = [];

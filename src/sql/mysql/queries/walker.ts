@@ -48,55 +48,58 @@ export const TRUTH_TRUE = 2;
 export const TRUTH_SELF = 3;
 export const TRUTH_PRESENT = 4;
 
-/** One level of parentheses, reused between levels: the outer state to restore and the state of the level itself. */
+/**
+ * One level of parentheses, reused between levels: the outer state to restore and the state of the level itself.
+ * resetFrame() and openLevel() set every field.
+ */
 export class Frame {
   role = ROLE_NONE;
-  open = -1;
+  open!: number;
   // Outer state
-  blockIndex = -1;
+  blockIndex!: number;
   clause = CLAUSE_OTHER;
   mode = MODE_EXPRESSION;
-  isTableExpected = false;
-  ctes = 0;
-  joinBase = 0;
-  joinFirst = 0;
+  isTableExpected!: boolean;
+  ctes!: number;
+  joinBase!: number;
+  joinFirst!: number;
   // The level itself
   /** What FROM lists in this level's place: a derived table, or the table function whose arguments it holds. */
   source: SourceDraft | undefined = undefined;
   /** A SELECT or other query has begun directly in this level. */
-  hasQuery = false;
+  hasQuery!: boolean;
   /** The first block of the level's query expression. */
-  firstBlock = -1;
+  firstBlock!: number;
   queryRole: BlockBuilder["role"] = "main";
-  items = 1;
-  isEmpty = true;
-  hasSubquery = false;
-  hasColumn = false;
+  items!: number;
+  isEmpty!: boolean;
+  hasSubquery!: boolean;
+  hasColumn!: boolean;
   function: FunctionDraft | undefined = undefined;
-  caseDepth = 0;
-  betweens = 0;
+  caseDepth!: number;
+  betweens!: number;
   // Condition of the level
-  isCondition = false;
+  isCondition!: boolean;
   /** The level is one parenthesised term of the condition outside. */
-  isConditionLevel = false;
+  isConditionLevel!: boolean;
   truthOr = TRUTH_NONE;
   truthAnd = TRUTH_NONE;
   truthTerm = TRUTH_NONE;
-  isNegated = false;
-  termStart = 0;
+  isNegated!: boolean;
+  termStart!: number;
   /** First token of the condition that the level is in. */
-  conditionStart = 0;
-  termHasColumn = false;
-  termIsSelf = false;
-  hasOr = false;
-  pendingStart = 0;
+  conditionStart!: number;
+  termHasColumn!: boolean;
+  termIsSelf!: boolean;
+  hasOr!: boolean;
+  pendingStart!: number;
   /** The join whose ON it is. */
   join: PendingJoin | undefined = undefined;
   /** The predicate of `column IN (` whose list is open. */
-  listPredicate = -1;
-  listStartsTerm = false;
+  listPredicate!: number;
+  listStartsTerm!: boolean;
   /** Values of an INSERT row. */
-  itemStart = 0;
+  itemStart!: number;
 }
 
 /** A join that waits for its condition: where its operands begin among the block's sources. */
@@ -155,18 +158,18 @@ export class Walker {
   /** Texts that statements hand to the server as SQL: literals of PREPARE and the like. */
   readonly inner: InnerText[] = [];
   statement: StatementBuilder;
-  packetIndex = 0;
+  packetIndex: number;
 
-  // The query engine
+  // The query engine, as resetEngine() has it at the start of each statement
   at = 0;
-  depth = 0;
+  depth!: number;
   readonly frames: Frame[] = [new Frame()];
-  blockIndex = -1;
+  blockIndex!: number;
   clause = CLAUSE_OTHER;
   mode = MODE_EXPRESSION;
-  isTableExpected = false;
+  isTableExpected!: boolean;
   /** Whether an operand may come next; otherwise a name is an alias or a unit. */
-  isOperandExpected = true;
+  isOperandExpected!: boolean;
   /** Names of CTEs in scope, and those being defined. */
   readonly ctes: string[] = [];
   readonly openCtes: OpenCte[] = [];
@@ -176,9 +179,9 @@ export class Walker {
   stops: Uint8Array | undefined = undefined;
   /** Joins of the current level whose ON or USING has not come yet begin at `joinBase`. */
   readonly joins: PendingJoin[] = [];
-  joinBase = 0;
+  joinBase!: number;
   /** The block's first source that the next join of this level may have on its left. */
-  joinFirst = 0;
+  joinFirst!: number;
   /** The table behind which FOR SYSTEM_TIME stands, until its alias comes. */
   timedTable: TableDraft | undefined = undefined;
   timedDepth = 0;
@@ -188,19 +191,19 @@ export class Walker {
   #locals: Set<string> | undefined;
   #steps = 0;
   /** The statement is an INSERT or REPLACE whose rows or query are still to come. */
-  isInsert = false;
+  isInsert!: boolean;
   /** The rows have been seen, so that it is no INSERT … SELECT. */
-  hasRows = false;
+  hasRows!: boolean;
   /** The parenthesis that comes next holds the arguments of a table function. */
-  isTableFunction = false;
+  isTableFunction!: boolean;
   /** The walk ends when the level that it begins with closes. */
-  isSingleLevel = false;
+  isSingleLevel!: boolean;
   /** Names before FROM or USING of a DELETE of several tables: first and last token. */
   readonly deleteTargets: { readonly first: number; readonly last: number }[] = [];
   /** The level at which parentheses of VALUES are rows. */
-  valuesDepth = -1;
+  valuesDepth!: number;
   /** How many queries enclose the walk. */
-  queryDepth = 0;
+  queryDepth!: number;
   /** Names of the columns that the rows of an INSERT fill. */
   insertColumns: string[] = [];
   /** By column of a VALUES row: the only token of the value that was listed last, or -1. */

@@ -114,31 +114,35 @@ const LEFT_BRACKET = 91;
 const RIGHT_BRACKET = 93;
 const UNDERSCORE = 95;
 
+/** Room that a lexer begins with. */
+const TOKENS_FIRST = 256;
+
 /** Reused by every text: nothing of it may be kept. */
 const decoder = new TextDecoder();
 /** A character for each byte, so that places stay the same: comments may hold what is no ASCII. */
 const byteDecoder = new TextDecoder("latin1");
 
+/** run() sets whatever is not set here. */
 export class Lexer {
   sql: Uint8Array = new Uint8Array(0);
-  count = 0;
-  kinds: Uint8Array = new Uint8Array(256);
-  starts: Uint32Array = new Uint32Array(256);
-  ends: Uint32Array = new Uint32Array(256);
-  marks = 0;
+  count!: number;
+  kinds: Uint8Array = new Uint8Array(TOKENS_FIRST);
+  starts: Uint32Array = new Uint32Array(TOKENS_FIRST);
+  ends: Uint32Array = new Uint32Array(TOKENS_FIRST);
+  marks!: number;
   /** Byte of the first error; -1 where there is none. */
-  errorAt = -1;
-  commentCount = 0;
+  errorAt!: number;
+  commentCount!: number;
   /** Comments with tokens on both sides. */
-  commentsBetween = 0;
+  commentsBetween!: number;
   /** Start of the last comment of `--` behind the last token; -1 where there is none. */
-  trailingComment = -1;
+  trailingComment!: number;
   #ascii: string | undefined;
-  #pendingComments = 0;
+  #pendingComments!: number;
   #reading: StringReading = "standard";
-  #at = 0;
-  #depth = 0;
-  #chain = 0;
+  #at!: number;
+  #depth!: number;
+  #chain!: number;
   /** The chains of the levels around. */
   #chains = new Uint32Array(LIMITS.parenthesisDepth + 1);
 

@@ -35,8 +35,8 @@ export type OpenBlock = Open<QueryBlock> & {
 /** Every list may grow, everything else may be set. */
 export class Draft implements StatementFacts {
   kind: StatementKind = "unknown";
-  start = 0;
-  end = 0;
+  start: number;
+  end: number;
   readonly within: StatementOrigin;
   readonly parent: number | undefined;
   readonly packetIndex: number;
