@@ -40,6 +40,12 @@ export function answersOf(text: string, session: Partial<MysqlContext>): Generat
   return neighboursOf(text).map((neighbours) => answersTo(neighbours, session));
 }
 
+/** What one text is told under the policy of that number. */
+export function answerTo(text: string, index: number): unknown {
+  const policy = POLICIES[index % POLICIES.length] as Policy;
+  return answerOf(Buffer.from(text), contextFor({ schema: "app" }), policy).answer;
+}
+
 function* answersTo(neighbours: Neighbours, session: Partial<MysqlContext>): Generator<Answer> {
   let index = 0;
   for (const [text, other] of neighbours) {
