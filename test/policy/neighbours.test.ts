@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { assertGoldenPart } from "../config/golden.ts";
 import { FOUND, OTHERS, QUIET } from "../support/condition-texts.ts";
+import { MORE_MYSQL_TEXTS } from "../support/more-mysql-texts.ts";
 import { answersOf } from "../support/neighbour-answers.ts";
 import { STATEMENT_TEXTS, type StatementTexts } from "../support/statement-texts.ts";
 
@@ -35,7 +36,7 @@ function lineOf(text: string, context: StatementTexts["context"]): string {
   return `${sums.join(" ")} ${steps} ${JSON.stringify(text).slice(1, -1)}`;
 }
 
-for (const { title, context, texts } of [...STATEMENT_TEXTS, CONDITIONS]) {
+for (const { title, context, texts } of [...STATEMENT_TEXTS, CONDITIONS, ...MORE_MYSQL_TEXTS]) {
   for (let from = 0; from < texts.length; from += TEXTS_MAX) {
     const some = texts.slice(from, from + TEXTS_MAX);
     const name = `${title} ${from + 1} to ${from + some.length}`;

@@ -217,11 +217,8 @@ function readAttribute(reader: DdlReader, column: ColumnDraft): void {
   if (reader.take("NOT", "NULL")) column.isNullable = false;
   else if (reader.take("AUTO_INCREMENT")) column.isAutoIncrement = true;
   else if (reader.take("DEFAULT")) column.default = readDefault(reader);
-  else if (reader.take("ON", "UPDATE")) {
-    reader.at++;
-    if (reader.peek() === "(") reader.parenthesized();
-    column.updatesToNow = true;
-  } else if (reader.take("COMMENT")) column.comment = reader.name();
+  else if (reader.take("ON", "UPDATE")) column.updatesToNow = true;
+  else if (reader.take("COMMENT")) column.comment = reader.name();
   else if (reader.take("COLLATE")) column.collation = reader.name();
   else if (reader.take("CHARACTER", "SET") || reader.take("CHARSET")) column.collation ??= reader.name();
   else if (reader.take("GENERATED", "ALWAYS", "AS") || reader.take("AS")) column.generated = reader.parenthesized();
