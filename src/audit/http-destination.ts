@@ -1,8 +1,7 @@
 /** Audit records over HTTP: as they are to a webhook, or as OpenTelemetry log records to a collector. */
 import { readFileSync } from "node:fs";
-import { request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
 import { QuerycopError } from "../base/errors.ts";
+import { postOverHttp } from "../base/http-post.ts";
 import type { AuditDestination } from "./audit-forwarder.ts";
 import { encodeOtlpLogs } from "./otlp-logs.ts";
 
@@ -15,7 +14,6 @@ export interface HttpDestinationOptions {
   readonly timeoutMs?: number;
 }
 
-const TIMEOUT_MS = 10_000;
 const HEADERS_BYTES_MAX = 16_384;
 
 export class WebhookDestination implements AuditDestination {
@@ -48,39 +46,18 @@ export class OtlpDestination implements AuditDestination {
   close(): void {}
 }
 
-/** Resolves with a 2xx. Redirects are not followed: the records and the credentials are for the named host alone. */
-function post(options: HttpDestinationOptions, contentType: string, body: string, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const url = new URL(options.url);
-    const isTls = url.protocol === "https:";
-    const headers = {
-      ...readHeaders(options.headersFile),
-      "content-type": contentType,
-      "content-length": Buffer.byteLength(body),
-      "user-agent": "querycop",
-    };
-    const ca = options.caFile === undefined ? {} : { ca: readFileSync(options.caFile) };
-    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-    const request = isTls
-      ? httpsRequest(url, { method: "POST", headers, signal, agent: false, ...ca })
-      : httpRequest(url, { method: "POST", headers, signal, agent: false });
-    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    request.on("response", (response) => {
-      response.resume();
-      response.on("error", reject);
-      response.on("end", () => {
-        clearTimeout(timer);
-        const status = response.statusCode ?? 0;
-        if (status >= 200 && status < 300) resolve();
-        else reject(new Error(`${url.host} answered ${status}`));
-      });
-    });
-    request.on("error", (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
-    request.end(body);
-  });
+async function post(
+  options: HttpDestinationOptions,
+  contentType: string,
+  body: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { url, headersFile, caFile, timeoutMs } = options;
+  const headers = readHeaders(headersFile);
+  await postOverHttp(
+    { url, contentType, body, headers, caFile, ...(timeoutMs === undefined ? {} : { timeoutMs }) },
+    signal,
+  );
 }
 
 /** Throws QC_CONFIG for a file that is not of that form. */
