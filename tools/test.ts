@@ -96,7 +96,7 @@ const PHASES: readonly Phase[] = [
     includes: isEndToEnd,
     needsBinary: true,
     processes: 1,
-    timeoutMs: 40 * MINUTE_MS,
+    timeoutMs: 55 * MINUTE_MS,
   },
 ];
 

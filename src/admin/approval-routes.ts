@@ -59,8 +59,11 @@ function requireSeen(call: Call): void {
   const { statementHash } = bodyOf<{ statementHash?: string }>(call);
   const view = statementHash === undefined ? undefined : call.operations.approvals.find(idOf(call));
   if (view === undefined || view.statementHash === statementHash) return;
-  throw new Refusal(409, "another-statement", "the request is for another statement than the one that was seen");
+  throw anotherStatement();
 }
+
+const anotherStatement = (): Refusal =>
+  new Refusal(409, "another-statement", "the request is for another statement than the one that was seen");
 
 const STATUSES = {
   403: "Whoever asked cannot approve",
@@ -133,6 +136,28 @@ async function askForLoad(call: Call): Promise<Reply> {
   return { status: 200, json: view, target: view.id };
 }
 
+interface SignedAnswer {
+  readonly id: string;
+  readonly verdict: "approve" | "deny";
+  readonly approver: string;
+  readonly reason?: string;
+  readonly statementHash: string;
+}
+
+/** SAFETY: the system says who clicked and on what; only those who may, and only what they saw. */
+async function takeSignedAnswer(call: Call): Promise<Reply> {
+  const { approvals, approvalInbox } = call.operations;
+  const { id, verdict, approver, reason, statementHash } = bodyOf<SignedAnswer>(call);
+  if (approvalInbox?.mayAnswer(approver) !== true) {
+    throw new Refusal(403, "unknown-approver", "this name is none of approvals.webhook_approvers");
+  }
+  const view = approvals.find(id);
+  if (view === undefined) throw ABSENT();
+  if (view.statementHash !== statementHash) throw anotherStatement();
+  const answer = { approver, reason };
+  return replyTo(verdict === "approve" ? await approvals.approve(id, answer) : approvals.deny(id, answer));
+}
+
 export const APPROVAL_ROUTES: readonly Route[] = [
   {
     method: "GET",
@@ -181,6 +206,30 @@ export const APPROVAL_ROUTES: readonly Route[] = [
     response: APPROVAL,
     statuses: { 409: "Too many requests are open", 503: "The request could not be recorded and there is none" },
     handle: askForLoad,
+  },
+  {
+    method: "POST",
+    path: "/approvals/answers",
+    access: "public",
+    isSigned: true,
+    summary:
+      "An approver's answer by a system that signs it with a secret of approvals.webhook_secret_file, in the headers of Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature",
+    body: objectOf(
+      {
+        id: { type: "string", maxLength: 64, description: "The request" },
+        verdict: { type: "string", enum: ["approve", "deny"], description: "The answer" },
+        approver: { type: "string", maxLength: 64, description: "Who answers: one of approvals.webhook_approvers" },
+        reason: REASON,
+        statementHash: SEEN,
+      },
+      ["reason"],
+    ),
+    response: APPROVAL,
+    statuses: {
+      ...STATUSES,
+      409: "It was answered, has expired, or is for another statement; or the delivery came before",
+    },
+    handle: takeSignedAnswer,
   },
   {
     method: "POST",

@@ -10,6 +10,7 @@ import { isIP } from "node:net";
 import { plainAddress, UNIX_SOCKET } from "../base/address.ts";
 import { QuerycopError } from "../base/errors.ts";
 import type { Operations } from "../server/operations.ts";
+import type { DeliveryVerdict } from "../server/webhook-inbox.ts";
 import type { AddressLimits } from "./address-limits.ts";
 import { bearerKey, type Credentials, type Identified, sessionCookie } from "./credentials.ts";
 import { problemOf } from "./json-schema.ts";
@@ -126,8 +127,11 @@ export class Dispatcher {
   }
 
   async #handle(request: IncomingMessage, route: Route, call: Omit<Call, "body">): Promise<Reply> {
-    const body = route.body === undefined ? undefined : await readBody(request);
-    const problem = route.body === undefined ? undefined : problemOf(body, route.body);
+    if (route.body === undefined) return await route.handle({ ...call, body: undefined });
+    const { text, json: body } = await readBody(request);
+    // SAFETY: nothing is said of a body before it is known whose it is.
+    if (route.isSigned === true) requireSignature(request, text, call.operations);
+    const problem = problemOf(body, route.body);
     if (problem !== undefined) throw new Refusal(400, "bad-request", problem);
     return await route.handle({ ...call, body });
   }
@@ -269,6 +273,30 @@ export class Dispatcher {
       target: progress.target,
     });
   }
+}
+
+const SIGNATURE_REFUSALS: Readonly<Record<Exclude<DeliveryVerdict, "genuine">, readonly [number, string]>> = {
+  forged: [401, "the signature is not one of approvals.webhook_secret_file"],
+  late: [401, "webhook-timestamp is more than five minutes away from the time here"],
+  replayed: [409, "this webhook-id has been taken already"],
+  busy: [429, "too many deliveries in ten minutes"],
+  "no-secret": [503, "approvals.webhook_secret_file cannot be used, see querycop doctor"],
+};
+
+function requireSignature({ headers }: IncomingMessage, body: string, { approvalInbox }: Operations): void {
+  const header = (name: string): string => String(headers[name] ?? "");
+  const delivery = {
+    id: header("webhook-id"),
+    timestamp: header("webhook-timestamp"),
+    signature: header("webhook-signature"),
+    body,
+  };
+  const verdict = approvalInbox?.judge(delivery);
+  if (verdict === undefined)
+    throw new Refusal(404, "not-found", "no system may answer here: approvals.webhook_approvers");
+  if (verdict === "genuine") return;
+  const [status, message] = SIGNATURE_REFUSALS[verdict];
+  throw new Refusal(status, verdict, message);
 }
 
 function withoutBase(pathname: string, basePath: string): string {

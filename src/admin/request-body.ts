@@ -4,13 +4,20 @@ import { Refusal } from "./route.ts";
 
 const BODY_BYTES_MAX = 1024 * 1024;
 
+/** The text as well: signatures are of that. */
+export interface JsonBody {
+  readonly text: string;
+  readonly json: unknown;
+}
+
 /** Rejects with a Refusal. A form of somebody's page cannot have this content type, and a script of it would have to ask. */
-export async function readBody(request: IncomingMessage): Promise<unknown> {
+export async function readBody(request: IncomingMessage): Promise<JsonBody> {
   const type = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json") throw new Refusal(415, "unsupported-media-type", "Content-Type: application/json");
   const bytes = await readBytes(request);
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return { text, json: JSON.parse(text) };
   } catch {
     throw new Refusal(400, "bad-json", "the body is not JSON in UTF-8");
   }

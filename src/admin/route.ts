@@ -24,6 +24,8 @@ export interface Route {
   readonly isRoutine?: boolean;
   /** Asked again and again by a page that is open: recorded once in a while for each caller, and whenever it is refused. */
   readonly isPolled?: boolean;
+  /** The body comes from a system that signs it as a webhook, which stands in the place of a key. */
+  readonly isSigned?: boolean;
   readonly handle: (call: Call) => Reply | Promise<Reply>;
 }
 

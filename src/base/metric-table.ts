@@ -175,6 +175,12 @@ export const METRICS = {
     help: "Answers to requests for approval, and how others ended",
     labels: { outcome: ["approved", "denied", "expired", "cancelled"] },
   },
+  approvalDeliveries: {
+    name: "querycop_approval_webhook_deliveries_total",
+    type: "counter",
+    help: "What approvals.webhook_url was told of requests for approval; failed: given up after the last attempt",
+    labels: { outcome: ["delivered", "failed"] },
+  },
   tokenMintDuration: {
     name: "querycop_token_mint_duration_seconds",
     type: "histogram",

@@ -9,7 +9,8 @@ const FILE_BYTES_MAX = 256 * 1024;
 const NAME_LENGTH_MAX = 64;
 const SHA256_HEX_LENGTH = 64;
 
-function isName(name: string): boolean {
+/** What a key or an approver may be called. */
+export function isName(name: string): boolean {
   return (
     name !== "" &&
     name.length <= NAME_LENGTH_MAX &&

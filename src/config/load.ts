@@ -2,6 +2,7 @@
 import { basename, resolve } from "node:path";
 import * as v from "valibot";
 import { type ApiAccess, checkApi } from "./api-rules.ts";
+import { approvalProblems } from "./approval-rules.ts";
 import { auditProblems } from "./audit-rules.ts";
 import { backendValuesOf, parseConnection, unknownConnection } from "./connections.ts";
 import { type EffectiveSetting, effectiveSettings, type ParsedListener } from "./effective.ts";
@@ -323,6 +324,7 @@ function checkProcess(
   if (settings.policy.file !== undefined) problem("policy.file", problemOfReadablePath(settings.policy.file));
   if (settings.dsql.rulesFile !== undefined) problem("dsql.rules_file", problemOfReadablePath(settings.dsql.rulesFile));
   for (const [key, text] of auditProblems(settings.audit)) problem(key, text);
+  for (const [key, text] of approvalProblems(settings.approvals)) problem(key, text);
   return checkApi({
     settings,
     credentialsDirectory: env["CREDENTIALS_DIRECTORY"],

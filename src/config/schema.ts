@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import type { ApiRole } from "../base/api-role.ts";
 import type { ConnectionLoads } from "../base/load-rule.ts";
+import { isName } from "./approvers-file.ts";
 import { loadRulesKind } from "./load-rules.ts";
 import {
   basePathKind,
@@ -883,6 +884,37 @@ const approvals = v.strictObject({
     title: "Approval requests at a time",
     description:
       "Of all users together: those that wait, and those approved that are not used yet. Further statements that need an approval are refused. See approvals.md.",
+  }),
+  webhookUrl: setting(urlKind(["https", "http"]), {
+    key: "webhook_url",
+    env: "GATEKEEPER_APPROVALS_WEBHOOK_URL",
+    title: "Requests for approval to a webhook",
+    description:
+      "Each request and how it ends is posted here, signed with the first secret of approvals.webhook_secret_file, as Standard Webhooks has it. Nothing waits for the receiver. http only to this machine. See approvals.md.",
+    example: "https://chat-bridge.example.com/querycop",
+  }),
+  webhookSecretFile: setting(pathKind(), {
+    key: "webhook_secret_file",
+    env: "GATEKEEPER_APPROVALS_WEBHOOK_SECRET_FILE",
+    title: "Secrets of the webhook",
+    description:
+      "One a line, whsec_ and 24 to 64 bytes in base64; the first signs, each is taken. Read again each time, so that they can be exchanged.",
+    example: "/etc/querycop/approvals-webhook-secret",
+  }),
+  webhookCaFile: setting(pathKind(), {
+    key: "webhook_ca_file",
+    env: "GATEKEEPER_APPROVALS_WEBHOOK_CA_FILE",
+    title: "CA certificates of the webhook",
+    description: "Trusted in place of the system's.",
+    example: "/etc/querycop/bridge-ca.pem",
+  }),
+  webhookApprovers: setting(listKind("names of approvers", isName), {
+    key: "webhook_approvers",
+    env: "GATEKEEPER_APPROVALS_WEBHOOK_APPROVERS",
+    title: "Who may answer by the webhook's sender",
+    description:
+      "Names that a signed POST /approvals/answers may answer as. Who holds the secret says which of them clicked. Unset: nobody answers that way.",
+    example: "alice,bob@corp.example",
   }),
 });
 

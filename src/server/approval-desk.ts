@@ -90,6 +90,8 @@ export interface ApprovalDeskOptions {
   /** False when no key is configured to answer with. */
   readonly hasApprovers?: boolean;
   readonly clock?: Clock;
+  /** Called for each request and each change of one. Must not throw. */
+  readonly onChange?: (view: ApprovalView) => void;
 }
 
 /** Ended requests that approvers can still look up. */
@@ -149,6 +151,7 @@ export class ApprovalDesk implements StatementApprovals {
     }
     this.counts.approved++;
     this.#log("statement approved", result.entry);
+    this.#tell(result.entry);
     this.#settle(id, { kind: "approved", approver: answer.approver });
     return { kind: "taken", view: this.#viewOf(result.entry) };
   }
@@ -190,6 +193,7 @@ export class ApprovalDesk implements StatementApprovals {
     const { id } = result.entry;
     this.#schedule();
     this.#log("statement waits for approval", result.entry);
+    this.#tell(result.entry);
     if (this.#options.hasApprovers === false) {
       this.#options.logger.warn("nobody can approve: no key is configured", { fix: "set api.approvers_file" });
     }
@@ -218,7 +222,10 @@ export class ApprovalDesk implements StatementApprovals {
   }
 
   use(id: string): boolean {
-    return this.#book.use(id, this.#nowMs);
+    const isUsed = this.#book.use(id, this.#nowMs);
+    const entry = isUsed ? this.#book.find(id, this.#nowMs) : undefined;
+    if (entry !== undefined) this.#tell(entry);
+    return isUsed;
   }
 
   cancel(id: string, reason: CancelReason): void {
@@ -238,6 +245,7 @@ export class ApprovalDesk implements StatementApprovals {
     // Nothing was sent and nothing will be, whether or not it can be recorded.
     recordBestEffort(() => this.#record(entry, end.kind));
     this.#log(`statement ${end.kind === "cancelled" ? "not held any more" : end.kind}`, entry);
+    this.#tell(entry);
     this.#schedule();
     this.#settle(entry.id, end);
   }
@@ -285,6 +293,10 @@ export class ApprovalDesk implements StatementApprovals {
   #expire(): void {
     this.#book.expire(this.#nowMs);
     this.#schedule();
+  }
+
+  #tell(entry: Entry): void {
+    this.#options.onChange?.(this.#viewOf(entry));
   }
 
   #log(event: string, entry: Entry): void {

@@ -21,7 +21,7 @@ import { loadParser } from "../sql/postgres/parser/parser.ts";
 import type { TokenManager } from "../token/token-manager.ts";
 import { Activity } from "./activity/activity.ts";
 import { ChangeHistory } from "./activity/change-history.ts";
-import { ApprovalDesk } from "./approval-desk.ts";
+import { type OpenApprovals, openApprovals } from "./approval-setup.ts";
 import { configHash, type OpenAudit, openAudit, RUN_PREFIX_CHARS } from "./audit-setup.ts";
 import { drainSessions, endAllSessions, IdleSweep } from "./drain.ts";
 import { EventFeed } from "./event-feed.ts";
@@ -172,7 +172,7 @@ class ProxyProcess {
   readonly #hurry = new AbortController();
   readonly #policy: LivePolicy;
   readonly #wings: SessionWings;
-  readonly #approvals: ApprovalDesk;
+  readonly #approvals: OpenApprovals;
   readonly #servers: ProxyServer[] = [];
   readonly #tokens: TokenManager[] = [];
   readonly #passwords: HeldPasswords[] = [];
@@ -207,22 +207,17 @@ class ProxyProcess {
     this.#wings = new SessionWings(this.#policy, config.dsql);
     // Who may log in to the admin API.
     const hasReaders = config.adminApiKey !== undefined || config.approvers.length > 0;
-    this.#approvals = new ApprovalDesk({
-      audit,
-      logger,
-      openMax: config.approvals.openMax,
-      hasApprovers: hasReaders,
-    });
     this.#registry = newRegistry(config, logger);
     this.#idleSweep = new IdleSweep(this.#registry);
     const adminRoutes = options.adminRoutes ?? [];
     this.#metrics = newProxyMetrics({ ...version, listeners: config.listeners, adminRoutes });
+    this.#approvals = openApprovals(config.approvals, { audit, logger, metrics: this.#metrics, hasReaders });
     this.#services = newProcessServices(
       {
         audit,
         metrics: this.#metrics,
         judge: new PolicyJudge(this.#policy.judge, this.#policy.longTexts),
-        approvals: this.#approvals,
+        approvals: this.#approvals.desk,
         memory: memoryBudget(config),
         loginSlots: new Slots(config.loginConnectionsMax, config.maxConnections),
       },
@@ -236,7 +231,7 @@ class ProxyProcess {
       judge: this.#policy.judge,
       tokens: this.#tokens,
       dataGuardCounts: this.#dataGuardCounts,
-      approvals: this.#approvals,
+      approvals: this.#approvals.desk,
       audit: auditLog,
       auditForwarders: forwarders,
     });
@@ -253,7 +248,8 @@ class ProxyProcess {
       auditFile: config.audit.file,
       audit: auditLog,
       events: audit,
-      approvals: this.#approvals,
+      approvals: this.#approvals.desk,
+      approvalInbox: this.#approvals.inbox,
       activity: this.#activity,
       doctor: options.doctor,
       registry,
@@ -405,8 +401,9 @@ class ProxyProcess {
     this.#logger.info("draining", { signal, sessions: this.#registry.size, timeoutMs: drainTimeoutMs });
     this.#manager.stopping(`draining ${counted(this.#registry.size, "session")}`);
     this.stopListening();
-    this.#approvals.close();
+    this.#approvals.desk.close();
     await drainSessions(this.#registry, drainTimeoutMs);
+    await this.#approvals.webhook?.close();
     clearInterval(sweep);
     for (const secrets of [...this.#tokens, ...this.#passwords]) secrets.close();
     this.#policy.close();

@@ -9,6 +9,7 @@ import type { Activity } from "./activity/activity.ts";
 import type { ApprovalDesk } from "./approval-desk.ts";
 import type { EventFeed } from "./event-feed.ts";
 import type { Readiness } from "./readiness.ts";
+import type { WebhookInbox } from "./webhook-inbox.ts";
 
 /** One setting with where its value came from; secrets are already replaced. */
 export interface SettingView {
@@ -63,6 +64,8 @@ export interface Operations {
   readonly auditFile: string | undefined;
   readonly events: EventFeed;
   readonly approvals: ApprovalOperations;
+  /** Undefined where no system may answer for approvers. */
+  readonly approvalInbox: Pick<WebhookInbox, "judge" | "mayAnswer"> | undefined;
   /** Client connections that may be open at a time. */
   readonly sessionsMax: number;
   readonly activity: Pick<Activity, "book" | "series" | "changes" | "auditDisk">;

@@ -12,6 +12,7 @@ import { problemOfCaFile } from "../config/pem-files.ts";
 import type { Config } from "../config/schema.ts";
 import { parsePolicy, renderProblems } from "../policy/file/policy-file.ts";
 import { listenerOptions } from "./listener-setup.ts";
+import { readWebhookSecrets } from "./webhook-secrets.ts";
 
 /** What would keep a start from succeeding, one problem a line, each with the setting in front. */
 export function preflight(config: Config): readonly string[] {
@@ -27,6 +28,14 @@ export function preflight(config: Config): readonly string[] {
   const { file: policyFile } = config.policy;
   if (policyFile !== undefined) attempt("policy.file", () => problemOfPolicy(policyFile));
   checkAudit(config.audit, attempt);
+  const { webhookSecretFile, webhookCaFile } = config.approvals;
+  if (webhookSecretFile !== undefined) {
+    attempt("approvals.webhook_secret_file", () => {
+      const secrets = readWebhookSecrets(webhookSecretFile);
+      return typeof secrets === "string" ? secrets : undefined;
+    });
+  }
+  if (webhookCaFile !== undefined) attempt("approvals.webhook_ca_file", () => problemOfCaFile(webhookCaFile));
   for (const listener of config.listeners) {
     attempt(`listener ${listener.name}`, () => {
       listenerOptions(listener);

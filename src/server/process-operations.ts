@@ -32,6 +32,7 @@ export interface ProcessParts {
   readonly audit: AuditLog | undefined;
   readonly events: EventFeed;
   readonly approvals: ApprovalOperations;
+  readonly approvalInbox: Operations["approvalInbox"];
   readonly activity: Activity;
   readonly doctor: RunDoctor | undefined;
   readonly registry: SessionRegistry;
@@ -48,6 +49,7 @@ export class ProcessOperations implements Operations {
   readonly auditFile: string | undefined;
   readonly events: EventFeed;
   readonly approvals: ApprovalOperations;
+  readonly approvalInbox: Operations["approvalInbox"];
   readonly activity: Activity;
   readonly doctor: RunDoctor | undefined;
   readonly startedMs = performance.now();
@@ -62,6 +64,7 @@ export class ProcessOperations implements Operations {
     this.auditFile = parts.auditFile;
     this.events = parts.events;
     this.approvals = parts.approvals;
+    this.approvalInbox = parts.approvalInbox;
     this.activity = parts.activity;
     this.doctor = parts.doctor;
   }

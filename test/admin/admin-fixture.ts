@@ -49,7 +49,7 @@ export interface AdminFixture {
   close(): Promise<void>;
 }
 
-const APPROVAL: ApprovalView = {
+export const APPROVAL: ApprovalView = {
   id: "run-1",
   state: "pending",
   mode: "hold",
@@ -154,6 +154,9 @@ function seenChanges(): ChangeHistory {
   return changes;
 }
 
+/** What the fixture takes for the signature of a webhook. */
+export const GOOD_SIGNATURE = "v1,good";
+
 function operationsOf(events: EventFeed, recorded: AuditEvent[], done: string[]): Operations {
   const session = {
     id: "run-1",
@@ -210,6 +213,10 @@ function operationsOf(events: EventFeed, recorded: AuditEvent[], done: string[])
         return APPROVAL;
       },
       use: (id) => id === "run-1",
+    },
+    approvalInbox: {
+      judge: ({ signature }) => (signature === GOOD_SIGNATURE ? "genuine" : "forged"),
+      mayAnswer: () => true,
     },
     sessionsMax: 100,
     activity: {

@@ -1,11 +1,16 @@
 /** Approvals over HTTP, in front of the real desk. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { AuditEvent } from "../../src/audit/audit-event.ts";
 import { silentLogger } from "../../src/base/log.ts";
+import { signWebhook } from "../../src/base/webhook-signature.ts";
 import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
 import { ApprovalDesk } from "../../src/server/approval-desk.ts";
+import { WebhookInbox } from "../../src/server/webhook-inbox.ts";
 import type { ApprovalEnd } from "../../src/session/statement/statement-approvals.ts";
 import {
   ADMIN_KEY,
@@ -27,7 +32,11 @@ interface Setup {
   hold(user?: string): { readonly id: string; readonly ended: Promise<ApprovalEnd> };
 }
 
-async function withDesk(work: (setup: Setup) => Promise<void>, failsToRecord = false): Promise<void> {
+async function withDesk(
+  work: (setup: Setup) => Promise<void>,
+  failsToRecord = false,
+  approvalInbox?: WebhookInbox,
+): Promise<void> {
   const events: AuditEvent[] = [];
   const append = (event: AuditEvent): void => {
     if (failsToRecord) throw new Error("disk full");
@@ -42,7 +51,7 @@ async function withDesk(work: (setup: Setup) => Promise<void>, failsToRecord = f
     hashLongText: async () => "",
   };
   const desk = new ApprovalDesk({ audit, logger: silentLogger, openMax: 10 });
-  const admin = await startAdmin({}, undefined, { approvals: desk });
+  const admin = await startAdmin({}, undefined, { approvals: desk, approvalInbox });
   let ordinal = 0;
   const hold = (user = "app"): ReturnType<Setup["hold"]> => {
     ordinal++;
@@ -249,3 +258,100 @@ const LOAD_ASK = {
   settings: DEFAULT_POLICY.base.approval,
   policyVersion: "7",
 };
+
+const SECRET = Buffer.alloc(32, 3);
+let deliveries = 0;
+
+interface Delivered {
+  readonly id?: string;
+  readonly at?: number;
+  readonly secret?: Buffer;
+  readonly signed?: string;
+}
+
+/** An answer as a chat's bridge sends it. */
+function sendSigned(admin: AdminFixture, answered: object, how: Delivered = {}): Promise<Answer> {
+  const { id = `delivery-${++deliveries}`, at = Date.now() / 1000, secret = SECRET } = how;
+  const body = JSON.stringify(answered);
+  const timestamp = String(Math.floor(at));
+  const signature = signWebhook(secret, { id, timestamp, body: how.signed ?? body });
+  const headers = { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature };
+  return admin.call("POST", "/approvals/answers", { ...JSON_BODY, ...headers }, body);
+}
+
+async function withBridge(work: (setup: Setup) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "querycop-bridge-"));
+  const secretFile = join(folder, "secret");
+  writeFileSync(secretFile, `whsec_${SECRET.toString("base64")}\n`, { mode: 0o600 });
+  try {
+    await withDesk(work, false, new WebhookInbox({ secretFile, approvers: ["ann@corp", "app", "bob"] }));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const approving = (id: string, more: object = {}): object => ({
+  id,
+  verdict: "approve",
+  approver: "ann@corp",
+  statementHash: "ab",
+  ...more,
+});
+
+test("a system that signs what it says answers for those whom the configuration names", async () => {
+  await withBridge(async ({ admin, hold, events }) => {
+    const { id, ended } = hold();
+    const reply = await sendSigned(admin, approving(id, { reason: "seen in #db" }));
+    assert.equal(reply.status, 200, reply.text);
+    assert.deepEqual(await ended, { kind: "approved", approver: "ann@corp" });
+    const recorded = events.find(({ type }) => type === "approval");
+    assert.ok(recorded?.type === "approval");
+    assert.deepEqual([recorded.verdict, recorded.approver, recorded.reason], ["approved", "ann@corp", "seen in #db"]);
+    const call = admin.recorded.find(({ type }) => type === "admin-call");
+    assert.ok(call?.type === "admin-call");
+    assert.deepEqual([call.route, call.status, call.target], ["/approvals/answers", 200, id]);
+    const second = hold();
+    const denied = await sendSigned(admin, approving(second.id, { verdict: "deny", reason: "no" }));
+    assert.equal(denied.status, 200, denied.text);
+    assert.deepEqual(await second.ended, { kind: "denied", approver: "ann@corp", reason: "no" });
+  });
+});
+
+test("what is forged, late, replayed, foreign, or about something else answers nothing", async () => {
+  await withBridge(async ({ admin, hold, desk }) => {
+    const { id } = hold();
+    const nowS = Date.now() / 1000;
+    const cases: readonly (readonly [string, object, Delivered, number, string])[] = [
+      ["another secret", approving(id), { secret: Buffer.alloc(32, 4) }, 401, "forged"],
+      ["another body", approving(id), { signed: JSON.stringify(approving("apr-other")) }, 401, "forged"],
+      ["of an hour ago", approving(id), { at: nowS - 3600 }, 401, "late"],
+      ["of an hour ahead", approving(id), { at: nowS + 3600 }, 401, "late"],
+      ["another statement", approving(id, { statementHash: "cd" }), {}, 409, "another-statement"],
+      ["somebody unknown", approving(id, { approver: "eve" }), {}, 403, "unknown-approver"],
+      ["whoever asked", approving(id, { approver: "app" }), {}, 403, "own-request"],
+      ["no request", approving("apr-none"), {}, 404, "not-found"],
+      ["no hash", { id, verdict: "approve", approver: "ann@corp" }, {}, 400, "bad-request"],
+      ["a denial without a reason", approving(id, { verdict: "deny" }), {}, 400, "bad-reason"],
+    ];
+    for (const [what, answered, how, status, code] of cases) {
+      const reply = await sendSigned(admin, answered, how);
+      assert.deepEqual([reply.status, codeOf(reply)], [status, code], what);
+      assert.equal(desk.find(id)?.state, "pending", what);
+    }
+    assert.equal((await sendSigned(admin, approving("apr-none"), { id: "twice" })).status, 404);
+    const replayed = await sendSigned(admin, approving(id), { id: "twice" });
+    assert.deepEqual([replayed.status, codeOf(replayed)], [409, "replayed"]);
+    const unsigned = await admin.call("POST", "/approvals/answers", JSON_BODY, JSON.stringify(approving(id)));
+    assert.deepEqual([unsigned.status, codeOf(unsigned)], [401, "forged"]);
+    // Nor does a key stand in the place of a signature.
+    const keyed = { ...JSON_BODY, ...bearer(ADMIN_KEY) };
+    assert.equal((await admin.call("POST", "/approvals/answers", keyed, JSON.stringify(approving(id)))).status, 401);
+    assert.equal(desk.find(id)?.state, "pending");
+  });
+});
+
+test("without webhook_approvers no signed answer is taken", async () => {
+  await withDesk(async ({ admin, hold }) => {
+    assert.equal((await sendSigned(admin, approving(hold().id))).status, 404);
+  });
+});

@@ -8,10 +8,12 @@ import { VERSION } from "../../src/version.ts";
 import {
   ADMIN_KEY,
   type AdminFixture,
+  APPROVAL,
   APPROVER_KEY,
   BUNDLE,
   bearer,
   DIGEST,
+  GOOD_SIGNATURE,
   HOSTILE_SQL,
   JSON_BODY,
   logIn,
@@ -38,9 +40,16 @@ function bodyOf(route: Route): { headers: Record<string, string>; body?: string 
   const bodies: Readonly<Record<string, object>> = {
     "/auth/login": { key: ADMIN_KEY },
     "/approvals": { description: "LOAD", connection: "ingest", user: "loader", table: "a.b" },
+    "/approvals/answers": {
+      id: "run-1",
+      verdict: "approve",
+      approver: "ann",
+      statementHash: APPROVAL.statementHash,
+    },
     "/explain": { statement: "select 1", user: "app" },
   };
-  return { headers: JSON_BODY, body: JSON.stringify(bodies[route.path] ?? { as: "ann", reason: "why" }) };
+  const headers = route.isSigned === true ? { ...JSON_BODY, "webhook-signature": GOOD_SIGNATURE } : JSON_BODY;
+  return { headers, body: JSON.stringify(bodies[route.path] ?? { as: "ann", reason: "why" }) };
 }
 
 /** Headers by who calls. Sessions begin when it is their turn: this fixture's hours are short. */
@@ -109,6 +118,7 @@ test("a route that does not say who may call it is for admins", () => {
     "GET /healthz",
     "GET /readyz",
     "POST /auth/login",
+    "POST /approvals/answers",
     "GET /",
     "GET /assets/{name}",
     "GET /openapi.json",
@@ -270,4 +280,24 @@ test("problemOf() names the place of what is wrong", () => {
     [null, "body: expected an object"],
   ];
   for (const [value, expected] of cases) assert.equal(problemOf(value, schema), expected);
+});
+
+test("a route that is open to systems that sign admits nobody without a signature, whatever key they have", async () => {
+  const admin = await startAdmin();
+  try {
+    const signed = ROUTES.filter(({ isSigned }) => isSigned === true);
+    assert.deepEqual(
+      signed.map(({ path }) => path),
+      ["/approvals/answers"],
+    );
+    for (const route of signed) {
+      for (const who of Object.keys(EXPECTED)) {
+        const headers = { ...JSON_BODY, ...(await headersOf(admin, who)), Origin: `http://127.0.0.1:${admin.port}` };
+        const answer = await admin.call(route.method, pathOf(route), headers, bodyOf(route).body);
+        assert.ok(answer.status === 401 || answer.status === 429, `${who}: ${answer.status} ${answer.text}`);
+      }
+    }
+  } finally {
+    await admin.close();
+  }
 });

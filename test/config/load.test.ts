@@ -298,6 +298,33 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     read: (config) => config.audit.sealKeyFile,
     expected: policyFile,
   },
+  GATEKEEPER_APPROVALS_WEBHOOK_URL: {
+    value: "https://bridge.test/in",
+    beside: { GATEKEEPER_APPROVALS_WEBHOOK_SECRET_FILE: policyFile },
+    read: (config) => config.approvals.webhookUrl,
+    expected: "https://bridge.test/in",
+  },
+  GATEKEEPER_APPROVALS_WEBHOOK_SECRET_FILE: {
+    value: policyFile,
+    beside: { GATEKEEPER_APPROVALS_WEBHOOK_APPROVERS: "ann" },
+    read: (config) => config.approvals.webhookSecretFile,
+    expected: policyFile,
+  },
+  GATEKEEPER_APPROVALS_WEBHOOK_CA_FILE: {
+    value: policyFile,
+    beside: {
+      GATEKEEPER_APPROVALS_WEBHOOK_SECRET_FILE: policyFile,
+      GATEKEEPER_APPROVALS_WEBHOOK_URL: "https://bridge.test/in",
+    },
+    read: (config) => config.approvals.webhookCaFile,
+    expected: policyFile,
+  },
+  GATEKEEPER_APPROVALS_WEBHOOK_APPROVERS: {
+    value: "ann,bob@corp",
+    beside: { GATEKEEPER_APPROVALS_WEBHOOK_SECRET_FILE: policyFile },
+    read: (config) => config.approvals.webhookApprovers,
+    expected: ["ann", "bob@corp"],
+  },
   GATEKEEPER_AUDIT_WEBHOOK_URL: {
     value: "https://siem.test/in",
     beside: { GATEKEEPER_AUDIT_FILE: inFolder("audit.log") },

@@ -47,6 +47,20 @@ const REFUSED: Readonly<Record<string, Case>> = {
       QUERYCOP_OF_SOMEBODY: "x",
     },
   },
+  "webhooks of approvals that nothing signs, or in plaintext": {
+    env: {
+      ...HOST,
+      GATEKEEPER_APPROVALS_WEBHOOK_URL: "http://bridge.example.com/hook",
+      GATEKEEPER_APPROVALS_WEBHOOK_APPROVERS: "ann",
+    },
+  },
+  "a secret and a CA of no webhook": {
+    env: {
+      ...HOST,
+      GATEKEEPER_APPROVALS_WEBHOOK_SECRET_FILE: users,
+      GATEKEEPER_APPROVALS_WEBHOOK_CA_FILE: bundle,
+    },
+  },
   "several mistakes at once": {
     env: {
       GATEKEEPER_BACKEND_HOTS: "a",

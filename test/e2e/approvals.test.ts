@@ -1,10 +1,13 @@
 /** Approvals through the executable: the proxy, its admin API and its command line, in front of real servers. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe } from "node:test";
+import { checkWebhook, signWebhook } from "../../src/base/webhook-signature.ts";
 import { plaintextBackend } from "../support/backend-settings.ts";
 import { connectStaged, endStage, startStaged } from "../support/e2e-stage.ts";
 import { e2e } from "../support/e2e-test.ts";
@@ -258,5 +261,73 @@ for (const [kind, server] of Object.entries(servers)) {
       assert.equal(await querycop.exited, 0);
       assert.equal(await effects(server), 0);
     });
+  });
+}
+
+e2e("are told to a system that signs, and answered by it for those whom the configuration names", async () => {
+  const server = servers.mariadb;
+  const secret = Buffer.alloc(32, 11);
+  const told: { readonly type: string; readonly verdict: string; readonly data: Record<string, unknown> }[] = [];
+  const bridge = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const body = Buffer.concat(chunks).toString();
+      const header = (name: string): string => String(request.headers[`webhook-${name}`]);
+      const delivery = { id: header("id"), timestamp: header("timestamp"), signature: header("signature"), body };
+      told.push({ ...JSON.parse(body), verdict: checkWebhook([secret], delivery, Date.now() / 1000) });
+      response.writeHead(204).end();
+    });
+  });
+  await new Promise<void>((resolve) => bridge.listen(0, "127.0.0.1", resolve));
+  try {
+    const querycop = await start(server, "", {
+      GATEKEEPER_APPROVALS_WEBHOOK_URL: `http://127.0.0.1:${(bridge.address() as AddressInfo).port}/hook`,
+      GATEKEEPER_APPROVALS_WEBHOOK_SECRET_FILE: inFolder("webhook-secret", `whsec_${secret.toString("base64")}\n`),
+      GATEKEEPER_APPROVALS_WEBHOOK_APPROVERS: "bob@corp",
+    });
+    const raw = await connect(querycop, server);
+    await server.rootQuery("DELETE FROM appdb.scratch WHERE id = 77");
+    raw.writeCommand(0x03, HELD);
+    const asked = await eventually("the bridge is asked", () => told.find(({ type }) => type === "approval.requested"));
+    assert.match(String(asked.data["text"]), /^REPLACE INTO/);
+    const { id, statementHash } = asked.data;
+    const answer = { id, verdict: "approve", approver: "bob@corp", reason: "clicked", statementHash };
+    const forged = await postSigned(querycop, Buffer.alloc(32, 12), answer);
+    assert.equal(forged.status, 401, await forged.text());
+    assert.equal(await effects(server), 0);
+    const taken = await postSigned(querycop, secret, answer);
+    assert.equal(taken.status, 200, await taken.text());
+    assert.equal((await raw.readPacket()).payload[0], 0);
+    assert.equal(await effects(server), 1);
+    await eventually("the bridge knows how it ended", () => told.some(({ type }) => type === "approval.used"));
+    assert.deepEqual(
+      told.map(({ type, verdict }) => `${type} ${verdict}`),
+      ["requested", "approved", "used"].map((step) => `approval.${step} genuine`),
+    );
+    const approved = await eventually("the answer is on record", () =>
+      querycop.audit().find(({ type }) => type === "approval"),
+    );
+    assert.deepEqual([approved["approver"], approved["reason"]], ["bob@corp", "clicked"]);
+    const secretText = secret.toString("base64");
+    assert.ok(!JSON.stringify([querycop.logs(), querycop.audit()]).includes(secretText), "the secret is in no log");
+  } finally {
+    bridge.close();
+  }
+});
+
+async function postSigned(querycop: Querycop, secret: Buffer, answer: object): Promise<Response> {
+  const address = querycop.logs().find(({ event }) => event === "admin API listening")?.["address"];
+  const body = JSON.stringify(answer);
+  const signed = { id: randomUUID(), timestamp: String(Math.floor(Date.now() / 1000)), body };
+  return await fetch(`http://${address}/approvals/answers`, {
+    method: "POST",
+    body,
+    headers: {
+      "content-type": "application/json",
+      "webhook-id": signed.id,
+      "webhook-timestamp": signed.timestamp,
+      "webhook-signature": signWebhook(secret, signed),
+    },
   });
 }
