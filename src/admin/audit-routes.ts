@@ -1,5 +1,6 @@
 /** The audit log: searched a page at a time, and all that it tells of one decision. */
-import { findDecision, searchAudit } from "../audit/audit-search.ts";
+import { findDecision } from "../audit/audit-decision.ts";
+import { searchAudit } from "../audit/audit-search.ts";
 import { RULES } from "../policy/rules/rules.ts";
 import { arrayOf, flag, integer, type JsonSchema, objectOf, text } from "./json-schema.ts";
 import { type Call, Refusal, type Reply, type Route } from "./route.ts";

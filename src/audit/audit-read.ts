@@ -19,6 +19,8 @@ export interface AuditFilter {
   readonly decision?: string | undefined;
   /** As a client was told: `1f3a9c02-1`. */
   readonly decisionId?: string | undefined;
+  /** As a client was told: `apr-1f3a9c02-1`. */
+  readonly approvalId?: string | undefined;
   /** A rule that matched: its id, or the beginning of it with a `*` behind. */
   readonly rule?: string | undefined;
   /** The hash of the statement's digest or of one behind a name, in hexadecimal, or the beginning of it. */
@@ -123,6 +125,7 @@ export function isMatch(record: ReadRecord, filter: AuditFilter): boolean {
     isFrom(filter.clientAddress, session["clientAddress"] ?? record["clientAddress"]) &&
     isSame(filter.decision, record["decision"]) &&
     isSame(filter.decisionId, record["decisionId"]) &&
+    isSame(filter.approvalId, record["approvalId"]) &&
     hasRule(filter.rule, record["rules"]) &&
     hasDigest(filter.digest, record) &&
     hasTable(filter.table, record["tables"]) &&

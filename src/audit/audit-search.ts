@@ -5,8 +5,8 @@
  *   files by the time in their names ─► a place in the file by halving ─► lines backwards ─► a look at the text ─► JSON
  */
 import type { FileHandle } from "node:fs/promises";
-import { type AuditFilter, isMatch, timeOf } from "./audit-read.ts";
-import { isInShort } from "./compact-record.ts";
+import { type AuditFilter, isMatch } from "./audit-read.ts";
+import { isInShort, SHORT_NAMES, STATEMENT_TYPES } from "./compact-record.ts";
 import { type ReadRecord, type RecordExpander, withHash } from "./record-expander.ts";
 import { listSegments } from "./segment-files.ts";
 import {
@@ -46,8 +46,10 @@ const TIME_MS_MAX = 500;
 
 interface SearchedFile {
   readonly path: string;
-  /** Tells it from others whatever its name is by then: run and number. */
+  /** Tells it from others whatever its name is by then: run and number, or the inode where its first record cannot be read. */
   readonly key: string;
+  readonly inodeKey: string;
+  /** NaN where its first record cannot be read. */
   readonly beganMs: number;
   /** When the next one was begun. */
   readonly endedMs: number;
@@ -66,9 +68,11 @@ interface Progress {
 /** A cursor that fits no file any more, since that was deleted, ends the search: what is older is gone as well. */
 export async function searchAudit(activePath: string, options: SearchOptions): Promise<SearchPage> {
   const { filter, cursor, runPrefix = "" } = options;
-  const files = (await searchedFiles(activePath)).filter(({ key }) => key.startsWith(runPrefix));
+  const files = (await searchedFiles(activePath)).filter(
+    ({ key, inodeKey }) => key === inodeKey || key.startsWith(runPrefix),
+  );
   const place = cursor === undefined ? undefined : placeOf(cursor);
-  const start = place === undefined ? 0 : files.findIndex(({ key }) => key === place.key);
+  const start = place === undefined ? 0 : files.findIndex(({ key, inodeKey }) => [key, inodeKey].includes(place.key));
   const progress: Progress = {
     records: [],
     deadlineMs: performance.now() + (options.timeMsMax ?? TIME_MS_MAX),
@@ -78,11 +82,16 @@ export async function searchAudit(activePath: string, options: SearchOptions): P
     cursor: undefined,
     isDone: false,
   };
-  const tests = needlesOf(filter);
+  const needles = needlesOf(filter);
   for (const [index, file] of start < 0 ? [] : files.slice(start).entries()) {
     if (filter.fromMs !== undefined && file.endedMs < filter.fromMs) break;
     if (filter.toMs !== undefined && file.beganMs >= filter.toMs) continue;
-    await searchFile(file, index === 0 ? place?.offset : undefined, { filter, limit: options.limit, tests }, progress);
+    await searchFile(
+      file,
+      index === 0 ? place?.offset : undefined,
+      { filter, limit: options.limit, needles },
+      progress,
+    );
     if (progress.isDone) break;
   }
   const { records, scannedBytes, scannedTo } = progress;
@@ -94,12 +103,12 @@ async function searchedFiles(activePath: string): Promise<SearchedFile[]> {
   const segments = new Map(listSegments(activePath).map((segment) => [segment.path, segment]));
   const found: SearchedFile[] = [];
   let endedMs = Number.POSITIVE_INFINITY;
-  for (const { path } of [...(await filesOf(activePath))].reverse()) {
-    const segment = segments.get(path);
-    const named = segment ?? (await activeName(path));
-    if (named === undefined) continue;
-    found.push({ path, key: `${named.run}-${named.segment}`, beganMs: named.beganMs, endedMs });
-    endedMs = named.beganMs;
+  for (const { path, inode } of [...(await filesOf(activePath))].reverse()) {
+    const named = segments.get(path) ?? (await activeName(path));
+    const inodeKey = `inode${inode}-0`;
+    const key = named === undefined ? inodeKey : `${named.run}-${named.segment}`;
+    found.push({ path, key, inodeKey, beganMs: named?.beganMs ?? Number.NaN, endedMs });
+    endedMs = named?.beganMs ?? endedMs;
   }
   return found;
 }
@@ -125,13 +134,13 @@ function placeOf(cursor: string): { readonly key: string; readonly offset: numbe
 interface Wanted {
   readonly filter: AuditFilter;
   readonly limit: number;
-  readonly tests: readonly Needle[];
+  readonly needles: Needles;
 }
 
 async function searchFile(
   { path, key }: SearchedFile,
   offset: number | undefined,
-  { filter, limit, tests }: Wanted,
+  { filter, limit, needles }: Wanted,
   progress: Progress,
 ): Promise<void> {
   const file = await openForReading(path).catch(() => undefined);
@@ -141,7 +150,7 @@ async function searchFile(
     const { size } = await file.stat();
     const end = offset ?? (filter.toMs === undefined ? size : await offsetOfTime(file, size, filter.toMs));
     if (!Number.isSafeInteger(end) || end > size) return;
-    const wanted = { filter, limit, tests, expander: expanderOf(file) };
+    const wanted = { filter, limit, needles, expander: expanderOf(file) };
     for await (const batch of readBackwards(file, end)) {
       await takeMatching(batch, key, wanted, progress);
       if (progress.isDone) return;
@@ -160,15 +169,15 @@ async function searchFile(
 async function takeMatching(
   { lines, beginsAt }: BackwardBatch,
   key: string,
-  { filter, limit, tests, expander }: Wanted & { readonly expander: RecordExpander },
+  { filter, limit, needles, expander }: Wanted & { readonly expander: RecordExpander },
   progress: Progress,
 ): Promise<void> {
   let at = beginsAt + lines.reduce((sum, line) => sum + line.length + 1, 0);
   for (const line of lines) {
     at -= line.length + 1;
     progress.scannedBytes += line.length + 1;
-    // What a record in short has in common with others stands elsewhere.
-    const read = isInShort(line) || tests.every((test) => test(line)) ? expander.read(line) : undefined;
+    const tests = isInShort(line) ? needles.inShort : needles.whole;
+    const read = tests.every((test) => test(line)) ? expander.read(line) : undefined;
     const record = read instanceof Promise ? await read : read;
     if (record === undefined || !isMatch(record, filter)) continue;
     progress.records.push(withHash(record));
@@ -206,26 +215,39 @@ function timeIn(line: string): string | undefined {
 type Needle = (line: string) => boolean;
 
 /** What a matching line must hold somewhere: far cheaper than to parse each, and never more than it must. */
-function needlesOf(filter: AuditFilter): Needle[] {
-  const needles: Needle[] = [];
-  for (const value of [filter.user, filter.sessionId, filter.decision, filter.decisionId, filter.outcome]) {
-    if (value === undefined) continue;
-    const needle = escaped(value);
-    needles.push((line) => line.includes(needle));
-  }
-  if (filter.ordinal !== undefined) {
-    const needle = `"ordinal":${filter.ordinal},`;
-    needles.push((line) => line.includes(needle));
-  }
-  const { types, rule, clientAddress, table } = filter;
+interface Needles {
+  readonly whole: readonly Needle[];
+  /** Of a record in short: what it has in common with others stands elsewhere. */
+  readonly inShort: readonly Needle[];
+}
+
+function needlesOf(filter: AuditFilter): Needles {
+  const { types, user, sessionId, ordinal, clientAddress, decision, decisionId, approvalId, rule, outcome, table } =
+    filter;
+  const own = [decisionId, approvalId].flatMap(needleOf);
+  const beginning = rule?.endsWith("*") === true ? rule.slice(0, -1) : rule;
+  const whole = [user, sessionId, decision, outcome, beginning, clientAddress, table].flatMap(needleOf);
   if (types !== undefined) {
     const wanted = types.map((type) => `"type":"${escaped(type)}"`);
-    needles.push((line) => wanted.some((type) => line.includes(type)));
+    whole.push((line) => wanted.some((type) => line.includes(type)));
   }
-  for (const value of [rule?.endsWith("*") === true ? rule.slice(0, -1) : rule, clientAddress, table]) {
-    if (value !== undefined) needles.push((line) => line.includes(escaped(value)));
-  }
-  return needles;
+  const isEverInShort = types === undefined || types.some((type) => STATEMENT_TYPES.has(type));
+  return {
+    whole: [...own, ...whole, ...numberNeedle("ordinal", ordinal)],
+    inShort: isEverInShort ? [...own, ...numberNeedle(SHORT_NAMES.ordinal, ordinal)] : [() => false],
+  };
+}
+
+function needleOf(value: string | undefined): Needle[] {
+  if (value === undefined) return [];
+  const needle = escaped(value);
+  return [(line) => line.includes(needle)];
+}
+
+function numberNeedle(name: string, value: number | undefined): Needle[] {
+  if (value === undefined) return [];
+  const needle = `"${name}":${value}`;
+  return [(line) => line.includes(`${needle},`) || line.includes(`${needle}}`)];
 }
 
 /** As it stands inside a record's line. */
@@ -236,61 +258,4 @@ function escaped(value: string): string {
     text += code < 0x7f ? unit : `\\u${code.toString(16).padStart(4, "0")}`;
   }
   return text;
-}
-
-/** Everything the log tells of one decision. */
-export interface DecisionRecords {
-  /** The statement: its intent, its block, or its hold, the newest first. */
-  readonly records: readonly ReadRecord[];
-  readonly outcome: ReadRecord | undefined;
-  readonly approval: ReadRecord | undefined;
-  /** False where the search ended before it had looked everywhere. */
-  readonly isComplete: boolean;
-}
-
-/** The first part of a decision's id names the process's life. */
-const DECISION_PAGES_MAX = 8;
-
-/** `id` as a client was told: `1f3a9c02-17`. */
-export async function findDecision(activePath: string, id: string): Promise<DecisionRecords> {
-  const runPrefix = id.slice(0, id.lastIndexOf("-"));
-  const first = await collect(activePath, { filter: { decisionId: id }, limit: 10, runPrefix });
-  const statement = first.records[0];
-  if (statement === undefined) {
-    return { records: [], outcome: undefined, approval: undefined, isComplete: first.isComplete };
-  }
-  const session = (statement["session"] ?? {}) as ReadRecord;
-  const fromMs = timeOf(first.records.at(-1));
-  const filter = {
-    sessionId: String(session["id"]),
-    ordinal: Number(statement["ordinal"]),
-    types: ["statement-outcome", "approval"],
-    fromMs,
-  };
-  const later = await collect(activePath, { filter, limit: 10, runPrefix });
-  return {
-    records: first.records,
-    outcome: later.records.find(({ type }) => type === "statement-outcome"),
-    approval: later.records.find(({ type }) => type === "approval"),
-    isComplete: first.isComplete && later.isComplete,
-  };
-}
-
-async function collect(
-  activePath: string,
-  options: SearchOptions,
-): Promise<{ readonly records: readonly ReadRecord[]; readonly isComplete: boolean }> {
-  const records: ReadRecord[] = [];
-  let cursor: string | undefined;
-  for (let page = 0; page < DECISION_PAGES_MAX; page++) {
-    const found = await searchAudit(activePath, { ...options, cursor, limit: options.limit - records.length });
-    records.push(...found.records);
-    cursor = found.cursor;
-    if (cursor === undefined || records.length >= options.limit) return { records, isComplete: true };
-    // By its number it is alone: what is older is not asked for.
-    if (options.filter.decisionId !== undefined && records.some(({ type }) => type !== "hold")) {
-      return { records, isComplete: true };
-    }
-  }
-  return { records, isComplete: cursor === undefined };
 }

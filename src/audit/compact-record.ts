@@ -37,6 +37,9 @@ type IntentEvent = AuditEventOf<"statement-intent">;
 type OutcomeEvent = AuditEventOf<"statement-outcome">;
 export type StatementEvent = IntentEvent | OutcomeEvent;
 
+/** Records of these types may stand in short. */
+export const STATEMENT_TYPES: ReadonlySet<string> = new Set(["statement-intent", "statement-outcome"]);
+
 /** Those that are written for each statement. */
 export function isStatementEvent(event: AuditEvent): event is StatementEvent {
   return event.type === "statement-intent" || event.type === "statement-outcome";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type { AuditEvent } from "../../src/audit/audit-event.ts";
 import { type AuditFilter, tailAudit } from "../../src/audit/audit-read.ts";
-import { findDecision, type SearchOptions, searchAudit } from "../../src/audit/audit-search.ts";
+import { type SearchOptions, searchAudit } from "../../src/audit/audit-search.ts";
 import type { ReadRecord } from "../../src/audit/record-expander.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { intent, openLog, outcome, SESSION, withFolder } from "./audit-fixture.ts";
@@ -104,20 +105,18 @@ test("searchAudit() finds names as they stand in the record: quoted, escaped, of
   });
 });
 
-test("findDecision() tells the statement, its outcome and its approval", async () => {
-  await withFolder(async (_folder, path) => {
-    const log = openLog(path, {});
-    const decisionId = `${log.run.slice(0, 8)}-7`;
-    log.append({ ...intent(3), decisionId } as AuditEvent);
-    log.append({ type: "approval", session: SESSION, ordinal: 3, approvalId: "apr-1", verdict: "approved" });
-    log.append(outcome(2));
-    log.append(outcome(3));
+test("searchAudit() reads an active file whose first record cannot be read, and goes on in it once it has another name", async () => {
+  await withLog(async (path, clock) => {
+    const expected = (await tailAudit(path, 1e9, { types: ["statement-intent"] })).reverse();
+    const bytes = readFileSync(path);
+    bytes.write("damaged", 2);
+    writeFileSync(path, bytes);
+    const options = { filter: { types: ["statement-intent"] }, limit: 1 };
+    assert.deepEqual((await allPages(path, options)).flat(), expected);
+    const first = await searchAudit(path, options);
+    const log = openLog(path, { clock });
     await log.close();
-    const found = await findDecision(path, decisionId);
-    assert.deepEqual(ordinals(found.records), [3]);
-    assert.equal(found.outcome?.["ordinal"], 3);
-    assert.equal(found.approval?.["approvalId"], "apr-1");
-    assert.equal(found.isComplete, true);
-    assert.deepEqual((await findDecision(path, "00000000-1")).records, []);
+    const rest = await searchAudit(path, { ...options, limit: 1000, cursor: first.cursor });
+    assert.deepEqual([...first.records, ...rest.records], expected);
   });
 });
