@@ -35,8 +35,13 @@ export const DEFAULT_COLUMNS = [
 
 /** One line with its newline, ASCII only, as in the log but with `digestHash` in place of the chain. */
 export function renderNdjson(record: ReadRecord): string {
+  return `${escapeNonAscii(JSON.stringify(hashedRecord(record)))}\n`;
+}
+
+/** A record with `digestHash` in place of the chain. */
+export function hashedRecord(record: ReadRecord): ReadRecord {
   const { prev: _prev, hash: _hash, ...rest } = record;
-  return `${escapeNonAscii(JSON.stringify({ ...rest, digestHash: digestHashOf(record) }))}\n`;
+  return { ...rest, digestHash: digestHashOf(record) };
 }
 
 /** Equal for statements that differ in literals only, and the hash that `querycop explain` shows. */
@@ -115,6 +120,6 @@ function isPlainWord(text: string): boolean {
 }
 
 /** Direction marks and line separators could change what a reader of the export sees. */
-function escapeNonAscii(json: string): string {
+export function escapeNonAscii(json: string): string {
   return json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

@@ -1,4 +1,4 @@
-/** `querycop audit verify|tail|export`: reading the audit log, and proving that it is whole. */
+/** `querycop audit verify|tail|show|export`: reading the audit log, and proving that it is whole. */
 
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,6 +19,7 @@ import type { ReadRecord } from "../audit/record-expander.ts";
 import { readUnsealKey } from "../audit/sealed-text.ts";
 import { counted } from "../base/counted.ts";
 import { auditFilter, auditFilterArguments, countOf } from "./audit-filter.ts";
+import { decisionIdOf, showDecision } from "./audit-show.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import type { CommandHelp } from "./help.ts";
 import { required } from "./policy-source.ts";
@@ -31,9 +32,10 @@ export const auditHelp: CommandHelp = {
   text: [
     "  audit verify [FILE]   Check every hash, number and signature; the first broken record is named first",
     "  audit tail [FILE]     Print the last records, and with --follow what comes after them",
+    "  audit show ID [FILE]  All about one decision or request: who, what, the rules in words, approval, outcome, policy",
     "  audit export [FILE]   Print all matching records, oldest first, finished segments included",
     "FILE is the active file; without it the one in the configuration. For verify it may be a folder of segments.",
-    "verify exits with 0 if the log is whole, 1 if it is not, 2 if it cannot be read.",
+    "verify exits with 0 if the log is whole, 1 if it is not, 2 if it cannot be read; show with 1 if it finds nothing.",
   ].join("\n"),
   options: [
     ["--config FILE", "Configuration that names the log"],
@@ -53,7 +55,7 @@ export const auditHelp: CommandHelp = {
     ["--follow, -f", "tail: go on with new records, over rotations, until stopped"],
     ["--format FORMAT", "export: ndjson (default) or csv"],
     ["--columns A,B", "export as csv: these columns; a dot reaches into session, as in session.user"],
-    ["--decrypt-key-file FILE", "export: X25519 private key to open sealed statements with, as rawText"],
+    ["--decrypt-key-file FILE", "export, show: X25519 private key to open sealed statements with, as rawText"],
     ["--checkpoints FILE", "verify: checkpoints kept elsewhere, each of which must be in the log"],
     ["--trusted-keys A,B", "verify: key ids or public keys (base64); any other signer is a problem"],
     ["--json", "Print JSON"],
@@ -62,8 +64,9 @@ export const auditHelp: CommandHelp = {
 };
 
 export const auditArguments: ArgsDef = {
-  verb: { type: "positional", required: true, valueHint: "verify|tail|export" },
+  verb: { type: "positional", required: true, valueHint: "verify|tail|show|export" },
   file: { type: "positional", required: false },
+  "second-file": { type: "positional", required: false, valueHint: "FILE" },
   config: { type: "string" },
   ...auditFilterArguments,
   follow: { type: "boolean", alias: "f" },
@@ -86,6 +89,7 @@ interface AuditPlace {
 const VERBS: Readonly<Record<string, (place: AuditPlace, args: Arguments, io: CommandIo) => Promise<number>>> = {
   verify,
   tail,
+  show,
   export: exportRecords,
 };
 
@@ -93,13 +97,14 @@ export async function runAudit(args: Arguments, io: CommandIo): Promise<number> 
   const verbs = Object.keys(VERBS).join(", ");
   const verb = VERBS[required(args["verb"], `one of ${verbs}`)];
   if (verb === undefined) throw new UsageError(`expected one of ${verbs}, got ${JSON.stringify(args["verb"])}`);
-  const place = await auditPlace(args, io);
+  const isShow = args["verb"] === "show";
+  if (!isShow && args["second-file"] !== undefined) throw new UsageError("one FILE, and no more");
+  const place = await auditPlace(args[isShow ? "second-file" : "file"], args, io);
   return place === undefined ? EXIT_USAGE : verb(place, args, io);
 }
 
 /** The file given, else the configured one; undefined when the configuration's problems have been told. */
-async function auditPlace(args: Arguments, io: CommandIo): Promise<AuditPlace | undefined> {
-  const given = args["file"];
+async function auditPlace(given: unknown, args: Arguments, io: CommandIo): Promise<AuditPlace | undefined> {
   if (typeof given === "string") return { path: given, keyFile: `${given}.key` };
   const loaded = await loadForRunning({ config: args["config"] }, io, "process");
   if (!loaded.ok) {
@@ -206,27 +211,35 @@ async function tail({ path }: AuditPlace, args: Arguments, io: CommandIo): Promi
   return EXIT_OK;
 }
 
+async function show({ path }: AuditPlace, args: Arguments, io: CommandIo): Promise<number> {
+  const id = decisionIdOf(required(args["file"], "the id of a decision or of a request"));
+  const options = { isJson: args["json"] === true, unsealed: unsealerOf(args["decrypt-key-file"]) };
+  return await readable(path, () => showDecision(path, id, options, io));
+}
+
 async function exportRecords({ path }: AuditPlace, args: Arguments, io: CommandIo): Promise<number> {
   const format = args["json"] === true ? "ndjson" : (args["format"] ?? "ndjson");
   const columns = listOf(args["columns"]) ?? DEFAULT_COLUMNS;
   if (format !== "csv" && args["columns"] !== undefined) throw new UsageError("--columns goes with --format csv");
   const limit = countOf(args["limit"], Number.MAX_SAFE_INTEGER) ?? Number.POSITIVE_INFINITY;
-  const records = firstOf(unsealed(readAudit(path, auditFilter(args)), args["decrypt-key-file"]), limit);
+  const unsealed = unsealerOf(args["decrypt-key-file"]);
+  const found = firstOf(readAudit(path, auditFilter(args)), limit);
   if (format === "csv") io.stdout(renderCsvHeader(columns));
   const render = format === "csv" ? (record: ReadRecord) => renderCsvRow(record, columns) : renderNdjson;
-  await readable(path, () => printAll(records, render, io));
+  await readable(path, () => printAll(found, (record) => render(unsealed(record)), io));
   return EXIT_OK;
 }
 
 /** With `rawText` in place of `sealedText`, where there is a key and it is the right one. */
-async function* unsealed(records: AsyncIterable<ReadRecord>, keyFile: unknown): AsyncGenerator<ReadRecord> {
-  const unsealer = typeof keyFile === "string" ? readUnsealKey(keyFile) : undefined;
+function unsealerOf(keyFile: unknown): (record: ReadRecord) => ReadRecord {
+  if (typeof keyFile !== "string") return (record) => record;
+  const unsealer = readUnsealKey(keyFile);
   const decoder = new TextDecoder();
-  for await (const record of records) {
+  return (record) => {
     const { sealedText, ...rest } = record;
-    const text = typeof sealedText === "string" ? unsealer?.unseal(sealedText) : undefined;
-    yield text === undefined ? record : { ...rest, rawText: decoder.decode(text) };
-  }
+    const text = typeof sealedText === "string" ? unsealer.unseal(sealedText) : undefined;
+    return text === undefined ? record : { ...rest, rawText: decoder.decode(text) };
+  };
 }
 
 async function* firstOf(records: AsyncIterable<ReadRecord>, limit: number): AsyncGenerator<ReadRecord> {

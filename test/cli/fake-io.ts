@@ -16,6 +16,8 @@ interface Surroundings {
   /** Absent means a terminal. */
   readonly stdin?: string | Uint8Array;
   readonly isStderrTerminal?: boolean;
+  /** Of a terminal; absent where standard output is none. */
+  readonly stdoutColumns?: number;
   readonly platform?: string;
   readonly serve?: CommandIo["serve"];
 }
@@ -23,7 +25,7 @@ interface Surroundings {
 const VERSION = { name: "querycop", version: "1.2.3", commit: "abc", date: "2026-01-02", runtime: "test 1" } as const;
 
 export async function run(argv: readonly string[], surroundings: Surroundings = {}): Promise<RunOutcome> {
-  const { env = {}, stdin, isStderrTerminal = false, platform = "linux", serve } = surroundings;
+  const { env = {}, stdin, isStderrTerminal = false, stdoutColumns, platform = "linux", serve } = surroundings;
   let stdout = "";
   let stderr = "";
   let served: Config | undefined;
@@ -43,6 +45,8 @@ export async function run(argv: readonly string[], surroundings: Surroundings = 
     },
     ...(stdin === undefined ? {} : { stdinChunks: () => chunksOf(stdin) }),
     isStderrTerminal,
+    isStdoutTerminal: stdoutColumns !== undefined,
+    stdoutColumns: () => stdoutColumns,
     platform,
     env,
     version: VERSION,

@@ -101,6 +101,7 @@ as_app 'DELETE FROM shop.orders' || true
 as_app 'SELECT SLEEP(90)' > /dev/null 2>&1 &
 until querycop sessions list | grep -q 'busy.*SLEEP'; do :; done
 SESSION=$(querycop sessions list | awk '/SLEEP/ { print $1 }')
+BLOCKED=$(querycop audit tail --type statement-blocked --limit 1 --json | sed -n 's/.*"decisionId":"\\([^"]*\\)".*/\\1/p')
 `;
 const HELD_STATEMENTS = `
 for id in 7 8; do as_app "REPLACE INTO shop.orders VALUES ($id)" > /dev/null 2>&1 & done
@@ -119,6 +120,7 @@ async function atHome(text: string): Promise<string> {
       .replaceAll("https://db-proxy.example:8080", "http://127.0.0.1:8080")
       .replaceAll("8080", String(api))
       .replaceAll("sessions kill ID", 'sessions kill "$SESSION"')
+      .replaceAll("audit show 1f3a9c02-7", 'audit show "$BLOCKED"')
       .replaceAll("apr-3f9a-1", '"$APPROVED"')
       .replaceAll("apr-3f9a-2", '"$DENIED"')
       // It goes on until somebody stops it.
