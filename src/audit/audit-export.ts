@@ -119,7 +119,13 @@ function isPlainWord(text: string): boolean {
   return /^[\w.:/-]+$/.test(text);
 }
 
+/** JSON over several lines, ASCII only. */
+export function asciiJsonLines(value: object): string {
+  const lines = JSON.stringify(value, null, 2).split("\n").map(escapeNonAscii);
+  return `${lines.join("\n")}\n`;
+}
+
 /** Direction marks and line separators could change what a reader of the export sees. */
-export function escapeNonAscii(json: string): string {
+function escapeNonAscii(json: string): string {
   return json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

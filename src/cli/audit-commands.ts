@@ -1,10 +1,11 @@
-/** `querycop audit verify|tail|show|export`: reading the audit log, and proving that it is whole. */
+/** `querycop audit verify|tail|show|report|export`: reading the audit log, and proving that it is whole. */
 
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ArgsDef } from "citty";
 import { STATEMENT_OUTCOMES } from "../audit/audit-event.ts";
 import {
+  asciiJsonLines,
   DEFAULT_COLUMNS,
   renderBrief,
   renderCsvHeader,
@@ -19,10 +20,12 @@ import type { ReadRecord } from "../audit/record-expander.ts";
 import { readUnsealKey } from "../audit/sealed-text.ts";
 import { counted } from "../base/counted.ts";
 import { auditFilter, auditFilterArguments, countOf } from "./audit-filter.ts";
+import { addUp } from "./audit-report.ts";
 import { decisionIdOf, showDecision } from "./audit-show.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import type { CommandHelp } from "./help.ts";
 import { required } from "./policy-source.ts";
+import { renderReport, tellReport } from "./report-text.ts";
 import { loadForRunning, reportFindings } from "./settings-command.ts";
 
 export const auditHelp: CommandHelp = {
@@ -33,6 +36,7 @@ export const auditHelp: CommandHelp = {
     "  audit verify [FILE]   Check every hash, number and signature; the first broken record is named first",
     "  audit tail [FILE]     Print the last records, and with --follow what comes after them",
     "  audit show ID [FILE]  All about one decision or request: who, what, the rules in words, approval, outcome, policy",
+    "  audit report [FILE]   What happened in a period, the last 7 days unless --since says otherwise, as Markdown",
     "  audit export [FILE]   Print all matching records, oldest first, finished segments included",
     "FILE is the active file; without it the one in the configuration. For verify it may be a folder of segments.",
     "verify exits with 0 if the log is whole, 1 if it is not, 2 if it cannot be read; show with 1 if it finds nothing.",
@@ -50,7 +54,7 @@ export const auditHelp: CommandHelp = {
     ["--outcome WORD", `Only records with this outcome: ${STATEMENT_OUTCOMES.join(", ")}`],
     ["--since TIME", "Not before: 2026-11-21, 2026-11-21T12:00:00Z, or how long ago: 90m, 2d"],
     ["--until TIME", "Before this time, in the same forms"],
-    ["--limit N", "At most so many records; tail: default 20"],
+    ["--limit N", "At most so many records; tail: default 20; report: rows of each table, default 10"],
     ["--wide", "tail: whole records, also on a terminal, where a line each is cut to its width"],
     ["--follow, -f", "tail: go on with new records, over rotations, until stopped"],
     ["--format FORMAT", "export: ndjson (default) or csv"],
@@ -64,7 +68,7 @@ export const auditHelp: CommandHelp = {
 };
 
 export const auditArguments: ArgsDef = {
-  verb: { type: "positional", required: true, valueHint: "verify|tail|show|export" },
+  verb: { type: "positional", required: true, valueHint: "verify|tail|show|report|export" },
   file: { type: "positional", required: false },
   "second-file": { type: "positional", required: false, valueHint: "FILE" },
   config: { type: "string" },
@@ -90,6 +94,7 @@ const VERBS: Readonly<Record<string, (place: AuditPlace, args: Arguments, io: Co
   verify,
   tail,
   show,
+  report,
   export: exportRecords,
 };
 
@@ -215,6 +220,25 @@ async function show({ path }: AuditPlace, args: Arguments, io: CommandIo): Promi
   const id = decisionIdOf(required(args["file"], "the id of a decision or of a request"));
   const options = { isJson: args["json"] === true, unsealed: unsealerOf(args["decrypt-key-file"]) };
   return await readable(path, () => showDecision(path, id, options, io));
+}
+
+const PERIOD_DEFAULT = "7d";
+const ROWS_DEFAULT = 10;
+const ROWS_MAX = 2000;
+const REPORT_OPTIONS = new Set(["since", "until", "limit"]);
+
+async function report({ path }: AuditPlace, args: Arguments, io: CommandIo): Promise<number> {
+  const other = Object.keys(auditFilterArguments).find((name) => !REPORT_OPTIONS.has(name) && args[name] !== undefined);
+  if (other !== undefined) throw new UsageError(`--${other} does not go with report, which is about all of a period`);
+  const nowMs = Date.now();
+  const { fromMs = 0, toMs = nowMs } = auditFilter({ ...args, since: args["since"] ?? PERIOD_DEFAULT }, nowMs);
+  if (fromMs >= toMs) throw new UsageError("--since: expected a time before --until");
+  const rows = countOf(args["limit"], ROWS_MAX) ?? ROWS_DEFAULT;
+  const added = await readable(path, () => addUp(path, { fromMs, toMs }, io.stopped));
+  if (added.beginsAt === undefined) throw new UsageError(`no audit log at ${path}`);
+  const told = tellReport(added, rows);
+  io.stdout(args["json"] === true ? asciiJsonLines(told) : renderReport(told));
+  return EXIT_OK;
 }
 
 async function exportRecords({ path }: AuditPlace, args: Arguments, io: CommandIo): Promise<number> {

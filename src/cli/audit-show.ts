@@ -8,7 +8,7 @@ import {
   LOOK_EVERYWHERE,
   runOf,
 } from "../audit/audit-decision.ts";
-import { escapeNonAscii, hashedRecord } from "../audit/audit-export.ts";
+import { asciiJsonLines, hashedRecord } from "../audit/audit-export.ts";
 import type { ReadRecord } from "../audit/record-expander.ts";
 import { listSegments } from "../audit/segment-files.ts";
 import { readFirstRecord } from "../audit/segment-reader.ts";
@@ -67,7 +67,7 @@ export async function showDecision(
     policyChange: await findPolicyChange(path, statement, LOOK_EVERYWHERE),
     rules: rulesOf(statement),
   };
-  if (isJson) io.stdout(`${asciiLines(jsonOf(told))}\n`);
+  if (isJson) io.stdout(asciiJsonLines(jsonOf(told)));
   else io.stdout(renderDecision(told, io.stdoutColumns?.() ?? COLUMNS_OF_NO_TERMINAL));
   return EXIT_OK;
 }
@@ -93,10 +93,6 @@ function jsonOf({ id, records, outcome, approval, others, policyChange, rules, i
     rules,
     isComplete,
   };
-}
-
-function asciiLines(json: object): string {
-  return JSON.stringify(json, null, 2).split("\n").map(escapeNonAscii).join("\n");
 }
 
 /** Whether the files of its run are there at all says what to do next. */
