@@ -84,6 +84,8 @@ export class RecordExpander {
     if (this.#parts.has(seq)) return;
     this.#parts.set(seq, parts);
     this.#characters += parts.characters;
+    // In bulk: to find the first one of a map whose first ones were deleted one by one takes as long as there were many.
+    if (this.#parts.size <= 2 * KEPT_PARTS_MAX && this.#characters <= 2 * KEPT_CHARACTERS_MAX) return;
     for (const [oldest, { characters }] of this.#parts) {
       if (this.#parts.size <= KEPT_PARTS_MAX && this.#characters <= KEPT_CHARACTERS_MAX) return;
       this.#parts.delete(oldest);
