@@ -72,11 +72,14 @@ function eventType(name: string): string {
   throw new UsageError(`--type: there is no event type ${JSON.stringify(name)}, ${hint}`);
 }
 
+/** Logs are kept for longer than any setting may last. */
+const AGO_MS_MAX = 100 * 366 * 86_400_000;
+
 /** A date or time, or how long ago. */
 function timeOf(option: string, text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
   const isDate = /^\d{4}-\d{2}-\d{2}/.test(text);
-  const ago = durationKind().parse(text);
+  const ago = durationKind({ max: AGO_MS_MAX }).parse(text);
   const timeMs = isDate ? Date.parse(text) : "value" in ago ? nowMs - ago.value : Number.NaN;
   if (!Number.isNaN(timeMs)) return timeMs;
   throw new UsageError(

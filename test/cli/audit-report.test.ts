@@ -132,6 +132,9 @@ test("audit report refuses what does not go with it, and says where there is no 
     ]) {
       assert.equal((await run(["audit", "report", path, ...args])).code, 2, args.join(" "));
     }
+    for (const ago of ["7d", "90d", "10000d"]) {
+      assert.equal((await run(["audit", "report", path, "--since", ago])).code, 0, ago);
+    }
     assert.match((await run(["audit", "report", `${path}.no`, ...range])).stderr, /no audit log at/);
   });
 });
