@@ -10,7 +10,9 @@ import { renderServiceUnit, renderSocketUnit } from "../src/cli/service-command.
 import { renderExample, renderReference } from "../src/config/reference.ts";
 import { renderDoctorPage } from "../src/doctor/doctor-page.ts";
 import { renderRulesMarkdown } from "../src/policy/tools/rules-doc.ts";
+import { renderAlertRules } from "./alert-rules.ts";
 import { renderAuditJsonSchema, renderAuditPage } from "./audit-documents.ts";
+import { renderGrafanaDashboard } from "./grafana-dashboard.ts";
 import { renderJsonSchema } from "./json-schema.ts";
 import { renderMetricsPage } from "./metrics-page.ts";
 import { renderOpenApiFile } from "./openapi-file.ts";
@@ -32,6 +34,8 @@ const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/doctor.md", render: renderDoctorPage },
   { path: "docs/metrics.md", render: renderMetricsPage },
   { path: "docs/querycop.1", render: () => renderManPage(COMMAND_SHAPES) },
+  { path: "packaging/prometheus-rules.yaml", render: renderAlertRules },
+  { path: "packaging/grafana-dashboard.json", render: renderGrafanaDashboard },
   { path: "packaging/querycop.service", render: renderServiceUnit },
   { path: "packaging/querycop.socket", render: renderSocketUnit },
   { path: "docs/openapi.json", render: renderOpenApiFile },

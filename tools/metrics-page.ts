@@ -1,6 +1,7 @@
 /** docs/metrics.md: every metric, its labels and their values, printed from the table that makes them. */
 import { METRICS, type MetricRow } from "../src/base/metric-table.ts";
 import { metricLabels } from "../src/server/metric-labels.ts";
+import { renderAlertRows } from "./alert-rules.ts";
 
 const HEAD = `<!-- Generated from src/base/metric-table.ts by npm run docs -->
 
@@ -19,12 +20,11 @@ address becomes a label, so the number of series does not grow with what clients
 
 | when | it means |
 | --- | --- |
-| \`querycop_ready == 0\` | clients cannot be served; \`/readyz?verbose\` says why |
-| \`querycop_config_last_reload_successful == 0\` | a changed policy, users file or certificate is refused, the one before serves on |
-| \`querycop_audit_ok == 0\` | the audit log cannot record, so statements are refused |
-| \`rate(querycop_token_mint_failures_total[5m]) > 0\` | logins fail for want of a token |
-| \`querycop_client_connections > 0.9 * querycop_client_connections_max\` | clients will soon be refused with error 1040 |
-| \`querycop_tls_certificate_not_after_timestamp_seconds - time() < 14 * 86400\` (where \`> 0\`) | a certificate ends within two weeks |
+${renderAlertRows()}
+[packaging/prometheus-rules.yaml](../packaging/prometheus-rules.yaml) has these as alerts, with how long each must hold, for \`rule_files\` of
+Prometheus; [packaging/grafana-dashboard.json](../packaging/grafana-dashboard.json) is a dashboard to import into Grafana: sessions,
+statements by verdict and rule, latency split into judging, recording and server, approvals, audit, memory, guards, tokens, backend
+and certificates. How full the audit log's disk is no metric tells: the dashboard's page Now and \`GET /overview\` do.
 
 ## All metrics
 
