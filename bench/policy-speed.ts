@@ -9,26 +9,7 @@ import { MYSQL_ENGINE } from "../src/policy/mysql/mysql-engine.ts";
 import { DEFAULT_POLICY } from "../src/policy/policy.ts";
 import { contextFor, subjectFor } from "../src/policy/tools/tool-context.ts";
 import { readSamples } from "./corpus.ts";
-
-const STATEMENTS: readonly [name: string, sql: string][] = [
-  ["point select", "SELECT id, title FROM book WHERE id = 4711 AND owner = 'app' LIMIT 10"],
-  ["update", "UPDATE orders SET status = 'sent', changed = NOW() WHERE id = 4711 AND tenant_id = 7"],
-  [
-    "report with joins",
-    "SELECT c.name, COUNT(*), SUM(i.price * i.amount) FROM customer c JOIN orders o ON o.customer_id = c.id " +
-      "JOIN item i ON i.order_id = o.id LEFT JOIN coupon u ON u.id = o.coupon_id WHERE o.created >= '2026-01-01' " +
-      "AND o.status IN ('paid', 'sent') AND (c.country = 'DE' OR c.country = 'AT') GROUP BY c.id HAVING COUNT(*) > 3 " +
-      "ORDER BY 3 DESC LIMIT 50",
-  ],
-  [
-    "insert of 100 rows",
-    `INSERT INTO book (id, title, price) VALUES ${Array.from({ length: 100 }, (_, id) => `(${id}, 'title ${id}', 9.99)`).join(", ")}`,
-  ],
-  [
-    "injection",
-    "SELECT id FROM member WHERE login = 'x' UNION ALL SELECT NULL, CONCAT(0x7171, password, 0x7171) FROM member -- ' AND active = 1",
-  ],
-];
+import { TIMED_TEXTS } from "./judged-texts.ts";
 
 const ROUNDS = 15;
 const context = contextFor({});
@@ -60,7 +41,7 @@ function measure(work: () => void, count: number): { median: number; best: numbe
 function main(folder: string | undefined): void {
   const columns = ["bytes", "uncached", "(best)", "cached", "(best)"].map((name) => name.padStart(11)).join("");
   console.log(`${"microseconds".padEnd(24)}${columns}`);
-  for (const [name, sql] of STATEMENTS) {
+  for (const { name, sql } of TIMED_TEXTS) {
     const bytes = encoder.encode(sql);
     const cold = judgeWith(0);
     const warm = judgeWith(64 << 20);
