@@ -1,11 +1,19 @@
 /** The hot path: SQL bytes and a subject in, a decision out, through the verdict cache where that is safe. */
 
 import type { Clock } from "../base/clock.ts";
-import type { Analysis, BoundValue, SqlContext, SqlEngineName, StatementOrigin } from "../sql/facts.ts";
+import type {
+  Analysis,
+  BoundValue,
+  Reading,
+  SqlContext,
+  SqlEngineName,
+  StatementKind,
+  StatementOrigin,
+  TableReference,
+} from "../sql/facts.ts";
 import { type Advice, adviceWithout } from "../sql/second-opinion/advice.ts";
 import { type DecideOptions, type Decision, decide, decideWithAdvice, isOpinionWanted } from "./decide.ts";
 import { digestHashesOf, runsUnknownText } from "./digest-hashes.ts";
-import { keysWritten } from "./keys-written.ts";
 import { type Advisor, type OpinionReport, Opinions } from "./opinions.ts";
 import { type Policy, type Profile, permitsByTable, type SettingsFragment, type Subject } from "./policy.ts";
 import { SerialIds } from "./serial-ids.ts";
@@ -30,7 +38,7 @@ export interface TextSummary {
   readonly digestHashes: readonly string[] | undefined;
   readonly tablesRead: readonly string[];
   readonly tablesWritten: readonly string[];
-  /** Of an UPDATE or DELETE whose WHERE pins columns down: `orders (customer = number)`. */
+  /** Of PostgreSQL's UPDATE or DELETE whose WHERE pins columns down: `orders (customer = number)`. */
   readonly keysWritten: readonly string[];
   readonly sessionEffect: SessionEffect;
 }
@@ -216,7 +224,7 @@ export class Judge {
     const analysis = engine.analyze(sql, context);
     const boundAnalysis = bound instanceof Uint8Array ? engine.analyze(bound, context) : bound;
     const decisionId = this.#decisionIds.next();
-    const options: DecideOptions = { wallMs, ...(boundAnalysis === undefined ? {} : { bound: boundAnalysis }) };
+    const options: DecideOptions = boundAnalysis === undefined ? { wallMs } : { wallMs, bound: boundAnalysis };
     const advice =
       engine.takesOpinions && this.#isOpinionWanted(subject, wallMs)
         ? this.#opinions?.adviceOn(analysis, { reading: engine.readingKeyOf(context), cacheKey: key, decisionId })
@@ -345,17 +353,17 @@ const namesValuesBySchema = ({ match, settings }: Profile): boolean =>
 
 /** The names an audit record holds: every reading's statements, tables without duplicates, at most 64 of each. */
 function summarize(analysis: Analysis, engine: SqlEngine): TextSummary {
-  const kinds: string[] = [];
+  const kinds: StatementKind[] = [];
   const allKinds = analysis.statements.map(({ kind }) => kind);
-  const read = new Set<string>();
-  const written = new Set<string>();
+  const read = new TableNames();
+  const written = new TableNames();
   for (const statement of analysis.statements) {
     if (statement.parent === undefined && kinds.length < NAME_COUNT_MAX) kinds.push(statement.kind);
-    for (const { schema, table } of statement.tablesRead) addName(read, schema, table);
-    for (const { schema, table } of statement.tablesWritten) addName(written, schema, table);
+    for (const table of statement.tablesRead) read.add(table);
+    for (const table of statement.tablesWritten) written.add(table);
   }
   const sessionEffect = engine.sessionEffectOf(analysis);
-  const isUncertain = analysis.readings.some(({ findings }) => findings.some(({ what }) => UNCERTAIN.has(what)));
+  const isUncertain = analysis.readings.some(isUncertainReading);
   const masked = (text: string): string => engine.maskDigest(text, allKinds, isUncertain);
   const digest = masked(analysis.digest);
   return {
@@ -365,9 +373,9 @@ function summarize(analysis: Analysis, engine: SqlEngine): TextSummary {
     digestHashes: hashesToTell(analysis, masked, digest),
     isUnderstood: analysis.understood,
     kinds,
-    tablesRead: [...read],
-    tablesWritten: [...written],
-    keysWritten: keysWritten(analysis.statements),
+    tablesRead: read.names,
+    tablesWritten: written.names,
+    keysWritten: engine.keysWrittenBy(analysis),
     sessionEffect,
   };
 }
@@ -402,8 +410,17 @@ const NO_TEXTS: readonly string[] = [];
 /** What is a name in one reading may be a string in another. */
 const UNCERTAIN: ReadonlySet<string> = new Set(["readings-differ", "budget-exceeded"]);
 
+const isUncertainReading = ({ findings }: Reading): boolean => findings.some(({ what }) => UNCERTAIN.has(what));
+
 const NAME_COUNT_MAX = 64;
 
-function addName(names: Set<string>, schema: string | undefined, table: string): void {
-  if (names.size < NAME_COUNT_MAX) names.add(schema === undefined ? table : `${schema}.${table}`);
+/** Each name once, in the order of the text. So few are searched sooner than hashed. */
+class TableNames {
+  names: readonly string[] = NO_TEXTS;
+
+  add({ schema, table }: TableReference): void {
+    const name = schema === undefined ? table : `${schema}.${table}`;
+    if (this.names.length === 0) this.names = [name];
+    else if (this.names.length < NAME_COUNT_MAX && !this.names.includes(name)) (this.names as string[]).push(name);
+  }
 }

@@ -1,10 +1,10 @@
 /** Which rows an UPDATE or DELETE is about, by columns and classes of values: no value of anybody's is in it. */
-import type { Operand, StatementFacts, TableReference } from "../sql/facts.ts";
+import type { Operand, Reading, StatementFacts, TableReference } from "../sql/facts.ts";
 
 const KEYS_MAX = 16;
 const COLUMNS_MAX = 8;
 const NAME_CHARS_MAX = 128;
-const NO_KEYS: readonly string[] = [];
+export const NO_KEYS: readonly string[] = [];
 
 const CLASSES: Partial<Record<Operand["type"], string>> = {
   number: "number",
@@ -15,7 +15,7 @@ const CLASSES: Partial<Record<Operand["type"], string>> = {
 };
 
 /** `orders (customer = number, id = parameter)` of every table that is changed by columns that the WHERE pins down. */
-export function keysWritten(statements: readonly StatementFacts[]): readonly string[] {
+export function keysWritten({ statements }: Pick<Reading, "statements">): readonly string[] {
   let keys: Set<string> | undefined;
   for (const statement of statements) {
     if (statement.kind !== "update" && statement.kind !== "delete") continue;

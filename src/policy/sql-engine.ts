@@ -44,6 +44,8 @@ export interface SqlEngine<Context extends SqlContext = SqlContext> {
   readonly takesOpinions: boolean;
   /** What a text does to how its session reads later ones. */
   sessionEffectOf(analysis: Analysis): SessionEffect;
+  /** Which rows an UPDATE or DELETE is about, by columns; none where no session of the engine asks for it. */
+  keysWrittenBy(analysis: Analysis): readonly string[];
   /** The digest without names that may be secrets; `isUncertain` where a name may be a string in another reading. */
   maskDigest(digest: string, kinds: readonly StatementKind[], isUncertain: boolean): string;
   prepare(sql: Uint8Array, context: Context, parameters: number | undefined): PreparedText;

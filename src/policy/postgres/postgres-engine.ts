@@ -4,6 +4,7 @@ import type { Analysis, PostgresqlContext } from "../../sql/facts.ts";
 import { analyze } from "../../sql/postgres/analyze.ts";
 import { contextAfter, TRANSACTION_ENDS } from "../../sql/postgres/certainty.ts";
 import { keyOf } from "../../sql/postgres/digest.ts";
+import { keysWritten } from "../keys-written.ts";
 import type { SessionEffect } from "../session-effect.ts";
 import type { SqlEngine } from "../sql-engine.ts";
 import { PostgresPreparedText } from "./prepared-text.ts";
@@ -15,6 +16,7 @@ export const POSTGRES_ENGINE: SqlEngine<PostgresqlContext> = {
   readingKeyOf,
   takesOpinions: false,
   sessionEffectOf,
+  keysWrittenBy: keysWritten,
   // No digest of this engine holds a literal, and no secret can stand anywhere else.
   maskDigest: (digest) => digest,
   prepare: (sql, context, parameters) => new PostgresPreparedText(sql, context, parameters),
