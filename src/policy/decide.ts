@@ -30,7 +30,7 @@ import { ruleOf } from "./rules/rules.ts";
 import { Steps, stepsAllowed } from "./rules/steps.ts";
 import { readsCatalogRows } from "./rules/value-catalogs.ts";
 import { schemaProfilesOf, strictestOf } from "./schema-profiles.ts";
-import { addUp, collectHits, levelOf, type RiskLevel } from "./score.ts";
+import { addUp, collectHits, levelOf, type RiskLevel, scoreWithout } from "./score.ts";
 import { type ResolvedSettings, resolveSettings, UNBYPASSABLE_RULES } from "./settings.ts";
 
 export interface Decision {
@@ -363,10 +363,7 @@ function findTipping(
 ): RuleHit | undefined {
   if (reaches(heaviest.points)) return undefined;
   const others = hits.filter((hit) => hit !== heaviest && hit.points > 0).slice(0, TIPPING_HITS_MAX);
-  const isNeeded = (one: RuleHit): boolean => {
-    const without = hits.filter((hit) => hit !== one);
-    return !reaches(addUp(without, statements).score);
-  };
+  const isNeeded = (one: RuleHit): boolean => !reaches(scoreWithout(hits, one, statements));
   return others.findLast(isNeeded) ?? others[0];
 }
 

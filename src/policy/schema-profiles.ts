@@ -18,8 +18,9 @@ export function schemaProfilesOf(
   policy: Policy,
   wallMs: number,
 ): readonly (readonly string[])[] {
+  if (policy.profiles.length === 0) return NO_PROFILES;
   const bySchema = policy.profiles.filter(({ match }) => match.schemas.length > 0);
-  if (bySchema.length === 0) return [];
+  if (bySchema.length === 0) return NO_PROFILES;
   const candidates = bySchema.filter(({ name, match }) =>
     matchesProfile({ name, match }, { ...subject, schemaProfiles: [name] }, wallMs),
   );
@@ -38,6 +39,8 @@ export function schemaProfilesOf(
   }
   return [...found.values()];
 }
+
+const NO_PROFILES: readonly (readonly string[])[] = [];
 
 const namesOf = (profiles: readonly Profile[]): string[] => profiles.map(({ name }) => name);
 

@@ -5,7 +5,7 @@ import { countsAs, isKind } from "./kinds.ts";
 import type { DecisionAction, RuleCategory } from "./policy.ts";
 import { isExecuted } from "./rules/effects.ts";
 import type { Evidence, PointsOf, Rule, RuleHit, RuleInput } from "./rules/rule.ts";
-import { RULES_BY_FINDING, RULES_BY_KIND, RULES_WITH_TEST, ruleOf } from "./rules/rules.ts";
+import { type EngineRules, RULES_BY_ENGINE, ruleOf, TESTING_RULE_COUNT } from "./rules/rules.ts";
 import type { ResolvedSettings } from "./settings.ts";
 
 export type RiskLevel = "low" | "medium" | "high" | "critical";
@@ -63,21 +63,18 @@ class HitCollector {
   #places: Map<string, number> | undefined = undefined;
   readonly #input: RuleInput;
   readonly #resolved: ResolvedSettings;
+  readonly #rules: EngineRules;
 
   constructor(input: RuleInput, resolved: ResolvedSettings) {
     this.#input = input;
     this.#resolved = resolved;
-  }
-
-  #reads({ engines }: Rule): boolean {
-    return engines === undefined || engines.includes(this.#input.analysis.context.engine);
+    this.#rules = RULES_BY_ENGINE[input.analysis.context.engine];
   }
 
   addFinding(finding: Finding): void {
-    const rules = RULES_BY_FINDING.get(finding.what);
+    const rules = this.#rules.byFinding.get(finding.what);
     if (rules === undefined) return;
     for (const rule of rules) {
-      if (!this.#reads(rule)) continue;
       const points = pointsOf<Finding>(rule.findings?.[finding.what], finding, this.#input);
       if (points === 0) continue;
       const text = findingText(finding.what);
@@ -88,10 +85,9 @@ class HitCollector {
 
   addStatement(statement: StatementFacts, index: number): void {
     this.#addKinds(statement, index);
-    this.#input.steps.spend(RULES_WITH_TEST.length);
-    for (const rule of RULES_WITH_TEST) {
-      if (!this.#reads(rule)) continue;
-      const evidence = rule.test?.(statement, this.#input);
+    this.#input.steps.spend(TESTING_RULE_COUNT);
+    for (const rule of this.#rules.testing) {
+      const evidence = rule.test(statement, this.#input);
       if (evidence !== undefined) this.#add(rule, index, evidence);
     }
   }
@@ -109,8 +105,7 @@ class HitCollector {
       }
     }
     const reason = kind === statement.kind ? undefined : `${statement.kind} counts as ${kind}`;
-    for (const rule of RULES_BY_KIND.get(kind) ?? []) {
-      if (!this.#reads(rule)) continue;
+    for (const rule of this.#rules.byKind.get(kind) ?? NO_RULES) {
       const points = pointsOf<StatementFacts>(rule.kinds?.[kind], statement, this.#input);
       if (points === 0) continue;
       const { start, end } = statement;
@@ -121,8 +116,8 @@ class HitCollector {
 
   #kindPoints(kind: StatementKind, statement: StatementFacts): number {
     let sum = 0;
-    for (const rule of RULES_BY_KIND.get(kind) ?? []) {
-      if (!this.#reads(rule) || this.#resolved.ruleStates.get(rule.id)?.isOff === true) continue;
+    for (const rule of this.#rules.byKind.get(kind) ?? NO_RULES) {
+      if (this.#resolved.ruleStates.get(rule.id)?.isOff === true) continue;
       sum += pointsOf<StatementFacts>(rule.kinds?.[kind], statement, this.#input);
     }
     return sum;
@@ -155,17 +150,10 @@ class HitCollector {
     if (of !== undefined && !isExecuted(of) && !PLANNED_CATEGORIES.has(rule.category)) return;
     const action: DecisionAction | undefined = state?.action ?? evidence.action;
     const points = action === "allow" ? 0 : (state?.points ?? evidence.points);
-    const hit: RuleHit = {
-      id: rule.id,
-      category: rule.category,
-      points,
-      statement,
-      start: evidence.start,
-      end: evidence.end,
-      reason: evidence.reason ?? rule.title,
-      ...(action === undefined ? {} : { action }),
-    };
-    this.#keepBest(rule, hit, state?.points === undefined);
+    const { id, category, title } = rule;
+    const { start, end, reason = title } = evidence;
+    const hit: RuleHit = { id, category, points, statement, start, end, reason };
+    this.#keepBest(rule, action === undefined ? hit : { ...hit, action }, state?.points === undefined);
   }
 
   /** One hit per rule and statement: the heaviest, or the sum where the rule adds up. */
@@ -198,6 +186,7 @@ class HitCollector {
   }
 }
 
+const NO_RULES: readonly Rule[] = [];
 const HITS_SEARCHED_MAX = 16;
 
 function placeKey({ id, statement }: RuleHit): string {
@@ -215,10 +204,9 @@ function pointsOf<Fact>(points: PointsOf<Fact> | undefined, fact: Fact, input: R
  */
 export function addUp(hits: readonly RuleHit[], statements: readonly StatementFacts[]): ScoredReading {
   if (hits.length === 0) return { score: 0, hits };
-  const [only] = statements;
-  if (statements.length === 1 && only?.parent === undefined) return addUpAlone(hits);
+  if (isAlone(statements)) return { score: scoreAlone(hits), hits: heaviestFirst(hits) };
   const byStatement = groupHits(hits);
-  const own = statements.map((_, index) => sumWithCaps(byStatement.get(index)));
+  const own = statements.map((_, index) => sumWithCaps(byStatement.get(index) ?? NO_HITS, index));
   const totals = foldNested(own, statements);
   let worst = -1;
   for (let index = 0; index < statements.length; index++) {
@@ -226,7 +214,7 @@ export function addUp(hits: readonly RuleHit[], statements: readonly StatementFa
     if (worst < 0 || (totals[index] ?? 0) > (totals[worst] ?? 0)) worst = index;
   }
   const packetIndex = statements[worst]?.packetIndex;
-  const score = Math.min(100, (totals[worst] ?? 0) + sumWithCaps(byStatement.get(undefined)));
+  const score = Math.min(100, (totals[worst] ?? 0) + sumWithCaps(byStatement.get(undefined) ?? NO_HITS, undefined));
   const counted = hits.filter(
     (hit) =>
       hit.action !== undefined || hit.statement === undefined || statements[hit.statement]?.packetIndex === packetIndex,
@@ -234,14 +222,40 @@ export function addUp(hits: readonly RuleHit[], statements: readonly StatementFa
   return { score, hits: counted.sort((left, right) => right.points - left.points) };
 }
 
-/** As addUp(), of the one statement that nearly every text is. */
-function addUpAlone(hits: readonly RuleHit[]): ScoredReading {
-  const own = sumWithCaps(hits.filter(({ statement }) => statement === 0));
-  const ofText = sumWithCaps(hits.filter(({ statement }) => statement === undefined));
-  return {
-    score: Math.min(100, Math.max(own, 0) + ofText),
-    hits: hits.length === 1 ? hits : hits.toSorted((left, right) => right.points - left.points),
-  };
+/** The score that addUp() would find without one of the hits. */
+export function scoreWithout(hits: readonly RuleHit[], one: RuleHit, statements: readonly StatementFacts[]): number {
+  if (isAlone(statements)) return scoreAlone(hits, one);
+  const others = hits.filter((hit) => hit !== one);
+  return addUp(others, statements).score;
+}
+
+const NO_HITS: readonly RuleHit[] = [];
+
+/** As nearly every text is. */
+function isAlone(statements: readonly StatementFacts[]): boolean {
+  return statements.length === 1 && statements[0]?.parent === undefined;
+}
+
+function scoreAlone(hits: readonly RuleHit[], except?: RuleHit): number {
+  const own = sumWithCaps(hits, 0, except);
+  return Math.min(100, Math.max(own, 0) + sumWithCaps(hits, undefined, except));
+}
+
+/** More are left to the engine's own sort. */
+const INSERTED_MAX = 16;
+
+/** In a copy, those of one weight in the order that they had. */
+function heaviestFirst(hits: readonly RuleHit[]): readonly RuleHit[] {
+  if (hits.length === 1) return hits;
+  if (hits.length > INSERTED_MAX) return hits.toSorted((left, right) => right.points - left.points);
+  const sorted = hits.slice();
+  for (let index = 1; index < sorted.length; index++) {
+    const hit = sorted[index] as RuleHit;
+    let at = index;
+    for (; at > 0 && (sorted[at - 1] as RuleHit).points < hit.points; at--) sorted[at] = sorted[at - 1] as RuleHit;
+    sorted[at] = hit;
+  }
+  return sorted;
 }
 
 function groupHits(hits: readonly RuleHit[]): ReadonlyMap<number | undefined, readonly RuleHit[]> {
@@ -254,10 +268,12 @@ function groupHits(hits: readonly RuleHit[]): ReadonlyMap<number | undefined, re
   return groups;
 }
 
-function sumWithCaps(hits: readonly RuleHit[] | undefined): number {
+/** Of those hits that concern the statement, or for undefined the text as a whole. */
+function sumWithCaps(hits: readonly RuleHit[], statement: number | undefined, except?: RuleHit): number {
   let sum = 0;
   let capped: Partial<Record<RuleCategory, number>> | undefined;
-  for (const hit of hits ?? []) {
+  for (const hit of hits) {
+    if (hit.statement !== statement || hit === except) continue;
     const max = CATEGORY_POINTS_MAX[hit.category];
     if (max === undefined) {
       sum += hit.points;

@@ -963,7 +963,14 @@ export type FindingName = keyof typeof FINDING_NAMES;
 
 /** What the finding tells, without the example, which is not what the text at hand says. */
 export function findingText(what: FindingName): string {
-  const text: string = FINDING_NAMES[what];
+  return FINDING_TEXTS.get(what) as string;
+}
+
+const FINDING_TEXTS: ReadonlyMap<FindingName, string> = new Map(
+  Object.entries(FINDING_NAMES).map(([what, text]) => [what as FindingName, withoutExample(text)]),
+);
+
+function withoutExample(text: string): string {
   const end = Math.min(...[": ", "; "].map((mark) => (text.includes(mark) ? text.indexOf(mark) : text.length)));
   return text.slice(0, end);
 }

@@ -66,7 +66,7 @@ function effectOfStatement(statement: StatementFacts, context: MysqlContext): Se
   const { kind, functions, variables } = statement;
   if (isOpaque(statement) || kind === "use" || kind === "drop-schema") return "opaque";
   // SAFETY: a stored function may set what the server reports, and that is not reported.
-  if (functions.some((call) => !isHarmlessCall(call, context))) return "opaque";
+  for (const call of functions) if (!isHarmlessCall(call, context)) return "opaque";
   if (variables.length === 0) return "none";
   const settings = new Set<ReadingSetting>();
   for (const variable of variables) {

@@ -1,6 +1,6 @@
 /** All rules, in the order of the documentation, and the indexes the scorer walks. */
 
-import type { FindingName, StatementKind } from "../../sql/facts.ts";
+import type { FindingName, SqlEngineName, StatementKind } from "../../sql/facts.ts";
 import type { Rule } from "./rule.ts";
 import { ACCESS_RULES } from "./rules-access.ts";
 import { EFFECT_RULES } from "./rules-effects.ts";
@@ -20,18 +20,46 @@ export function ruleOf(id: string): Rule {
   return rule;
 }
 
-function indexBy<Key extends string>(keysOf: (rule: Rule) => readonly Key[]): ReadonlyMap<Key, readonly Rule[]> {
+function indexBy<Key extends string>(
+  rules: readonly Rule[],
+  keysOf: (rule: Rule) => readonly Key[],
+): ReadonlyMap<Key, readonly Rule[]> {
   const index = new Map<Key, Rule[]>();
-  for (const rule of RULES) {
+  for (const rule of rules) {
     for (const key of keysOf(rule)) {
-      const rules = index.get(key);
-      if (rules === undefined) index.set(key, [rule]);
-      else rules.push(rule);
+      const found = index.get(key);
+      if (found === undefined) index.set(key, [rule]);
+      else found.push(rule);
     }
   }
   return index;
 }
 
-export const RULES_BY_FINDING = indexBy((rule) => Object.keys(rule.findings ?? {}) as FindingName[]);
-export const RULES_BY_KIND = indexBy((rule) => Object.keys(rule.kinds ?? {}) as StatementKind[]);
-export const RULES_WITH_TEST: readonly Rule[] = RULES.filter((rule) => rule.test !== undefined);
+/** A rule that looks at every statement. */
+export type TestingRule = Rule & Required<Pick<Rule, "test">>;
+
+const looksAtStatements = (rule: Rule): rule is TestingRule => rule.test !== undefined;
+
+/** How many rules of any engine look at every statement. */
+export const TESTING_RULE_COUNT = RULES.filter(looksAtStatements).length;
+
+/** The rules that read SQL of one engine. */
+export interface EngineRules {
+  readonly byFinding: ReadonlyMap<FindingName, readonly Rule[]>;
+  readonly byKind: ReadonlyMap<StatementKind, readonly Rule[]>;
+  readonly testing: readonly TestingRule[];
+}
+
+function rulesFor(engine: SqlEngineName): EngineRules {
+  const rules = RULES.filter(({ engines }) => engines === undefined || engines.includes(engine));
+  return {
+    byFinding: indexBy(rules, (rule) => Object.keys(rule.findings ?? {}) as FindingName[]),
+    byKind: indexBy(rules, (rule) => Object.keys(rule.kinds ?? {}) as StatementKind[]),
+    testing: rules.filter(looksAtStatements),
+  };
+}
+
+export const RULES_BY_ENGINE: Readonly<Record<SqlEngineName, EngineRules>> = {
+  mysql: rulesFor("mysql"),
+  postgresql: rulesFor("postgresql"),
+};

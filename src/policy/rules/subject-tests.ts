@@ -101,10 +101,12 @@ const GLUE_FUNCTIONS: ReadonlySet<string> = new Set(
 );
 const PIECE_OPERATORS: ReadonlySet<string> = new Set(["like", "not-like", "regexp", "between"]);
 
+const isCredential = ({ name }: ColumnReference): boolean => possibleName(CREDENTIAL_NAMES, name) !== undefined;
+
 export function findCredentialColumn(statement: StatementFacts, { steps }: RuleInput): Evidence | undefined {
   const { columns } = statement;
   if (!steps.spend(columns.length)) return undefined;
-  const credentials = columns.filter(({ name }) => possibleName(CREDENTIAL_NAMES, name) !== undefined);
+  const credentials = columns.filter(isCredential);
   if (credentials.length === 0) return undefined;
   if (!steps.spend(credentials.length + statement.functions.length + statement.predicates.length)) return undefined;
   const around = new Surroundings(statement, credentials);

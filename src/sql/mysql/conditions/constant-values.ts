@@ -16,11 +16,26 @@ const DIGITS_MAX = 15;
 
 /** Whether tokens [from, to) are a condition that is false or NULL, whatever the row; undefined where that is not certain. */
 export function isNeverTrue(tokens: ConstantTokens, from: number, to: number): boolean | undefined {
-  if (to <= from || to - from > TOKENS_MAX) return undefined;
+  if (to <= from || to - from > TOKENS_MAX || !BEGINS_VALUE.has(tokens.kinds[from] as number)) return undefined;
   const reader = new ConstantReader(tokens, from, to);
   const value = reader.any();
   return value === undefined || !reader.isAtEnd ? undefined : truth(value) !== true;
 }
+
+/** Whatever has a value here begins with one of these; nearly all conditions begin with a column. */
+const BEGINS_VALUE: ReadonlySet<number> = new Set([
+  K.NOT,
+  T.MINUS,
+  T.PLUS,
+  T.BANG,
+  K.TRUE,
+  K.FALSE,
+  K.NULL,
+  T.INTEGER_NUMBER,
+  T.DECIMAL_NUMBER,
+  T.STRING,
+  T.LEFT_PAREN,
+]);
 
 export type ConstantTokens = Pick<Tokens, "sql" | "kinds" | "starts" | "ends">;
 

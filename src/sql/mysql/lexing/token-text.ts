@@ -10,6 +10,9 @@ import type { Tokens } from "./tokens.ts";
 const BACKSLASH = 92;
 const SINGLE_QUOTE = 39;
 const DOLLAR = 36;
+const ZERO = 48;
+/** Integers of so many digits the engine writes sooner than it decodes their bytes. */
+const SMALL_DIGITS_MAX = 9;
 
 const PERCENT = 37;
 const UNDERSCORE = 95;
@@ -46,6 +49,9 @@ export class TokenText {
     const end = ends[token] as number;
     // Most numbers have one digit, of which the engine holds a string already.
     if (end === start + 1 && (sql[start] as number) < 0x80) return String.fromCharCode(sql[start] as number);
+    if (this.#tokens.kinds[token] === T.INTEGER_NUMBER && sql[start] !== ZERO && end - start <= SMALL_DIGITS_MAX) {
+      return String(this.integer(token));
+    }
     return this.#buffer.toString("utf8", start, end);
   }
 

@@ -138,6 +138,19 @@ export interface InnerText {
   readonly end: number;
 }
 
+/**
+ * What the query engine keeps while it walks, reused by every walk: one is over before the next begins, and each walk and
+ * each statement begins with it empty.
+ */
+const SCRATCH = {
+  frames: [new Frame()],
+  ctes: [] as string[],
+  openCtes: [] as OpenCte[],
+  pending: [] as number[],
+  joins: [] as PendingJoin[],
+  deleteTargets: [] as { readonly first: number; readonly last: number }[],
+};
+
 /** One walk. Its parts are functions in the files beside this one; none of them calls itself. */
 export class Walker {
   readonly tokens: Tokens;
@@ -163,7 +176,7 @@ export class Walker {
   // The query engine, as resetEngine() has it at the start of each statement
   at = 0;
   depth!: number;
-  readonly frames: Frame[] = [new Frame()];
+  readonly frames = SCRATCH.frames;
   blockIndex!: number;
   clause = CLAUSE_OTHER;
   mode = MODE_EXPRESSION;
@@ -171,14 +184,14 @@ export class Walker {
   /** Whether an operand may come next; otherwise a name is an alias or a unit. */
   isOperandExpected!: boolean;
   /** Names of CTEs in scope, and those being defined. */
-  readonly ctes: string[] = [];
-  readonly openCtes: OpenCte[] = [];
+  readonly ctes = SCRATCH.ctes;
+  readonly openCtes = SCRATCH.openCtes;
   /** Indexes of predicates that hold for every row if nothing makes them optional. */
-  readonly pending: number[] = [];
+  readonly pending = SCRATCH.pending;
   /** Words at which the walk of a flow statement's condition ends; undefined in ordinary statements. */
   stops: Uint8Array | undefined = undefined;
   /** Joins of the current level whose ON or USING has not come yet begin at `joinBase`. */
-  readonly joins: PendingJoin[] = [];
+  readonly joins = SCRATCH.joins;
   joinBase!: number;
   /** The block's first source that the next join of this level may have on its left. */
   joinFirst!: number;
@@ -199,7 +212,7 @@ export class Walker {
   /** The walk ends when the level that it begins with closes. */
   isSingleLevel!: boolean;
   /** Names before FROM or USING of a DELETE of several tables: first and last token. */
-  readonly deleteTargets: { readonly first: number; readonly last: number }[] = [];
+  readonly deleteTargets = SCRATCH.deleteTargets;
   /** The level at which parentheses of VALUES are rows. */
   valuesDepth!: number;
   /** How many queries enclose the walk. */
@@ -235,6 +248,7 @@ export class Walker {
     const isOld = serverVersion !== undefined && serverVersion < 80000;
     this.names = rules.dialect === "mariadb" ? NAMES_MARIADB : isOld ? NAMES_OLD : NAMES;
     this.statement = new StatementBuilder();
+    this.resetEngine();
   }
 
   /** The kind of a token, 0 past the end. */

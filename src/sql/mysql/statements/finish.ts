@@ -50,6 +50,12 @@ function noteWrites(w: Walker, statement: StatementBuilder) {
 }
 
 function moveToWritten(statement: StatementBuilder, tables: readonly TableDraft[]) {
+  const [only] = tables;
+  if (tables.length === 1 && only !== undefined && statement.tablesRead.length === 1) {
+    if (statement.tablesRead[0] === only) statement.tablesRead.length = 0;
+    statement.tablesWritten.push(only);
+    return;
+  }
   const moved = new Set(tables);
   const kept = statement.tablesRead.filter((table) => !moved.has(table));
   statement.tablesRead.length = 0;
