@@ -1,9 +1,10 @@
 /**
  * What judging costs in this tree beside another, as of an earlier commit, with its node_modules:
  *
- *   bun bench/judging.ts [--beside <other tree>] [--dialect mysql|mariadb|postgresql] [--rounds <number>]
+ *   bun bench/judging.ts [--beside <other tree>] [--dialect mysql|mariadb|postgresql] [--rounds <number>] [--runs <number>]
  *
- * Each tree's judge runs in a process of its own, and they take turns, round by round. A figure is processor time per
+ * Each tree's judge runs in a process of its own, and they take turns, round by round; how well an engine compiles differs
+ * from process to process, so that several of each have their runs one after the other. A figure is processor time per
  * text, the least of the rounds (beside it the median), so that a busy machine does not matter. "new" judges every text
  * anew; "seen" remembers verdicts and is asked for shapes it knows with numbers it does not.
  */
@@ -42,8 +43,9 @@ const CACHE_BYTES = 64 << 20;
 const VARIANTS = 64;
 /** Long enough for the clock of processor time, short enough to fall between two collections of garbage. */
 const ROUND_US = 2_000;
-/** What a text is judged before it is measured: until the last compiler of the engine has had its turn. */
-const WARM_US = 1_000_000;
+/** Each text is judged for so long before anything is measured, in turns: the engine compiles what it has seen them all do. */
+const WARM_US = 700_000;
+const WARM_TURNS = 2;
 
 /** The judge of a tree: since 2026-09 it is told its engines, before it knew MySQL's alone. */
 async function load(tree: string): Promise<AnyTree> {
@@ -112,10 +114,15 @@ async function serve(tree: string, dialect: Dialect): Promise<void> {
       }
       return (processorUs() - started) / count;
     };
-    const from = processorUs();
-    while (processorUs() - from < WARM_US) run(50);
-    return { run, count: Math.max(1, Math.round(ROUND_US / run(200))) };
+    return { run, count: 0 };
   });
+  for (let turn = 0; turn < WARM_TURNS; turn++) {
+    for (const cell of cells) {
+      const from = processorUs();
+      while (processorUs() - from < WARM_US) cell.run(50);
+      cell.count = Math.max(1, Math.round(ROUND_US / cell.run(200)));
+    }
+  }
   process.on("message", (index: number) => {
     const { run, count } = cells[index] as (typeof cells)[number];
     process.send?.(run(count));
@@ -162,15 +169,22 @@ function figureOf(rounds: number[]): Figure {
   return { least: rounds[0] as number, median: rounds[rounds.length >> 1] as number };
 }
 
-async function compare(paths: readonly string[], dialect: Dialect, rounds: number): Promise<void> {
-  const trees = await Promise.all(paths.map((path) => start(path, dialect)));
-  const taken = CELLS.map(() => trees.map((): number[] => []));
-  for (let round = 0; round < rounds; round++) {
-    for (const [index, ofTrees] of taken.entries()) {
-      for (const [at, tree] of trees.entries()) ofTrees[at]?.push(await tree.ask(index));
+interface Extent {
+  readonly runs: number;
+  readonly rounds: number;
+}
+
+async function compare(paths: readonly string[], dialect: Dialect, { runs, rounds }: Extent): Promise<void> {
+  const taken = CELLS.map(() => paths.map((): number[] => []));
+  for (let run = 0; run < runs; run++) {
+    const trees = await Promise.all(paths.map((path) => start(path, dialect)));
+    for (let round = 0; round < rounds; round++) {
+      for (const [index, ofTrees] of taken.entries()) {
+        for (const [at, tree] of trees.entries()) ofTrees[at]?.push(await tree.ask(index));
+      }
     }
+    for (const tree of trees) tree.end();
   }
-  for (const tree of trees) tree.end();
   const heads = ["here", "(median)", ...(paths.length > 1 ? ["other", "(median)", "ratio", "(median)"] : [])];
   console.log(`${`microseconds, ${dialect}`.padEnd(28)}${heads.map((head) => head.padStart(10)).join("")}`);
   for (const [index, cell] of CELLS.entries()) {
@@ -186,7 +200,8 @@ const { values } = parseArgs({
   options: {
     beside: { type: "string" },
     dialect: { type: "string", default: "mysql" },
-    rounds: { type: "string", default: "300" },
+    rounds: { type: "string", default: "50" },
+    runs: { type: "string", default: "3" },
     serve: { type: "string" },
   },
 });
@@ -194,7 +209,8 @@ const dialect = DIALECTS.find((name) => name === values.dialect);
 if (dialect === undefined) throw new Error(`Cannot judge ${values.dialect}: choose ${DIALECTS.join(", ")}`);
 if (values.serve === undefined) {
   const here = resolve(import.meta.dirname, "..");
-  await compare(values.beside === undefined ? [here] : [here, resolve(values.beside)], dialect, Number(values.rounds));
+  const paths = values.beside === undefined ? [here] : [here, resolve(values.beside)];
+  await compare(paths, dialect, { runs: Number(values.runs), rounds: Number(values.rounds) });
 } else {
   await serve(values.serve, dialect);
 }

@@ -86,7 +86,7 @@ class HitCollector {
   addStatement(statement: StatementFacts, index: number): void {
     this.#addKinds(statement, index);
     this.#input.steps.spend(TESTING_RULE_COUNT);
-    for (const rule of this.#rules.testing) {
+    for (const rule of this.#resolved.testing[this.#input.analysis.context.engine]) {
       const evidence = rule.test(statement, this.#input);
       if (evidence !== undefined) this.#add(rule, index, evidence);
     }

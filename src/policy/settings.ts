@@ -1,5 +1,6 @@
 /** The settings that hold for one subject now, ready to use: profiles applied, overrides looked up once per rule. */
 
+import type { SqlEngineName } from "../sql/facts.ts";
 import type { DataLimits } from "./limits.ts";
 import {
   applyFragment,
@@ -9,7 +10,7 @@ import {
   type Settings,
   type Subject,
 } from "./policy.ts";
-import { RULES } from "./rules/rules.ts";
+import { RULES, type TestingRule, testingRules } from "./rules/rules.ts";
 
 /** What the policy makes of one rule. */
 export interface RuleState {
@@ -30,6 +31,8 @@ export interface ResolvedSettings {
   readonly hasObservedRules: boolean;
   /** What rules compare every name of a text with. */
   readonly patternCount: number;
+  /** The rules that look at every statement and may find something. */
+  readonly testing: Readonly<Record<SqlEngineName, readonly TestingRule[]>>;
   /** Undefined where the listener's limits stand. */
   readonly limits: Partial<DataLimits> | undefined;
 }
@@ -116,6 +119,7 @@ function compileSettings(settings: Settings, profiles: readonly string[]): Resol
     ruleStates,
     hasObservedRules,
     patternCount: countPatterns(settings),
+    testing: { mysql: testingRules("mysql", settings), postgresql: testingRules("postgresql", settings) },
     limits: limitsOf(settings),
   };
 }

@@ -70,6 +70,8 @@ export interface Rule {
   readonly findings?: { readonly [Name in FindingName]?: PointsOf<Finding> };
   /** Statement kinds that raise the rule. */
   readonly kinds?: { readonly [Kind in StatementKind]?: PointsOf<StatementFacts> };
+  /** False for settings under which `test` finds nothing in any statement: it is not asked then. */
+  readonly needs?: (settings: Settings) => boolean;
   /** Anything else. Runs for every statement, so it leaves early. */
   readonly test?: (statement: StatementFacts, input: RuleInput) => Evidence | undefined;
   /** The distinct findings add up to this many points; without it only the heaviest counts. */

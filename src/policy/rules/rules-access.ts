@@ -42,6 +42,7 @@ const ACCESS: readonly Rule[] = [
     title: "Columns or tables that the policy marks as sensitive are read",
     rewrite: "Select only the columns that are needed",
     example: { sql: "SELECT id, iban FROM customer", policy: "sensitive: { columns: [customer.iban] }" },
+    needs: ({ sensitiveColumns, sensitiveTables }) => sensitiveColumns.length + sensitiveTables.length > 0,
     test: findSensitive,
   },
   {
@@ -60,6 +61,7 @@ const ACCESS: readonly Rule[] = [
     title: "A table of several tenants is used without the condition that picks one",
     rewrite: "Add the tenant column to WHERE, joined with AND",
     example: { sql: "SELECT id FROM invoice", policy: "tenants: [{ tables: [invoice], column: tenant_id }]" },
+    needs: ({ tenants }) => tenants.length > 0,
     test: findTenant,
   },
 ];
@@ -199,6 +201,7 @@ const POLICY: readonly Rule[] = [
     title: "The profile is read-only",
     rewrite: "Use a user whose profile may write",
     example: { sql: "INSERT INTO book VALUES (1)", policy: "read_only: true" },
+    needs: ({ isReadOnly }) => isReadOnly,
     test: findReadOnly,
   },
   {
@@ -251,6 +254,7 @@ const POLICY: readonly Rule[] = [
     title: "The policy denies this kind of statement",
     rewrite: "Ask for a profile that allows this kind of statement",
     example: { sql: "SHOW GRANTS", policy: "deny: { statements: [show] }" },
+    needs: ({ denyStatements }) => denyStatements.length > 0,
     test: findDenyStatement,
   },
   {
@@ -260,6 +264,7 @@ const POLICY: readonly Rule[] = [
     title: "The policy denies this table",
     rewrite: "Ask for a profile that allows this table",
     example: { sql: "SELECT id FROM salary", policy: "deny: { tables: [salary] }" },
+    needs: ({ denyTables }) => denyTables.length > 0,
     test: findDenyTable,
   },
   {
@@ -269,6 +274,7 @@ const POLICY: readonly Rule[] = [
     title: "The policy denies this column",
     rewrite: "Select the other columns by name",
     example: { sql: "SELECT * FROM member", policy: "deny: { columns: [member.password] }" },
+    needs: ({ denyColumns }) => denyColumns.length > 0,
     test: findDenyColumn,
   },
   {
@@ -278,6 +284,7 @@ const POLICY: readonly Rule[] = [
     title: "The policy denies this function",
     rewrite: "Compute the value in the application",
     example: { sql: "SELECT SLEEP(1)", policy: "deny: { functions: [sleep] }" },
+    needs: ({ denyFunctions }) => denyFunctions.length > 0,
     test: findDenyFunction,
   },
   {
@@ -295,6 +302,7 @@ const POLICY: readonly Rule[] = [
     title: "The policy does not list this kind of statement",
     rewrite: "Ask for a profile that lists this kind of statement",
     example: { sql: "DELETE FROM book WHERE id = 1", policy: "allow: { statements: [select, insert] }" },
+    needs: ({ allowStatements }) => allowStatements !== undefined,
     test: findAllowStatement,
   },
   {
@@ -304,6 +312,7 @@ const POLICY: readonly Rule[] = [
     title: "The policy does not list this table",
     rewrite: "Ask for a profile that lists this table",
     example: { sql: "SELECT id FROM salary", policy: "allow: { tables: [book] }" },
+    needs: ({ allowTables }) => allowTables !== undefined,
     test: findAllowTable,
   },
   {
@@ -313,6 +322,7 @@ const POLICY: readonly Rule[] = [
     title: "The policy does not list this schema",
     rewrite: "Ask for a profile that lists this schema",
     example: { sql: "SELECT id FROM payroll.salary", policy: "schemas: [shop]" },
+    needs: ({ schemas }) => schemas !== undefined,
     test: findSchema,
   },
   {
@@ -322,6 +332,7 @@ const POLICY: readonly Rule[] = [
     title: "A table that nobody has a reason to touch",
     rewrite: "Nothing; the security team is told",
     example: { sql: "SELECT id FROM backup_cards", policy: "canary_tables: [backup_cards]" },
+    needs: ({ canaryTables }) => canaryTables.length > 0,
     test: findCanary,
   },
   {
@@ -331,6 +342,7 @@ const POLICY: readonly Rule[] = [
     title: "The policy requires a WHERE that restricts",
     rewrite: "Add a WHERE that names the rows",
     example: { sql: "DELETE FROM book", policy: "require_where: [book]" },
+    needs: ({ requireWhere }) => requireWhere.length > 0,
     test: findRequireWhere,
   },
   {

@@ -1,6 +1,7 @@
 /** All rules, in the order of the documentation, and the indexes the scorer walks. */
 
 import type { FindingName, SqlEngineName, StatementKind } from "../../sql/facts.ts";
+import type { Settings } from "../policy.ts";
 import type { Rule } from "./rule.ts";
 import { ACCESS_RULES } from "./rules-access.ts";
 import { EFFECT_RULES } from "./rules-effects.ts";
@@ -63,3 +64,8 @@ export const RULES_BY_ENGINE: Readonly<Record<SqlEngineName, EngineRules>> = {
   mysql: rulesFor("mysql"),
   postgresql: rulesFor("postgresql"),
 };
+
+/** The rules that look at every statement of an engine and may find something under such settings. */
+export function testingRules(engine: SqlEngineName, settings: Settings): readonly TestingRule[] {
+  return RULES_BY_ENGINE[engine].testing.filter(({ needs }) => needs === undefined || needs(settings));
+}

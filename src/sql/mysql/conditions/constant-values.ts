@@ -2,6 +2,7 @@
  * What an expression of literals comes to, where that is the same on every server and in every sql_mode: integers, texts of
  * digits, TRUE, FALSE and NULL with logic, comparisons, IN, BETWEEN, IS, + - and *. Anything else has no value here.
  */
+import { kindSet } from "../lexing/keyword-table.ts";
 import * as K from "../lexing/keywords.ts";
 import * as T from "../lexing/token-kinds.ts";
 import type { Tokens } from "../lexing/tokens.ts";
@@ -16,26 +17,17 @@ const DIGITS_MAX = 15;
 
 /** Whether tokens [from, to) are a condition that is false or NULL, whatever the row; undefined where that is not certain. */
 export function isNeverTrue(tokens: ConstantTokens, from: number, to: number): boolean | undefined {
-  if (to <= from || to - from > TOKENS_MAX || !BEGINS_VALUE.has(tokens.kinds[from] as number)) return undefined;
+  if (to <= from || to - from > TOKENS_MAX || BEGINS_VALUE[tokens.kinds[from] as number] !== 1) return undefined;
   const reader = new ConstantReader(tokens, from, to);
   const value = reader.any();
   return value === undefined || !reader.isAtEnd ? undefined : truth(value) !== true;
 }
 
 /** Whatever has a value here begins with one of these; nearly all conditions begin with a column. */
-const BEGINS_VALUE: ReadonlySet<number> = new Set([
-  K.NOT,
-  T.MINUS,
-  T.PLUS,
-  T.BANG,
-  K.TRUE,
-  K.FALSE,
-  K.NULL,
-  T.INTEGER_NUMBER,
-  T.DECIMAL_NUMBER,
-  T.STRING,
-  T.LEFT_PAREN,
-]);
+const BEGINS_VALUE = kindSet(
+  [T.MINUS, T.PLUS, T.BANG, T.INTEGER_NUMBER, T.DECIMAL_NUMBER, T.STRING, T.LEFT_PAREN],
+  "NOT TRUE FALSE NULL",
+);
 
 export type ConstantTokens = Pick<Tokens, "sql" | "kinds" | "starts" | "ends">;
 

@@ -388,7 +388,8 @@ export class Walker {
     this.statements.push(this.statement);
     this.statement.locals = this.#locals;
     if (parent === undefined) this.schema = this.nextSchema;
-    this.resetEngine();
+    // At the first token nothing has been walked since the walk began.
+    if (this.at > 0 || this.statements.length > 1) this.resetEngine();
     return this.statement;
   }
 

@@ -1,4 +1,5 @@
 /** Whether an UPDATE or DELETE changes every row of a table that it writes: nothing in WHERE or a join leaves a row out. */
+import { kindSet } from "../lexing/keyword-table.ts";
 import * as K from "../lexing/keywords.ts";
 import * as T from "../lexing/token-kinds.ts";
 import { COMPARISONS } from "../lexing/word-sets.ts";
@@ -43,12 +44,12 @@ export function writesWholeTable(w: Walker, statement: StatementBuilder, main: B
 function isPlainlyRestricted(w: Walker, { tables, where }: Clauses): boolean {
   // SAFETY: a name that could not be read in full may be any column's.
   if (where === undefined || hasUnknownName(w, where)) return false;
-  for (let at = tables.from; at < tables.to; at++) if (MORE_THAN_A_TABLE.has(w.kind(at))) return false;
+  for (let at = tables.from; at < tables.to; at++) if (MORE_THAN_A_TABLE[w.kind(at)] === 1) return false;
   const operator = columnEnd(w, where.from);
   const end = operator < 0 ? -1 : literalsEnd(w, operator);
   if (end < 0 || end > where.to) return false;
   if (end < where.to && w.kind(end) !== K.AND && w.kind(end) !== T.AND_AND) return false;
-  for (let at = end; at < where.to; at++) if (ALTERNATIVES.has(w.kind(at))) return false;
+  for (let at = end; at < where.to; at++) if (ALTERNATIVES[w.kind(at)] === 1) return false;
   return true;
 }
 
@@ -68,32 +69,18 @@ function beginsWithLetter(name: string): boolean {
 
 /** Behind the literal or list of literals that the column is compared with; -1 where it is something else. */
 function literalsEnd(w: Walker, operator: number): number {
-  if (COMPARISONS[w.kind(operator)] === 1) return LITERALS.has(w.kind(operator + 1)) ? operator + 2 : -1;
+  if (COMPARISONS[w.kind(operator)] === 1) return LITERALS[w.kind(operator + 1)] === 1 ? operator + 2 : -1;
   if (w.kind(operator) !== K.IN || w.kind(operator + 1) !== T.LEFT_PAREN) return -1;
-  for (let at = operator + 2; LITERALS.has(w.kind(at)); at += 2) {
+  for (let at = operator + 2; LITERALS[w.kind(at)] === 1; at += 2) {
     if (w.kind(at + 1) === T.RIGHT_PAREN) return at + 2;
     if (w.kind(at + 1) !== T.COMMA) return -1;
   }
   return -1;
 }
 
-const LITERALS: ReadonlySet<number> = new Set([
-  T.INTEGER_NUMBER,
-  T.DECIMAL_NUMBER,
-  T.FLOAT_NUMBER,
-  T.STRING,
-  T.PARAMETER,
-]);
-const ALTERNATIVES: ReadonlySet<number> = new Set([K.OR, T.OR_OR, K.XOR]);
-const MORE_THAN_A_TABLE: ReadonlySet<number> = new Set([
-  T.COMMA,
-  T.LEFT_PAREN,
-  K.JOIN,
-  K.STRAIGHT_JOIN,
-  K.ON,
-  K.USING,
-  K.CASE,
-]);
+const LITERALS = kindSet([T.INTEGER_NUMBER, T.DECIMAL_NUMBER, T.FLOAT_NUMBER, T.STRING, T.PARAMETER], "");
+const ALTERNATIVES = kindSet([K.OR, T.OR_OR, K.XOR], "");
+const MORE_THAN_A_TABLE = kindSet([T.COMMA, T.LEFT_PAREN, K.JOIN, K.STRAIGHT_JOIN, K.ON, K.USING, K.CASE], "");
 
 function clausesOf(w: Walker, kind: string, main: BlockBuilder): Clauses | undefined {
   const isUpdate = kind.startsWith("update");
@@ -108,7 +95,7 @@ function clausesOf(w: Walker, kind: string, main: BlockBuilder): Clauses | undef
     const step = levelStep(word);
     depth += step;
     if (step !== 0 || depth !== 0) continue;
-    if (AFTER_WHERE.has(word)) {
+    if (AFTER_WHERE[word] === 1) {
       whereEnd = at;
       break;
     }
@@ -140,7 +127,7 @@ function beginsTables(w: Walker, token: number, tables: number): boolean {
   return w.kind(token) === K.USING && w.kind(token + 1) !== T.LEFT_PAREN && tables >= 0;
 }
 
-const AFTER_WHERE: ReadonlySet<number> = new Set([K.ORDER, K.LIMIT, K.RETURNING]);
+const AFTER_WHERE = kindSet([K.ORDER, K.LIMIT, K.RETURNING], "");
 
 function factorsOf(w: Walker, { from, to }: Range): Factor[] {
   const factors: Factor[] = [];
