@@ -3,8 +3,8 @@
  * theirs, so that neither waits for the other anywhere but in what is measured.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { setPriority } from "node:os";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { availableParallelism, setPriority } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -30,7 +30,7 @@ type Order =
 
 /** Above all others where they share a processor: what its sessions wait for is not each other. */
 const SMALL_PRIORITY = -15;
-const CROWD_PRIORITY = 5;
+export const CROWD_PRIORITY = 5;
 const MOST_URGENT = -20;
 /** It leaves with its process. */
 const NEVER = new AbortController().signal;
@@ -86,9 +86,20 @@ export async function pin(pid: number, processor: number): Promise<void> {
   await runChecked("taskset", ["-acp", String(processor), String(pid)]);
 }
 
-/** Has its first thread, which serves, run on that processor; those that compile, collect and judge run where there is room. */
+/**
+ * Has its first thread, which serves, run on that processor alone, and those that compile, collect and judge where there is
+ * room: they inherit what that one was told before they were made, so that this is to be called again.
+ */
 export async function pinFirst(pid: number, processor: number): Promise<void> {
-  await runChecked("taskset", ["-cp", String(processor), String(pid)]);
+  const others = readdirSync(`/proc/${pid}/task`).filter((thread) => Number(thread) !== pid);
+  // One that has ended in the meantime is none the worse for it.
+  const spread = others.map((thread) => `taskset -cp 0-${availableParallelism() - 1} ${thread};`).join(" ");
+  await runChecked("sh", ["-c", `{ :; ${spread} } >/dev/null 2>&1; taskset -cp ${processor} ${pid}`]);
+}
+
+/** Has all its threads go before every other program of their processor, in real time: sched(7). For one that does little. */
+export async function goFirst(pid: number): Promise<void> {
+  await runChecked("chrt", ["-a", "-r", "-p", "1", String(pid)]);
 }
 
 /** A group of the cpu controller that weighs as much as one may, of version 1 or 2. */
@@ -125,12 +136,12 @@ let urgent: UrgentGroup | undefined;
 
 /**
  * Lets the process go before all that is not measured here, its first thread before the others: in real time, sched(7), those
- * that compile and collect would keep it waiting for slices of a tenth of a second.
+ * that compile and collect would keep it waiting for slices of a tenth of a second. Among those that hurry the priority counts.
  */
-export function hurry(pid: number): void {
+export function hurry(pid: number, priority = MOST_URGENT): void {
   urgent ??= new UrgentGroup();
   urgent.add(pid);
-  setPriority(pid, MOST_URGENT);
+  setPriority(pid, priority);
 }
 
 function summaryOf(waits: readonly number[]): Waits {

@@ -2,7 +2,7 @@
  * Small sessions beside a crowd that wants all of something, in control groups of 256 MiB and 1 GiB, and what 16
  * statements of 15 MB at once take.
  *
- *   bun bench/greed.ts [--limits 256,1024] [--connections 1000] [--seconds 40] [--sessions 16] [--think 20] [--kinds <name>,…]
+ *   bun bench/greed.ts [--limits 256,1024] [--connections 1000] [--seconds 40] [--around 15,10,10] [--sessions 16] [--think 20] [--kinds <name>,…]
  *                      [--each] [--no-big] [--no-control] [--hurry]
  *
  * Needs root, for the groups. The executable stands in front of backends that answer at once and keep nothing: one for the
@@ -10,8 +10,10 @@
  * the crowd comes and while it is there, and the same with HAProxy in querycop's place: what no forwarder spares them. Of
  * two processors the thread of querycop's, or HAProxy's, that serves has the last; on the first are the crowd, and before it
  * the small sessions; threads that compile, collect and judge run where there is room, as they do elsewhere. `--each` takes
- * one kind of greed after the other. `--hurry`: forwarder and small sessions go before all else that the machine has to do,
- * by the weight of their control group.
+ * one kind of greed after the other. `--around`: seconds before the crowd comes, while it comes and after it has left.
+ * `--hurry`: the small sessions go before everything, in real time; forwarder and crowd before all else that the machine has
+ * to do, by the weight of their control group. Told too is what the serving thread did while the crowd was there, in its own
+ * code, which has the collector's part, and in the system; where it waited for its processor, others have disturbed.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -26,11 +28,9 @@ import { KINDS_OF_GREED } from "../test/support/greed.ts";
 import { startHaproxy } from "../test/support/haproxy.ts";
 import { type MemoryGroup, makeMemoryGroup } from "../test/support/memory-group.ts";
 import { type Querycop, startQuerycop } from "../test/support/querycop.ts";
-import { hurry, pinFirst, Role, type Waits } from "./greed-roles.ts";
+import { CROWD_PRIORITY, goFirst, hurry, pinFirst, Role, type Waits } from "./greed-roles.ts";
 
 const MIB = 1024 * 1024;
-const QUIET_S = 15;
-const LEAVING_S = 10;
 const KEY = "the-key-of-the-crowd-0123456789";
 const POLICY = `version: 1
 deny: { statements: [{ match: replace, action: require-approval }] }
@@ -40,6 +40,28 @@ approval: { timeout: 20s, open_per_user: 40 }
 function memoryOf(querycop: Querycop, what: "VmHWM" | "VmRSS"): number {
   const status = readFileSync(`/proc/${querycop.pid()}/status`, "latin1");
   return Number(new RegExp(`^${what}:\\s*(\\d+)`, "m").exec(status)?.[1]) / 1024;
+}
+
+interface ThreadTimes {
+  readonly userMs: number;
+  readonly systemMs: number;
+  /** Ready to run while the processor did something else. */
+  readonly waitedMs: number;
+}
+
+const TICK_MS = 10;
+
+/** Of the first thread of a process, which serves: proc(5), and sched-stats.rst of the Linux kernel. */
+function threadTimes(pid: number): ThreadTimes {
+  const read = (file: string): string => readFileSync(`/proc/${pid}/task/${pid}/${file}`, "latin1");
+  const fields = read("stat")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return {
+    userMs: Number(fields[11]) * TICK_MS,
+    systemMs: Number(fields[12]) * TICK_MS,
+    waitedMs: Number(read("schedstat").split(" ")[1]) / 1e6,
+  };
 }
 
 const EVENTS = [
@@ -57,6 +79,7 @@ const { values } = parseArgs({
     limits: { type: "string", default: "256,1024" },
     connections: { type: "string", default: "1000" },
     seconds: { type: "string", default: "40" },
+    around: { type: "string", default: "15,10,10" },
     sessions: { type: "string", default: "16" },
     think: { type: "string", default: "20" },
     kinds: { type: "string" },
@@ -67,6 +90,7 @@ const { values } = parseArgs({
   },
   allowNegative: true,
 });
+const [QUIET_S = 15, COMING_S = 10, LEAVING_S = 10] = values.around.split(",").map(Number);
 /** Where the forwarder runs, and where all others do; undefined where there is one processor only. */
 const [ITS_PROCESSOR, OTHERS_PROCESSOR] = availableParallelism() > 1 ? [availableParallelism() - 1, 0] : [];
 
@@ -124,14 +148,19 @@ async function besideCrowd({ crowd, small }: Roles, forwarder: Forwarder, kinds:
   await small.do({ kind: "mark" });
   await delay(QUIET_S * 1000);
   const quiet = await small.do<Waits>({ kind: "mark" });
+  // It asks for as much on a machine that has other things to do as on one that has not.
+  if (values.hurry) hurry(crowd.pid, CROWD_PRIORITY);
   await crowd.do({ kind: "crowd", port: greedyPort, count: Number(values.connections), kinds });
   // Their logins are over when they have begun to be greedy.
-  await delay(10_000);
-  // Threads that it has made in the meantime go before all else as well.
+  await delay(COMING_S * 1000);
+  // Threads that it has made in the meantime as well.
+  if (ITS_PROCESSOR !== undefined) await pinFirst(pid, ITS_PROCESSOR);
   if (values.hurry) hurry(pid);
   const coming = await small.do<Waits>({ kind: "mark" });
+  const before = threadTimes(pid);
   await delay(Number(values.seconds) * 1000);
   const crowded = await small.do<Waits>({ kind: "mark" });
+  const after = threadTimes(pid);
   // All at once, as it happens to who has no time left for it.
   crowd.stop();
   await delay(LEAVING_S * 1000);
@@ -140,6 +169,11 @@ async function besideCrowd({ crowd, small }: Roles, forwarder: Forwarder, kinds:
   console.log(`  ${name}, coming   ${waitsText(coming)}`);
   console.log(`  ${name}, crowded  ${waitsText(crowded)}: p99 ${(crowded.p99 / quiet.p99).toFixed(2)} × quiet`);
   console.log(`  ${name}, leaving  ${waitsText(leaving)}`);
+  const shareOf = (what: keyof ThreadTimes): string =>
+    `${((100 * (after[what] - before[what])) / (Number(values.seconds) * 1000)).toFixed(0)} %`;
+  console.log(
+    `  its thread while crowded: ${shareOf("userMs")} in its own code, ${shareOf("systemMs")} in the system, ${shareOf("waitedMs")} waiting for the processor`,
+  );
   return crowded.p99 / quiet.p99;
 }
 
@@ -224,7 +258,7 @@ async function main(): Promise<void> {
   const policyFile = join(folder, "policy.yaml");
   writeFileSync(policyFile, POLICY, { mode: 0o600 });
   const small = await Role.start("small", OTHERS_PROCESSOR);
-  if (values.hurry) hurry(small.pid);
+  if (values.hurry) await goFirst(small.pid);
   try {
     if (values.big) for (const file of [undefined, policyFile]) await measureBig(file);
     const kinds = values.kinds?.split(",") ?? KINDS_OF_GREED;
