@@ -1,7 +1,7 @@
 /**
  * Keeps the process below its memory limit. The runtime lets garbage grow with the machine's memory, of which a container
- * has a part: what nobody holds any more is collected when the process has grown by some share of its limit, and near the
- * limit nothing large is begun. What was let go lately is looked for first; all, which keeps sessions waiting, where that
+ * has a part: what nobody holds any more is collected when the process has grown by some share of its limit, other than by
+ * what sessions hold, and near the limit nothing large is begun. What was let go lately is looked for first; all, which keeps sessions waiting, where that
  * has not helped.
  */
 
@@ -20,6 +20,8 @@ export interface GarbageWatchOptions {
   readonly limitBytes: number;
   /** Of the process, in memory now. */
   readonly residentBytes: () => number;
+  /** Of them, what sessions are known to hold: no collection frees that. */
+  readonly heldBytes: () => number;
   readonly collect: (what: "young" | "all") => void;
 }
 
@@ -27,6 +29,8 @@ export class GarbageWatch {
   readonly #options: GarbageWatchOptions;
   /** The least that was seen since the last collection. */
   #floorBytes = 0;
+  /** What sessions held then. */
+  #heldAtFloorBytes = 0;
   #collectedMs = Number.NEGATIVE_INFINITY;
   /** What was in memory then. */
   #collectedAtBytes = Number.POSITIVE_INFINITY;
@@ -37,19 +41,26 @@ export class GarbageWatch {
 
   /** Looks at the process now; true when it is so near its limit that little should be begun. */
   look(nowMs: number): boolean {
-    const { limitBytes, residentBytes, collect } = this.#options;
+    const { limitBytes, residentBytes, heldBytes, collect } = this.#options;
     const bytes = residentBytes();
-    this.#floorBytes = Math.min(this.#floorBytes, bytes);
+    const held = heldBytes();
+    if (bytes <= this.#floorBytes) this.#setFloor(bytes, held);
     const isDue = nowMs - this.#collectedMs >= GAP_MS;
-    const mostBytes = Math.max(limitBytes * WATCHED_SHARE, this.#floorBytes + limitBytes * GROWTH_SHARE);
+    const isNear = bytes > limitBytes * SQUEEZED_SHARE;
+    const heldMore = isNear ? 0 : Math.max(0, held - this.#heldAtFloorBytes);
+    const mostBytes = Math.max(limitBytes * WATCHED_SHARE, this.#floorBytes + limitBytes * GROWTH_SHARE + heldMore);
     if (bytes > mostBytes && isDue) {
       const hasHelped = this.#floorBytes < this.#collectedAtBytes - limitBytes * HELP_SHARE;
-      const isNear = bytes > limitBytes * SQUEEZED_SHARE;
       collect(hasHelped && !isNear ? "young" : "all");
       this.#collectedMs = nowMs;
-      this.#floorBytes = bytes;
+      this.#setFloor(bytes, held);
       this.#collectedAtBytes = bytes;
     }
-    return bytes > limitBytes * SQUEEZED_SHARE;
+    return isNear;
+  }
+
+  #setFloor(bytes: number, held: number): void {
+    this.#floorBytes = bytes;
+    this.#heldAtFloorBytes = held;
   }
 }

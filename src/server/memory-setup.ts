@@ -14,6 +14,7 @@ export function memoryBudget({ memoryBudgetBytes }: Config): MemoryBudget {
   const watch = new GarbageWatch({
     limitBytes: limit.bytes,
     residentBytes: () => process.memoryUsage.rss(),
+    heldBytes: () => budget.used,
     collect: (what) => (what === "young" ? collectYoungGarbage() : collectGarbage(false)),
   });
   setInterval(() => {

@@ -2,19 +2,22 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { GarbageWatch } from "../../src/server/garbage-watch.ts";
 
-function watched(): { see: (percent: number, atMs: number) => string } {
+function watched(): { see: (percent: number, atMs: number, heldPercent?: number) => string } {
   let residentBytes = 0;
+  let heldBytes = 0;
   let collected = "left";
   const watch = new GarbageWatch({
     limitBytes: 1000,
     residentBytes: () => residentBytes,
+    heldBytes: () => heldBytes,
     collect: (what) => {
       collected = what;
     },
   });
   return {
-    see: (percent, atMs) => {
+    see: (percent, atMs, heldPercent = 0) => {
       residentBytes = percent * 10;
+      heldBytes = heldPercent * 10;
       collected = "left";
       const isNear = watch.look(atMs);
       return `${collected}${isNear ? ", near the limit" : ""}`;
@@ -44,6 +47,16 @@ describe("GarbageWatch", () => {
     assert.equal(see(69, 4000), "all");
     assert.equal(see(60, 5000), "left");
     assert.equal(see(70, 6000), "young", "that has helped");
+  });
+
+  it("does not look for garbage in what sessions have begun to hold, unless the limit is near", () => {
+    const { see } = watched();
+    assert.equal(see(60, 0, 10), "young");
+    assert.equal(see(75, 1000, 20), "left", "10 % more are held");
+    assert.equal(see(79, 2000, 20), "all");
+    assert.equal(see(60, 3000, 0), "left");
+    assert.equal(see(84, 4000, 30), "left");
+    assert.equal(see(86, 5000, 30), "all, near the limit");
   });
 
   it("waits for what the last collection does, however much comes meanwhile, and says when the limit is near", () => {
