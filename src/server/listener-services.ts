@@ -24,8 +24,8 @@ type GivenToListener = Pick<
   "options" | "tokens" | "passwords" | "logger" | "backendConnectionId" | "cancelHold"
 >;
 
-/** Commands in one turn of the event loop, of clients that send the next before the last is answered: about a millisecond. */
-const PIPELINED_A_TURN = 8;
+/** Commands in one turn of the event loop, of clients that send the next before the last is answered: half a millisecond. */
+const PIPELINED_A_TURN = 4;
 /** Sessions begun in one turn: each has several steps of a login before it. */
 const NEWCOMERS_A_TURN = 2;
 
