@@ -133,10 +133,15 @@ groups:
     rules:
 `;
 
+/** As the formatter has it. */
+function quoted(text: string): string {
+  return text.includes('"') ? `'${text.replaceAll("'", "''")}'` : `"${text}"`;
+}
+
 export function renderAlertRules(): string {
   const rules = ALERT_RULES.map(
     ({ name, expression, for: lasting, severity, means }) => `      - alert: ${name}
-        expr: ${JSON.stringify(expression)}
+        expr: ${quoted(expression)}
         for: ${lasting}
         labels:
           severity: ${severity}
