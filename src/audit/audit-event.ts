@@ -391,7 +391,9 @@ export const SESSION_FIELDS = {
   backend: may("text", "Backend host and port"),
   backendConnectionId: may("integer", "Connection id on the backend"),
   schema: may("text", "Default schema"),
+  engine: may("text", "postgresql or dsql: whose SQL the session speaks, where it is not MySQL's"),
   sqlMode: may("text", "sql_mode in force"),
+  searchPath: may("text", "search_path in force, as PostgreSQL 18 and newer report it"),
   characterSet: may("text", "Client character set"),
   program: may("text", "Program name the client gives, not verified"),
 } as const;

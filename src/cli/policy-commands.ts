@@ -10,7 +10,7 @@ import { type CaseResult, parseCases, runCases } from "../policy/tools/policy-ca
 import { importDigests, PolicyLearner } from "../policy/tools/policy-learn.ts";
 import { type LintFinding, lintPolicy } from "../policy/tools/policy-lint.ts";
 import { PolicyReplay, renderReplay } from "../policy/tools/policy-replay.ts";
-import { isOfPostgres } from "../policy/tools/tool-context.ts";
+import { isOfPostgres, isToolEngine, TOOL_ENGINES, type ToolEngine } from "../policy/tools/tool-context.ts";
 import { loadParser } from "../sql/postgres/parser/parser.ts";
 import { VERSION } from "../version.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
@@ -38,6 +38,10 @@ export const policyHelp: CommandHelp = {
     ["--profile NAME", "grants: only this profile"],
     ["--schema NAME", "grants: the schema of profiles that name none; all of them if not given"],
     ["--max-digest-length N", "import-digests: the server's setting, 1024 if not given"],
+    [
+      "--engine NAME",
+      "mysql (default), postgresql or dsql: of cases and records that tell none, and of what lint looks at",
+    ],
     ["--policy-version V", "show: as a decision's record names it; the last one if not given"],
     ["--json", "Print JSON"],
   ],
@@ -52,6 +56,7 @@ export const policyArguments: ArgsDef = {
   profile: { type: "string" },
   schema: { type: "string" },
   "max-digest-length": { type: "string" },
+  engine: { type: "string", valueHint: TOOL_ENGINES.join("|") },
   "policy-version": { type: "string" },
   strict: { type: "boolean" },
   json: { type: "boolean" },
@@ -81,7 +86,8 @@ async function lint(file: string, args: Arguments, io: CommandIo): Promise<numbe
   const result = parsePolicy(readText(file));
   const isStrict = args["strict"] === true;
   const problems: readonly Problem[] = result.kind === "refused" ? result.problems : [];
-  const findings: readonly LintFinding[] = result.kind === "loaded" ? lintPolicy(result.policy, Date.now()) : [];
+  const findings: readonly LintFinding[] =
+    result.kind === "loaded" ? lintPolicy(result.policy, Date.now(), engineOf(args)) : [];
   const reported = findings.filter(({ isStrictOnly }) => isStrict || !isStrictOnly);
   if (args["json"] === true) {
     io.stdout(`${JSON.stringify({ file, loads: result.kind === "loaded", problems, findings: reported }, null, 2)}\n`);
@@ -97,7 +103,7 @@ async function lint(file: string, args: Arguments, io: CommandIo): Promise<numbe
 }
 
 async function testCases(file: string, args: Arguments, io: CommandIo): Promise<number> {
-  const { cases, problems } = parseCases(readText(file));
+  const { cases, problems } = parseCases(readText(file), engineOf(args));
   if (problems.length > 0) {
     io.stderr(`${renderProblems(file, problems)}\n`);
     return EXIT_USAGE;
@@ -132,8 +138,9 @@ async function replay(file: string, args: Arguments, io: CommandIo): Promise<num
     policy: loadPolicy(args["policy"], io.env),
     wallMs: Date.now(),
     version: VERSION.version,
+    engine: engineOf(args),
   });
-  for await (const line of auditLinesOf(file, io)) run.add(line);
+  for await (const line of judgedLinesOf(file, args, io)) run.add(line);
   const report = run.report();
   if (args["json"] === true) io.stdout(`${JSON.stringify(report, null, 2)}\n`);
   else io.stdout(renderReplay(report));
@@ -175,7 +182,7 @@ function recordOf(line: string): Arguments {
 
 async function learn(file: string, args: Arguments, io: CommandIo): Promise<number> {
   const learner = newLearner(loadPolicy(args["policy"], io.env), args);
-  for await (const line of auditLinesOf(file, io)) learner.add(line);
+  for await (const line of judgedLinesOf(file, args, io)) learner.add(line);
   io.stdout(learner.render());
   const { listed, leftOut, withoutText, unreadable } = learner.counts();
   io.stderr(
@@ -186,6 +193,11 @@ async function learn(file: string, args: Arguments, io: CommandIo): Promise<numb
 }
 
 async function importFrom(file: string, args: Arguments, io: CommandIo): Promise<number> {
+  if (isOfPostgres({ dialect: engineOf(args) })) {
+    throw new UsageError(
+      "--engine: PostgreSQL's servers keep no digests that querycop's can be compared with; learn from the audit instead",
+    );
+  }
   const learner = newLearner(DEFAULT_POLICY, args);
   const defaultUser = typeof args["user"] === "string" ? args["user"] : "*";
   const lines: string[] = [];
@@ -212,8 +224,28 @@ async function grants(file: string, args: Arguments, io: CommandIo): Promise<num
 }
 
 function newLearner(policy: Policy, args: Arguments): PolicyLearner {
-  return new PolicyLearner({ policy, wallMs: Date.now(), isStrict: args["strict"] === true });
+  return new PolicyLearner({ policy, wallMs: Date.now(), isStrict: args["strict"] === true, engine: engineOf(args) });
 }
+
+function engineOf({ engine }: Arguments): ToolEngine | undefined {
+  if (engine === undefined || isToolEngine(engine)) return engine;
+  throw new UsageError(`--engine: expected ${TOOL_ENGINES.join(", ")}, got ${JSON.stringify(engine)}`);
+}
+
+/** Lines of an audit log, with PostgreSQL's parser ready before the first of its records. */
+async function* judgedLinesOf(file: string, args: Arguments, io: CommandIo): AsyncGenerator<string> {
+  let isReady = false;
+  const isNamed = isOfPostgres({ dialect: engineOf(args) });
+  for await (const line of auditLinesOf(file, io)) {
+    if (!isReady && (isNamed || OF_POSTGRES.test(line))) {
+      await loadParser();
+      isReady = true;
+    }
+    yield line;
+  }
+}
+
+const OF_POSTGRES = /"(?:postgresql|dsql)"/;
 
 /** What servers have when nobody sets it. */
 const DIGEST_LENGTH_DEFAULT = 1024;

@@ -4,8 +4,8 @@ import { lintPolicy } from "../../src/policy/tools/policy-lint.ts";
 import { NOON, policyFrom } from "./policy-fixture.ts";
 
 /** Each finding as `line: text`, those for --strict alone behind a mark. */
-const findingsOf = (lines: string): string[] =>
-  lintPolicy(policyFrom(lines), NOON).map(
+const findingsOf = (lines: string, engine?: "postgresql"): string[] =>
+  lintPolicy(policyFrom(lines), NOON, engine).map(
     ({ line, text, isStrictOnly }) => `${line}${isStrictOnly ? "s" : ""}: ${text}`,
   );
 
@@ -75,5 +75,21 @@ describe("lintPolicy()", () => {
       lines.toSorted((left, right) => left - right),
     );
     assert.equal(found.length, 2);
+  });
+
+  it("knows what is something else in front of PostgreSQL", () => {
+    const impact = profile("impact: { max_changed_rows: 5 }");
+    assert.deepEqual(findingsOf(impact), []);
+    assert.deepEqual(findingsOf(impact, "postgresql"), [
+      "2: impact.max_changed_rows cannot be kept in front of PostgreSQL: every change is refused",
+    ]);
+    const allowed = "allow: { tables: [Orders, book], functions: [Total] }";
+    assert.deepEqual(findingsOf(allowed), []);
+    assert.deepEqual(findingsOf(allowed, "postgresql"), [
+      '1s: allow.tables: "Orders" is in PostgreSQL the name in quotes alone; write orders for the one without',
+      '1s: allow.functions: "Total" is in PostgreSQL the name in quotes alone; write total for the one without',
+    ]);
+    // No session of PostgreSQL's leaves its schema by USE.
+    assert.deepEqual(findingsOf(profile("read_only: true", "schemas: [s]"), "postgresql"), []);
   });
 });

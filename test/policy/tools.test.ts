@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parsePolicy } from "../../src/policy/file/policy-file.ts";
 import { DEFAULT_POLICY } from "../../src/policy/policy.ts";
+import { POSTGRES_ENGINE } from "../../src/policy/postgres/postgres-engine.ts";
 import {
   COLOUR_PALETTE,
   explain,
@@ -14,6 +15,8 @@ import { importDigests, PolicyLearner } from "../../src/policy/tools/policy-lear
 import { lintPolicy } from "../../src/policy/tools/policy-lint.ts";
 import { PolicyReplay } from "../../src/policy/tools/policy-replay.ts";
 import { parseSqlMode } from "../../src/policy/tools/tool-context.ts";
+import { sha256Hex } from "../../src/sql/mysql/digest/digest.ts";
+import { POSTGRES_CONTEXT, readyToParse } from "../support/postgres-context.ts";
 import { decideText, NOON, policyFrom } from "./policy-fixture.ts";
 
 const BATCH = { policy: DEFAULT_POLICY, wallMs: NOON };
@@ -168,6 +171,102 @@ test("PolicyReplay reports what another policy would newly block and newly allow
     [[2, "pol.deny.table"]],
   );
   assert.equal(report.newlyAllowed.length, 1);
+});
+
+function postgresLine(
+  sql: string,
+  { rules = [] as readonly string[], decision = "allow", searchPath = "public" } = {},
+): string {
+  const analysis = POSTGRES_ENGINE.analyze(Buffer.from(sql), POSTGRES_CONTEXT);
+  const session = {
+    id: "s",
+    clientAddress: "10.0.0.1:4000",
+    user: "app",
+    schema: "shop",
+    engine: "postgresql",
+    searchPath,
+  };
+  const { digest: text } = analysis;
+  return JSON.stringify({
+    seq: 1,
+    type: "statement-intent",
+    session,
+    text,
+    textForm: "digest",
+    decision,
+    rules,
+    digestHashes: [sha256Hex(text)],
+  });
+}
+
+test("PolicyReplay judges PostgreSQL's records by what is told of their session, and says what it cannot judge", async () => {
+  await readyToParse();
+  const policy = policyFrom(
+    "deny: { tables: [pay.salary] }\nprofiles: [{ name: p, match: { schemas: [shop] }, read_only: true }]",
+  );
+  const replay = new PolicyReplay({ policy, wallMs: NOON, version: "1" });
+  // Of the database shop, which is no schema: the profile holds for none of them.
+  replay.add(postgresLine("UPDATE public.book SET name = 'x' WHERE id = 1"));
+  replay.add(postgresLine("SELECT id FROM salary WHERE id = 5"));
+  replay.add(postgresLine("SELECT id FROM salary WHERE id = 6", { searchPath: "pay, public" }));
+  replay.add(postgresLine("SELECT id FROM \"order\" WHERE day > date '2026-01-01'"));
+  replay.add(postgresLine("DO 'BEGIN DELETE FROM book; END'"));
+  const report = replay.report();
+  assert.deepEqual([report.statements, report.unchanged], [5, 3]);
+  assert.deepEqual(
+    report.newlyBlocked.map(({ rule, digest }) => [rule, digest]),
+    [["pol.deny.table", "select id from salary where id = ?"]],
+  );
+  assert.deepEqual(
+    report.notJudged.map(({ digest, why }) => [digest, why]),
+    [["do ?", "its digest does not tell what it does"]],
+  );
+});
+
+test("PolicyReplay takes records that name no engine for those of the one that is named", async () => {
+  await readyToParse();
+  const line = postgresLine("SELECT a::int FROM t").replace('"engine":"postgresql",', "");
+  const reports = [undefined, "postgresql" as const].map((engine) => {
+    const replay = new PolicyReplay({ policy: policyFrom(""), wallMs: NOON, version: "1", engine });
+    replay.add(line);
+    return replay.report();
+  });
+  assert.deepEqual(
+    reports.map(({ unchanged, notJudged }) => [unchanged, notJudged.length]),
+    [
+      [0, 1],
+      [1, 0],
+    ],
+  );
+});
+
+test("a policy learned from PostgreSQL's records knows the same statements with other values", async () => {
+  await readyToParse();
+  const learner = new PolicyLearner({ policy: DEFAULT_POLICY, wallMs: NOON, isStrict: false });
+  learner.add(postgresLine('SELECT "order".id FROM "order" WHERE id IN (1, 2)'));
+  learner.add(
+    postgresLine("DROP DATABASE shop", { decision: "block" }).replace("statement-intent", "statement-blocked"),
+  );
+  const policy = policyFrom(
+    learner.render().replace("version: 1", "").replace("new_digest: warn", "new_digest: block"),
+  );
+  const decided = (sql: string) => decideText(sql, { policy, engine: "postgresql" }).enforcedAction;
+  assert.equal(decided('SELECT "order".id FROM "order" WHERE id IN (7, 8, 9)'), "allow");
+  assert.equal(decided('SELECT "order".name FROM "order" WHERE id IN (7, 8, 9)'), "block");
+  assert.equal(decided("DROP DATABASE shop"), "block");
+});
+
+test("a schema is the search_path of a session of PostgreSQL's, of which profiles by schema know nothing", async () => {
+  await readyToParse();
+  const policy = policyFrom(
+    "deny: { tables: [pay.salary] }\nprofiles: [{ name: p, match: { schemas: [pay] }, read_only: true }]",
+  );
+  const decided = (sql: string, schema?: string) =>
+    explain({ sql, session: { dialect: "postgresql", schema }, policy, wallMs: NOON }).rule;
+  assert.equal(decided("SELECT id FROM salary", "pay"), "pol.deny.table");
+  assert.equal(decided("SELECT id FROM salary", "public"), undefined);
+  assert.equal(decided("DELETE FROM shop.book WHERE id = 1", "pay"), undefined);
+  assert.equal(decided("DELETE FROM book WHERE id = 1", "pay"), "pol.readonly");
 });
 
 test("PolicyLearner drafts a profile that loads, knows what was seen and leaves out what is risky", () => {

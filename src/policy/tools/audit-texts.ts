@@ -13,7 +13,11 @@ export interface AuditedStatement {
   readonly schema: string | undefined;
   readonly clientAddress: string | undefined;
   readonly listener: string | undefined;
+  /** As its session tells it: postgresql or dsql. Undefined for MySQL's, and in records of before it was told. */
+  readonly engine: string | undefined;
   readonly sqlMode: string | undefined;
+  /** As the server reported it. */
+  readonly searchPath: string | undefined;
   readonly decision: string;
   /** It was sent to the server: allowed, warned of or approved. */
   readonly hasRun: boolean;
@@ -63,7 +67,9 @@ export function parseAuditLine(line: string): AuditLine {
       schema: textOr(session["schema"]),
       clientAddress: addressOf(textOr(session["clientAddress"])),
       listener: textOr(session["listener"]),
+      engine: textOr(session["engine"]),
       sqlMode: textOr(session["sqlMode"]),
+      searchPath: textOr(session["searchPath"]),
       decision: textOr(fields["decision"]) ?? "allow",
       hasRun: fields["type"] === "statement-intent",
       isTls: session["clientTls"] !== undefined,

@@ -4,7 +4,7 @@ import { type Decision, decide } from "../decide.ts";
 import { type Problem, YamlReader, type YamlValue } from "../file/yaml-reader.ts";
 import type { DecisionAction, Policy } from "../policy.ts";
 import { RULE_IDS } from "../rules/rules.ts";
-import { analyzeAs, subjectFor, type ToolSession } from "./tool-context.ts";
+import { analyzeAs, subjectFor, type ToolEngine, type ToolSession } from "./tool-context.ts";
 
 export interface PolicyCase {
   readonly line: number;
@@ -27,19 +27,22 @@ const SESSION_KEYS = ["user", "role", "schema", "address", "listener", "dialect"
 const CASE_KEYS = ["name", "sql", "expect", "rule", ...SESSION_KEYS];
 const ACTIONS = ["allow", "warn", "require-approval", "block"] as const;
 
-/** Reads the cases file: a mapping with the list `cases`. Any problem refuses the file. */
-export function parseCases(text: string): { cases: readonly PolicyCase[]; problems: readonly Problem[] } {
+/** Reads the cases file: a mapping with the list `cases`, of the engine where they name no dialect. Any problem refuses the file. */
+export function parseCases(
+  text: string,
+  engine?: ToolEngine,
+): { cases: readonly PolicyCase[]; problems: readonly Problem[] } {
   const reader = new YamlReader(text);
   const cases: PolicyCase[] = [];
   if (reader.problems.length === 0) {
     const list = reader.entries(reader.root(), ["cases"]).get("cases");
     if (list === undefined) reader.report(reader.root(), "cases: missing");
-    else for (const item of reader.items(list)) readCase(reader, item, cases);
+    else for (const item of reader.items(list)) readCase(reader, item, cases, engine);
   }
   return { cases: reader.problems.length === 0 ? cases : [], problems: reader.problems };
 }
 
-function readCase(reader: YamlReader, item: YamlValue, cases: PolicyCase[]): void {
+function readCase(reader: YamlReader, item: YamlValue, cases: PolicyCase[], engine: ToolEngine | undefined): void {
   const fields = reader.entries(item, CASE_KEYS);
   const text = (key: string): string | undefined => {
     const field = fields.get(key);
@@ -59,7 +62,7 @@ function readCase(reader: YamlReader, item: YamlValue, cases: PolicyCase[]): voi
     schema: text("schema"),
     clientAddress: text("address"),
     listener: text("listener"),
-    dialect: text("dialect"),
+    dialect: text("dialect") ?? engine,
     sqlMode: text("sql_mode"),
     backendRole: text("backend_role"),
   };

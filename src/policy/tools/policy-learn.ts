@@ -2,7 +2,6 @@
 
 import { counted } from "../../base/counted.ts";
 import type { Analysis } from "../../sql/facts.ts";
-import { analyze } from "../../sql/mysql/analyze.ts";
 import { sha256Hex } from "../../sql/mysql/digest/digest.ts";
 import { analyzeDigest, isPerhapsCut } from "../../sql/mysql/digest-text.ts";
 import { decide } from "../decide.ts";
@@ -10,7 +9,7 @@ import { digestHashesOf, runsUnknownText } from "../digest-hashes.ts";
 import type { Policy } from "../policy.ts";
 import { LEVEL_SCORES } from "../score.ts";
 import { type AuditedStatement, parseAuditLine } from "./audit-texts.ts";
-import { contextFor, subjectFor } from "./tool-context.ts";
+import { analyzeAs, contextFor, sessionOfRecord, subjectFor, type ToolEngine } from "./tool-context.ts";
 
 /** Digests kept per user; an application with more has text where parameters should be. */
 const DIGEST_COUNT_MAX = 20_000;
@@ -38,6 +37,8 @@ export interface LearnOptions {
   readonly wallMs: number;
   /** Leaves out, as a comment, what the policy warns of too. */
   readonly isStrict: boolean;
+  /** Of records that tell none: MySQL where it is left out. PostgreSQL's parser must be loaded where one is of its engines. */
+  readonly engine?: ToolEngine | undefined;
 }
 
 export interface LearnCounts {
@@ -93,7 +94,8 @@ export class PolicyLearner {
   }
 
   #seenSql(statement: AuditedStatement): SeenDigest {
-    const analysis = analyze(new TextEncoder().encode(statement.text), contextFor(statement));
+    const session = sessionOfRecord(statement, this.#options.engine);
+    const analysis = analyzeAs(new TextEncoder().encode(statement.text), session);
     const seen = this.#judged(analysis, statement.user);
     return statement.hasRun ? seen : { ...seen, leftOut: seen.leftOut ?? "refused" };
   }

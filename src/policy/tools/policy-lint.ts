@@ -2,6 +2,7 @@
 
 import { leftOut } from "../kinds.ts";
 import type { Policy, Profile, SettingsFragment } from "../policy.ts";
+import type { ToolEngine } from "./tool-context.ts";
 
 export interface LintFinding {
   readonly line: number;
@@ -12,8 +13,8 @@ export interface LintFinding {
 
 const YEAR_MS = 365 * 24 * 60 * 60 * 1000;
 
-/** Everything suspicious in a policy that parsed. */
-export function lintPolicy(policy: Policy, wallMs: number): LintFinding[] {
+/** Everything suspicious in a policy that parsed, in front of such a server. */
+export function lintPolicy(policy: Policy, wallMs: number, engine: ToolEngine = "mysql"): LintFinding[] {
   const findings: LintFinding[] = [];
   const report = (line: number, text: string, isStrictOnly = true): void => {
     findings.push({ line, text, isStrictOnly });
@@ -24,6 +25,11 @@ export function lintPolicy(policy: Policy, wallMs: number): LintFinding[] {
     lintSettings(profile.settings, profile.line, report);
     lintExceptions(profile.settings, wallMs, report);
     lintProfile(profile, policy, report);
+    if (engine === "mysql") lintSchemaMatch(profile, report);
+  }
+  if (engine !== "mysql") {
+    lintForPostgres(policy.base, 1, report);
+    for (const { settings, line } of policy.profiles) lintForPostgres(settings, line, report);
   }
   return findings.sort((left, right) => left.line - right.line);
 }
@@ -59,6 +65,26 @@ function lintSettings(settings: SettingsFragment, line: number, report: Report):
   }
 }
 
+/** What is something else in front of PostgreSQL. */
+function lintForPostgres({ impact, ...settings }: SettingsFragment, line: number, report: Report): void {
+  if (impact?.changedRowsMax !== undefined) {
+    report(line, "impact.max_changed_rows cannot be kept in front of PostgreSQL: every change is refused", false);
+  }
+  const names = [
+    ...(settings.allowTables ?? []).map(({ text }) => ({ key: "tables", text })),
+    ...(settings.allowFunctions ?? []).map(({ pattern }) => ({ key: "functions", text: pattern })),
+    ...(settings.allowRoutines ?? []).map(({ pattern }) => ({ key: "routines", text: pattern })),
+  ];
+  for (const { key, text } of names) {
+    if (!/[A-Z]/.test(text)) continue;
+    const folded = text.toLowerCase();
+    report(
+      line,
+      `allow.${key}: "${text}" is in PostgreSQL the name in quotes alone; write ${folded} for the one without`,
+    );
+  }
+}
+
 /** Names that deny some of what does the same, and leave the rest. */
 function lintKinds({ denyStatements = [] }: SettingsFragment, line: number, report: Report): void {
   const isDenied = (kind: string): boolean => denyStatements.some(({ matcher }) => matcher.matches(kind));
@@ -82,7 +108,6 @@ function lintProfile(profile: Profile, policy: Policy, report: Report): void {
   if (Object.keys(profile.settings).length === 0) {
     report(profile.line, `profile ${profile.name}: has no settings`, false);
   }
-  lintSchemaMatch(profile, report);
   for (const user of profile.match.users) {
     if (user.pattern === "*")
       report(profile.line, `profile ${profile.name}: users: "*" is everybody; use the top level`);

@@ -2,15 +2,13 @@
 
 import { counted } from "../../base/counted.ts";
 import type { Analysis } from "../../sql/facts.ts";
-import { analyze } from "../../sql/mysql/analyze.ts";
 import { sha256Hex } from "../../sql/mysql/digest/digest.ts";
-import { analyzeDigest } from "../../sql/mysql/digest-text.ts";
 import { actionOfScore, type Decision, decide } from "../decide.ts";
 import { type Policy, type Subject, strictestAction } from "../policy.ts";
 import { RULES } from "../rules/rules.ts";
 import { resolveSettings } from "../settings.ts";
 import { type AuditedStatement, parseAuditLine } from "./audit-texts.ts";
-import { contextFor, subjectFor } from "./tool-context.ts";
+import { analyzeRecord, sessionOfRecord, subjectFor, type ToolEngine } from "./tool-context.ts";
 
 /** One shape of statement whose decision changes, with how often it was seen. */
 export interface ReplayChange {
@@ -39,6 +37,8 @@ export interface ReplayOptions {
   readonly wallMs: number;
   /** Of this querycop: one of another version may decide otherwise under the same policy. */
   readonly version: string;
+  /** Of records that tell none: MySQL where it is left out. PostgreSQL's parser must be loaded where one is of its engines. */
+  readonly engine?: ToolEngine | undefined;
 }
 
 export interface ReplayReport {
@@ -71,6 +71,7 @@ export class PolicyReplay {
   readonly #changes = new Map<string, ReplayChange>();
   readonly #notJudged = new Map<string, NotJudged>();
   readonly #version: string;
+  readonly #engine: ToolEngine | undefined;
   /** Of the querycop that wrote the records; undefined until the log tells. */
   #recordedBy: string | undefined;
   #statements = 0;
@@ -78,10 +79,11 @@ export class PolicyReplay {
   #withoutText = 0;
   #unreadable = 0;
 
-  constructor({ policy, wallMs, version }: ReplayOptions) {
+  constructor({ policy, wallMs, version, engine }: ReplayOptions) {
     this.#policy = policy;
     this.#wallMs = wallMs;
     this.#version = version;
+    this.#engine = engine;
   }
 
   add(line: string): void {
@@ -95,16 +97,17 @@ export class PolicyReplay {
     // Then the record is this policy's decision, made of more than is left of the statement.
     const isOwn =
       statement.policyVersion === this.#policy.version && (this.#recordedBy ?? this.#version) === this.#version;
-    const analysis = isOwn ? undefined : analysisOf(statement);
+    const session = sessionOfRecord(statement, this.#engine);
+    const analysis = isOwn ? undefined : analyzeRecord(statement, session);
     if (isOwn) this.#unchanged++;
     else if (analysis === undefined) this.#keepUnjudged(statement, "its digest does not tell what it does");
-    else this.#compare(statement, analysis);
+    else this.#compare(statement, analysis, subjectFor(session));
   }
 
-  #compare(statement: AuditedStatement, analysis: Analysis): void {
+  #compare(statement: AuditedStatement, analysis: Analysis, whose: Subject): void {
     const { estimatedRows } = statement;
     // What a name stood for is in the record as a statement of its own.
-    const subject = { ...subjectFor(statement), isTls: statement.isTls, estimatedRows, knowsNamed: true };
+    const subject = { ...whose, isTls: statement.isTls, estimatedRows, knowsNamed: true };
     const isDigest = statement.form === "digest";
     const options = { wallMs: this.#wallMs, ...(isDigest ? { recordedRules: new Set(statement.rules) } : {}) };
     const decision = decide(analysis, subject, this.#policy, options);
@@ -208,16 +211,4 @@ export function renderReplay(report: ReplayReport): string {
     }
   }
   return `${lines.join("\n")}\n`;
-}
-
-const DIALECTS = ["mysql", "mariadb", "vitess"] as const;
-
-/** A record does not tell the server's dialect. */
-function analysisOf(statement: AuditedStatement): Analysis | undefined {
-  if (statement.form === "sql") return analyze(new TextEncoder().encode(statement.text), contextFor(statement));
-  for (const dialect of DIALECTS) {
-    const analysis = analyzeDigest(statement.text, contextFor({ ...statement, dialect }));
-    if (analysis !== undefined) return analysis;
-  }
-  return undefined;
 }

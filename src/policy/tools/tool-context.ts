@@ -2,8 +2,21 @@
 
 import { type Analysis, type MysqlContext, type PostgresqlContext, SQL_MODE } from "../../sql/facts.ts";
 import { analyze } from "../../sql/mysql/analyze.ts";
+import { analyzeDigest } from "../../sql/mysql/digest-text.ts";
 import { analyze as analyzePostgres } from "../../sql/postgres/analyze.ts";
+import { analyzeDigest as analyzePostgresDigest } from "../../sql/postgres/digest-text.ts";
+import { parseSearchPath } from "../../sql/postgres/walk/search-path.ts";
 import type { Subject } from "../policy.ts";
+import type { AuditedStatement } from "./audit-texts.ts";
+
+/** The engines by the names that backend.engine has for them. */
+export const TOOL_ENGINES = ["mysql", "postgresql", "dsql"] as const;
+
+export type ToolEngine = (typeof TOOL_ENGINES)[number];
+
+export function isToolEngine(name: unknown): name is ToolEngine {
+  return (TOOL_ENGINES as readonly unknown[]).includes(name);
+}
 
 /** The parts of a session that explain, test and replay can be told. */
 export interface ToolSession {
@@ -15,6 +28,8 @@ export interface ToolSession {
   /** Names as in `SET sql_mode`, or the server's number. */
   readonly sqlMode?: string | number | undefined;
   readonly dialect?: string | undefined;
+  /** search_path as PostgreSQL reports it. */
+  readonly searchPath?: string | undefined;
   readonly backendRole?: string | undefined;
 }
 
@@ -45,8 +60,9 @@ export function contextFor(session: ToolSession): MysqlContext {
   };
 }
 
-/** A session of a server that does not tell its search_path, and has strings as the standard has them. */
-function postgresContextFor({ dialect }: ToolSession): PostgresqlContext {
+/** A session of a server that has strings as the standard has them, and a search_path that is known only where one is given. */
+function postgresContextFor({ dialect, schema, searchPath }: ToolSession): PostgresqlContext {
+  const path = searchPath === undefined ? undefined : parseSearchPath(searchPath);
   return {
     engine: "postgresql",
     schema: undefined,
@@ -54,12 +70,34 @@ function postgresContextFor({ dialect }: ToolSession): PostgresqlContext {
     isDsql: dialect === "dsql",
     clientEncoding: "UTF8",
     standardConformingStrings: "on",
-    searchPath: "unknown",
+    searchPath: path ?? (schema === undefined ? "unknown" : [schema]),
   };
 }
 
 /** Whether its SQL is PostgreSQL's, whose parser must be loaded before analyzeAs(). */
 export const isOfPostgres = ({ dialect }: ToolSession): boolean => dialect === "postgresql" || dialect === "dsql";
+
+/** The session of a record, of the named engine where it tells none. PostgreSQL's schema in a record is the database. */
+export function sessionOfRecord(statement: AuditedStatement, engine: ToolEngine | undefined): ToolSession {
+  const { user, clientAddress, listener, sqlMode, searchPath } = statement;
+  const dialect = isToolEngine(statement.engine) ? statement.engine : engine;
+  const session: ToolSession = { user, clientAddress, listener, sqlMode, searchPath, dialect };
+  return isOfPostgres(session) ? session : { ...session, schema: statement.schema };
+}
+
+const MYSQL_DIALECTS = ["mysql", "mariadb", "vitess"] as const;
+
+/** The facts of what a record holds. Undefined where its digest does not tell them. */
+export function analyzeRecord(statement: AuditedStatement, session: ToolSession): Analysis | undefined {
+  if (statement.form === "sql") return analyzeAs(new TextEncoder().encode(statement.text), session);
+  if (isOfPostgres(session)) return analyzePostgresDigest(statement.text, postgresContextFor(session));
+  // A record does not tell which of MySQL's dialects the server's is.
+  for (const dialect of MYSQL_DIALECTS) {
+    const analysis = analyzeDigest(statement.text, contextFor({ ...session, dialect }));
+    if (analysis !== undefined) return analysis;
+  }
+  return undefined;
+}
 
 /** The facts of a text in such a session. */
 export function analyzeAs(sql: Uint8Array, session: ToolSession): Analysis {
@@ -67,6 +105,8 @@ export function analyzeAs(sql: Uint8Array, session: ToolSession): Analysis {
 }
 
 export function subjectFor(session: ToolSession): Subject {
+  // As in front of the server: a session of PostgreSQL's has a search_path, of which profiles by schema know nothing.
+  const schema = isOfPostgres(session) ? undefined : session.schema;
   return {
     user: session.user ?? "",
     clientAddress: session.clientAddress ?? "127.0.0.1",
@@ -74,7 +114,7 @@ export function subjectFor(session: ToolSession): Subject {
     listener: session.listener ?? "default",
     isInTransaction: false,
     ...(session.role === undefined ? {} : { role: session.role }),
-    ...(session.schema === undefined ? {} : { schema: session.schema }),
+    ...(schema === undefined ? {} : { schema }),
     ...(session.backendRole === "reader" ? { backendRole: "reader" as const } : {}),
   };
 }

@@ -18,6 +18,7 @@ interface Account {
   readonly userSent: string | undefined;
   readonly backendConnectionId: number | undefined;
   readonly facts: SessionFacts | undefined;
+  readonly isDsql: boolean;
 }
 
 export function auditSessionOf(account: Account): AuditSession {
@@ -33,6 +34,8 @@ export function auditSessionOf(account: Account): AuditSession {
     backend: `${options.backend.host}:${options.backend.port}`,
     backendConnectionId: account.backendConnectionId,
     schema: message?.database,
+    engine: account.isDsql ? "dsql" : "postgresql",
+    searchPath: facts?.parameter("search_path"),
     characterSet: facts?.parameter("client_encoding"),
     program: facts?.parameter("application_name"),
   };

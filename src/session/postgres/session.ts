@@ -457,6 +457,7 @@ export class PostgresSession implements LiveSession {
       userSent: this.#userSent,
       backendConnectionId: this.backendConnectionId,
       facts: this.#relay?.facts,
+      isDsql: this.#dsql !== undefined,
     });
   }
 }

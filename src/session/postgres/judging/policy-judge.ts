@@ -7,6 +7,7 @@ import type { PreparedText } from "../../../policy/sql-engine.ts";
 import type { Analysis, BoundValue, PostgresqlContext, StatementKind } from "../../../sql/facts.ts";
 import { analyze } from "../../../sql/postgres/analyze.ts";
 import type { DsqlRuleSet } from "../../../sql/postgres/dsql/rule-set.ts";
+import { parseSearchPath } from "../../../sql/postgres/walk/search-path.ts";
 import { behindNames, summariesOf } from "../../statement/behind-names.ts";
 import type { LongTextJudge } from "../../statement/long-text.ts";
 import type { Judgement } from "../../statement/statement-judge.ts";
@@ -196,20 +197,6 @@ function searchPathOf(facts: SessionFacts): readonly string[] | "unknown" {
   if (text === undefined) return "unknown";
   // SAFETY: $user stays as it is, for it is the role of the moment, which no server reports.
   return parseSearchPath(text) ?? "unknown";
-}
-
-/** SplitIdentifierString() in varlena.c: names between commas, quoted or folded; undefined for anything else. */
-export function parseSearchPath(text: string): string[] | undefined {
-  if (text.trim() === "") return [];
-  const names: string[] = [];
-  const element = /\s*(?:"((?:[^"]|"")*)"|([^\s",]+))\s*(,|$)/y;
-  for (;;) {
-    const match = element.exec(text);
-    if (match === null) return undefined;
-    const [, quoted, plain = "", end] = match;
-    names.push(quoted === undefined ? plain.toLowerCase() : quoted.replaceAll('""', '"'));
-    if (end === "") return names;
-  }
 }
 
 /** Of every EXECUTE in the text, in whatever reading; undefined for a name that is not known. */

@@ -1,7 +1,8 @@
 /** What the policy is told of a PostgreSQL session: what it knows of how the server reads, and nothing that it does not. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseSearchPath, serverVersionOf } from "../../../../src/session/postgres/judging/policy-judge.ts";
+import { serverVersionOf } from "../../../../src/session/postgres/judging/policy-judge.ts";
+import { parseSearchPath } from "../../../../src/sql/postgres/walk/search-path.ts";
 import { mayChangeNames, mayCopyIn, mayRunNames } from "../../../../src/session/postgres/judging/text-signs.ts";
 import { Names } from "../../../../src/session/postgres/statements/names.ts";
 import { PreparedByText } from "../../../../src/session/postgres/statements/prepared-by-text.ts";
