@@ -18,9 +18,11 @@ import { asksForEstimates } from "../policy/impact.ts";
 import { resolveSettings } from "../policy/settings.ts";
 import { neededPrivileges } from "../policy/tools/grants.ts";
 import { lintPolicy } from "../policy/tools/policy-lint.ts";
-import { subjectFor } from "../policy/tools/tool-context.ts";
+import { neededPostgresPrivileges } from "../policy/tools/postgres-grants.ts";
+import { isOfPostgres, subjectFor } from "../policy/tools/tool-context.ts";
 import { connectionsAllowedByDescriptors } from "../server/open-files.ts";
 import { probeServices } from "../server/probe-services.ts";
+import { loadParser } from "../sql/postgres/parser/parser.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import {
   describeServedPlatform,
@@ -151,11 +153,14 @@ function lintPolicyFile(path: string): PolicyLint {
   return { problems: [], findings: lines(findings), asksForEstimates: asksForEstimates(result.policy) };
 }
 
-function privilegesFor(path: string, user: string): NeededPrivileges | undefined {
+async function privilegesFor(path: string, user: string, dialect: string): Promise<NeededPrivileges | undefined> {
   const result = parsePolicy(readFileSync(path, "utf8"));
   if (result.kind === "refused") return undefined;
   const { settings, profiles } = resolveSettings(result.policy, subjectFor({ user }), Date.now());
-  return settings.mode === "enforce" ? { profiles, privileges: neededPrivileges(settings, undefined) } : undefined;
+  if (settings.mode !== "enforce") return undefined;
+  if (!isOfPostgres({ dialect })) return { profiles, privileges: neededPrivileges(settings, undefined) };
+  await loadParser();
+  return { profiles, privileges: neededPostgresPrivileges(settings, undefined) };
 }
 
 function freeBytes(folder: string): number {

@@ -10,8 +10,10 @@ import { type CaseResult, parseCases, runCases } from "../policy/tools/policy-ca
 import { importDigests, PolicyLearner } from "../policy/tools/policy-learn.ts";
 import { type LintFinding, lintPolicy } from "../policy/tools/policy-lint.ts";
 import { PolicyReplay, renderReplay } from "../policy/tools/policy-replay.ts";
+import { renderPostgresGrants } from "../policy/tools/postgres-grants.ts";
 import { isOfPostgres, isToolEngine, TOOL_ENGINES, type ToolEngine } from "../policy/tools/tool-context.ts";
 import { loadParser } from "../sql/postgres/parser/parser.ts";
+import { UnsafeSqlError } from "../sql/postgres/writing/safe-sql.ts";
 import { VERSION } from "../version.ts";
 import { type CommandIo, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from "./command-io.ts";
 import type { CommandHelp } from "./help.ts";
@@ -215,9 +217,13 @@ async function grants(file: string, args: Arguments, io: CommandIo): Promise<num
   const textOf = (key: string): string | undefined => (typeof args[key] === "string" ? args[key] : undefined);
   const policy = loadPolicy(file === "" ? args["policy"] : file, io.env);
   try {
-    io.stdout(renderGrants(policy, { profile: textOf("profile"), schema: textOf("schema") }));
+    const isPostgres = isOfPostgres({ dialect: engineOf(args) });
+    if (isPostgres) await loadParser();
+    const render = isPostgres ? renderPostgresGrants : renderGrants;
+    io.stdout(render(policy, { profile: textOf("profile"), schema: textOf("schema") }));
   } catch (thrown) {
     if (thrown instanceof RangeError) throw new UsageError(`--profile: ${thrown.message}`);
+    if (thrown instanceof UnsafeSqlError) throw new UsageError(`policy: ${thrown.message}`);
     throw thrown;
   }
   return EXIT_OK;

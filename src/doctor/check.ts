@@ -42,7 +42,11 @@ export interface DoctorHost {
   /** Problems of a policy file, one line each; undefined where this build cannot tell. */
   readonly lintPolicy: ((path: string) => PolicyLint) | undefined;
   /** What the policy lets the user do, in privileges; undefined where it does not load or refuses nothing. */
-  readonly neededPrivileges?: (path: string, user: string) => NeededPrivileges | undefined;
+  readonly neededPrivileges?: (
+    path: string,
+    user: string,
+    engine: ListenerConfig["backend"]["engine"],
+  ) => Promise<NeededPrivileges | undefined>;
   /** What would keep a start from succeeding although the configuration loads, one line each. */
   readonly startProblems?: readonly string[];
 }
@@ -56,6 +60,7 @@ export interface PolicyLint {
 
 export interface NeededPrivileges {
   readonly profiles: readonly string[];
+  /** Of PostgreSQL's those on tables, CREATE on schemas, and OWNER for what the owner of a table alone may. */
   readonly privileges: ReadonlySet<string>;
 }
 

@@ -1,5 +1,6 @@
 /** Whether the account that doctor logs in as may do more than its profile: the policy is then the only wall. */
 import { fail, type ListenerCheck, ok, remedy, skip, warn } from "./check.ts";
+import { postgresGrants } from "./postgres/grant-questions.ts";
 import { shellWord } from "./shell-words.ts";
 
 /** Privileges of every account. */
@@ -49,17 +50,17 @@ function withoutParentheses(text: string): string {
 export const serverGrants: ListenerCheck = {
   id: "server.grants",
   scope: "listener",
-  onPostgres: { skip: "not built for PostgreSQL yet" },
+  onPostgres: postgresGrants,
   title: "The account may no more than its profile",
   about:
-    'After the login: compares `SHOW GRANTS` with what the policy lets the user of `--user` do, as `querycop policy grants` prints it, and warns of every privilege beyond it: "this account may DROP, the profile may not". Then the policy is the only wall. Privileges that come by a role are not looked at, the role is named. Not for PostgreSQL yet.',
+    'After the login: compares `SHOW GRANTS` with what the policy lets the user of `--user` do, as `querycop policy grants` prints it, and warns of every privilege beyond it: "this account may DROP, the profile may not". Then the policy is the only wall. Privileges that come by a role are not looked at, the role is named. On PostgreSQL: SUPERUSER, CREATEROLE, CREATEDB, REPLICATION and BYPASSRLS, membership in pg_read_server_files, pg_execute_server_program and their like, tables that the role owns, privileges on the tables of the database it logs in to (also those that come by a role or PUBLIC), CREATE on schemas and default privileges.',
   needs: ["server.settings"],
   timeoutMs: ({ listener }) => 2 * listener.backend.loginTimeoutMs,
   run: async ({ probe, config, host, user }) => {
     const { file } = config.policy;
     if (probe.queries === undefined || user === undefined) return skip("needs a login: querycop doctor --user NAME");
     if (file === undefined) return skip("no policy.file: the built-in policy is no profile");
-    const needed = host.neededPrivileges?.(file, user);
+    const needed = await host.neededPrivileges?.(file, user, "mysql");
     if (needed === undefined) return skip("the policy does not load, or refuses nothing");
     const answer = await probe.queries.rows("SHOW GRANTS");
     if ("errorNumber" in answer) return fail(`error ${answer.errorNumber}: ${answer.message}`);

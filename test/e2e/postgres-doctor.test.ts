@@ -85,7 +85,7 @@ describe("doctor of a PostgreSQL listener", () => {
       said(check("server.settings")),
       /^ok: PostgreSQL 1[578]\.[0-9.]+.*, standard_conforming_strings on, client_encoding UTF8, password_encryption scram-sha-256, [0-9]+ of 100 connections used, takes writes, no role rds_iam\n$/,
     );
-    assert.equal(said(check("server.grants")), "skip: not built for PostgreSQL yet\n");
+    assert.equal(said(check("server.grants")), "skip: no policy.file: the built-in policy is no profile\n");
     assert.ok(!/MySQL|mysql -e|MariaDB/.test(text.replaceAll(/"title":"[^"]*"/g, "")), text);
     assert.ok(!/FATAL|invalid length|unsupported frontend protocol/.test(server.log()), server.log());
   });

@@ -166,7 +166,7 @@ for (const backend of [server, newer]) {
       assert.deepEqual([newlyBlocked, newlyAllowed, otherChanges], [[], [], []]);
       assert.deepEqual(notJudged.map(({ digest }: { readonly digest: string }) => digest).toSorted(), [
         "do ? /* select ? */",
-      "execute p ( ? ) /* prepare p ( int ) as select name from learned where id = $1 */",
+        "execute p ( ? ) /* prepare p ( int ) as select name from learned where id = $1 */",
         "select set_config ( ... , false )",
       ]);
       const denying = join(recording.querycop.folder, "denying.yaml");

@@ -44,20 +44,33 @@ export interface GrantOptions {
 }
 
 /** Where something is granted: `*` for a schema's tables, both `*` for all. */
-interface Scope {
+export interface Scope {
   readonly schema: string;
   readonly table: string;
 }
 
 /** SQL text for people to look at and run: a comment and GRANTs for each profile. Throws RangeError for an unknown profile. */
-export function renderGrants(policy: Policy, { profile, schema }: GrantOptions): string {
+export function renderGrants(policy: Policy, options: GrantOptions): string {
+  return renderSubjects(policy, options, renderSubject);
+}
+
+/** A comment that says whom it is for, and the lines of its grants. */
+export type SubjectRenderer = (
+  title: string,
+  users: readonly string[],
+  settings: Settings,
+  schema: string | undefined,
+) => string;
+
+/** One part for each profile. Throws RangeError for an unknown profile. */
+export function renderSubjects(policy: Policy, { profile, schema }: GrantOptions, render: SubjectRenderer): string {
   const profiles = policy.profiles.filter(({ name }) => profile === undefined || name === profile);
   if (profile !== undefined && profiles.length === 0) throw new RangeError(`no profile is named "${profile}"`);
   const parts = profiles.map(({ name, match, settings }) => {
     const users = match.users.map(({ pattern }) => pattern);
-    return renderSubject(`profile ${oneLine(name)}`, users, applyFragment(policy.base, settings), schema);
+    return render(`profile ${oneLine(name)}`, users, applyFragment(policy.base, settings), schema);
   });
-  if (profile === undefined) parts.push(renderSubject("whom no profile matches", [], policy.base, schema));
+  if (profile === undefined) parts.push(render("whom no profile matches", [], policy.base, schema));
   return `${parts.join("\n")}`;
 }
 
@@ -96,7 +109,7 @@ function renderSubject(
 }
 
 /** What privileges cannot say. */
-function notesOn(settings: Settings): string[] {
+export function notesOn(settings: Settings): string[] {
   const notes: string[] = [];
   const names = settings.denyTables.map(({ table }) => table.text);
   if (names.length > 0 && settings.allowTables === undefined) {
@@ -109,7 +122,7 @@ function notesOn(settings: Settings): string[] {
   return notes;
 }
 
-function scopesOf(settings: Settings, schema: string | undefined): Scope[] {
+export function scopesOf(settings: Settings, schema: string | undefined): Scope[] {
   const schemas = settings.schemas?.map(({ pattern }) => pattern) ?? [schema ?? "*"];
   if (settings.allowTables === undefined) return schemas.map((name) => ({ schema: name, table: "*" }));
   return settings.allowTables.flatMap((pattern) => tableScopes(pattern, schemas));
@@ -130,11 +143,11 @@ function privilegesFor(settings: Settings, scope: Scope): string[] {
 }
 
 /** A name that a pattern matches. */
-const sample = (pattern: string, otherwise: string): string =>
+export const sample = (pattern: string, otherwise: string): string =>
   pattern === "*" ? otherwise : pattern.replaceAll(/[*?]/g, "x");
 
 /** What is about single statements and rows, where no privilege is. */
-const ABOUT_ROWS = {
+export const ABOUT_ROWS = {
   tenants: [],
   requireWhere: [],
   canaryTables: [],
@@ -189,4 +202,4 @@ function scopeText({ schema, table }: Scope): string {
 
 const quoted = (name: string): string => `\`${name.replaceAll("`", "``")}\``;
 const literal = (name: string): string => `'${name.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
-const oneLine = (text: string): string => text.replaceAll(/[\r\n]/g, " ");
+export const oneLine = (text: string): string => text.replaceAll(/[\r\n]/g, " ");

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serverVersionOf } from "../../../../src/session/postgres/judging/policy-judge.ts";
-import { parseSearchPath } from "../../../../src/sql/postgres/walk/search-path.ts";
 import { mayChangeNames, mayCopyIn, mayRunNames } from "../../../../src/session/postgres/judging/text-signs.ts";
 import { Names } from "../../../../src/session/postgres/statements/names.ts";
 import { PreparedByText } from "../../../../src/session/postgres/statements/prepared-by-text.ts";
+import { parseSearchPath } from "../../../../src/sql/postgres/walk/search-path.ts";
 
 test("serverVersionOf() reads what servers report", () => {
   assert.equal(serverVersionOf("15.20 (Debian 15.20-0+deb12u1)"), 150_020);
