@@ -5,8 +5,8 @@
  *
  * Each tree's judge runs in a process of its own, and they take turns, round by round; how well an engine compiles differs
  * from process to process, so that several of each have their runs one after the other. A figure is processor time per
- * text, the least of the rounds (beside it the median), so that a busy machine does not matter. "new" judges every text
- * anew; "seen" remembers verdicts and is asked for shapes it knows with numbers it does not.
+ * text, the least of the rounds and their median; a ratio that of the least, and the median of pairs of rounds. "new" judges
+ * every text anew; "seen" remembers verdicts and is asked for shapes it knows with numbers it does not.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -164,9 +164,14 @@ interface Figure {
   readonly median: number;
 }
 
-function figureOf(rounds: number[]): Figure {
-  rounds.sort((left, right) => left - right);
-  return { least: rounds[0] as number, median: rounds[rounds.length >> 1] as number };
+function figureOf(rounds: readonly number[]): Figure {
+  const sorted = rounds.toSorted((left, right) => left - right);
+  return { least: sorted[0] as number, median: sorted[sorted.length >> 1] as number };
+}
+
+/** Of rounds that followed each other at once: what slows a busy machine down slows both of a pair. */
+function pairedRatio(here: readonly number[], other: readonly number[]): number {
+  return figureOf(here.map((us, round) => us / (other[round] as number))).median;
 }
 
 interface Extent {
@@ -185,12 +190,14 @@ async function compare(paths: readonly string[], dialect: Dialect, { runs, round
     }
     for (const tree of trees) tree.end();
   }
-  const heads = ["here", "(median)", ...(paths.length > 1 ? ["other", "(median)", "ratio", "(median)"] : [])];
+  const heads = ["here", "(median)", ...(paths.length > 1 ? ["other", "(median)", "ratio", "(pairs)"] : [])];
   console.log(`${`microseconds, ${dialect}`.padEnd(28)}${heads.map((head) => head.padStart(10)).join("")}`);
   for (const [index, cell] of CELLS.entries()) {
-    const figures = (taken[index] ?? []).map(figureOf);
+    const ofTrees = taken[index] ?? [];
+    const figures = ofTrees.map(figureOf);
     const [here, other] = figures as [Figure, Figure?];
-    const ratios = other === undefined ? [] : [here.least / other.least, here.median / other.median];
+    const ratios =
+      other === undefined ? [] : [here.least / other.least, pairedRatio(ofTrees[0] ?? [], ofTrees[1] ?? [])];
     const told = [...figures.flatMap(({ least, median }) => [least, median]), ...ratios];
     console.log(`${cellName(cell).padEnd(28)}${told.map((figure) => figure.toFixed(2).padStart(10)).join("")}`);
   }
