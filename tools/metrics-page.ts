@@ -33,7 +33,7 @@ and certificates. How full the audit log's disk is no metric tells: the dashboar
 `;
 
 /** Lists longer than this are described where they come from. */
-const VALUES_MAX = 16;
+const VALUES_MAX = 20;
 
 const LONG_SETS: Readonly<Record<string, string>> = {
   commands: "a command of [protocol-coverage.md](protocol-coverage.md), or unknown",

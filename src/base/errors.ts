@@ -14,6 +14,8 @@ export type CloseReason =
   | "backend-protocol"
   | "backend-tls"
   | "backend-unreachable"
+  /** Its server has become a reader, on a listener for the writer. */
+  | "not-writer"
   | "token-failed"
   | "limit"
   | "timeout"
@@ -77,6 +79,7 @@ export const ERROR_CODES = {
   QC_TOO_MANY_USER_CONNECTIONS: row("proxy", "limit", 1203, "42000"),
   QC_BACKEND_UNREACHABLE: loss("backend-unreachable", 1429),
   QC_BACKEND_DNS: loss("backend-unreachable", 1429),
+  QC_BACKEND_NOT_WRITER: loss("not-writer", 1836),
   QC_BACKEND_TIMEOUT: loss("timeout", 1159),
   QC_BACKEND_CLOSED: loss("backend-closed", 1158),
   QC_BACKEND_PROTOCOL: row("backend", "backend-protocol", 1835, "HY000"),

@@ -87,6 +87,17 @@ export const METRICS = {
     type: "counter",
     help: "Attempts to reach the backend that brought no greeting",
   },
+  writerChecks: {
+    name: "querycop_backend_role_checks_total",
+    type: "counter",
+    help: "Servers asked whether they take writes, by what they said; for listeners with role: writer",
+    labels: { role: ["writer", "reader", "unknown"] },
+  },
+  backendDemotions: {
+    name: "querycop_backend_demotions_total",
+    type: "counter",
+    help: "Addresses found to be readers that were not known to be, on listeners with role: writer",
+  },
   passwordChecks: {
     name: "querycop_password_checks_total",
     type: "counter",

@@ -298,8 +298,15 @@ const backend = v.strictObject({
     env: "GATEKEEPER_BACKEND_ROLE",
     title: "What this backend is",
     description:
-      "Advisory: logged, audited and shown in metrics, with no effect on the wire. For example writer or reader.",
+      "Logged, audited, shown in metrics and held against the server by doctor. writer also keeps clients of MySQL and MariaDB off readers after a failover, see failover_wait; every other word is a label.",
     example: "writer",
+  }),
+  failoverWaitMs: settingWithDefault(durationKind({ off: true }), "10s", {
+    key: "failover_wait",
+    env: "GATEKEEPER_BACKEND_FAILOVER_WAIT",
+    title: "How long a login looks for the writer",
+    description:
+      "With role writer, for MySQL and MariaDB without a pooler in front: a server that is read_only or innodb_read_only is left, and the name looked up again for so long before the client's connection ends; sessions on a server that became a reader end between two transactions, so that pools connect anew. off makes role a label.",
   }),
   pooler: setting(textKind(), {
     key: "pooler",

@@ -166,6 +166,11 @@ export const CONNECT_ATTRIBUTES_BYTES_MAX = 65535;
 /** What a server answers to a wrong name or password. */
 export const ER_ACCESS_DENIED_ERROR = 1045;
 export const ER_PARSE_ERROR = 1064;
+export const ER_OPTION_PREVENTS_STATEMENT = 1290;
+export const ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION = 1792;
+export const ER_READ_ONLY_MODE = 1836;
+/** Of MySQL's group replication. */
+export const ER_RUN_HOOK_ERROR = 3100;
 
 /** Both capability words of a leg: the classic 32 flags, and MariaDB's extended ones (0 for everyone else). */
 export interface Capabilities {

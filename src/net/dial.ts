@@ -14,6 +14,8 @@ export interface DialOptions {
   /** Milliseconds for lookup and connect together. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** Addresses of the name that are not wanted. */
+  readonly isAvoided?: ((address: string) => boolean) | undefined;
 }
 
 /** RFC 8305 section 5 recommends 250 ms between attempts. */
@@ -22,12 +24,12 @@ const ADDRESSES_MAX = 16;
 
 /**
  * Connects to the first address that answers. The name is looked up at every call, because an Aurora failover is a DNS
- * change. Throws QC_BACKEND_DNS, QC_BACKEND_UNREACHABLE or QC_BACKEND_TIMEOUT.
+ * change. Throws QC_BACKEND_DNS or QC_BACKEND_UNREACHABLE, and QC_BACKEND_NOT_WRITER where no address is wanted.
  */
 export async function dialBackend(options: DialOptions): Promise<Transport> {
   const deadline = AbortSignal.timeout(options.timeoutMs);
   const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
-  const addresses = await lookupAddresses(options, signal);
+  const addresses = wanted(await lookupAddresses(options, signal), options);
   const errors: string[] = [];
   try {
     return await raceAddresses(addresses, options.port, signal, errors);
@@ -67,6 +69,14 @@ async function lookupAddresses(options: DialOptions, signal: AbortSignal): Promi
     );
   }
   return usable.slice(0, ADDRESSES_MAX);
+}
+
+function wanted(addresses: Address[], { host, isAvoided }: DialOptions): Address[] {
+  if (isAvoided === undefined) return addresses;
+  const left = addresses.filter(({ address }) => !isAvoided(address));
+  if (left.length > 0) return left;
+  const names = addresses.map(({ address }) => address).join(", ");
+  throw new QuerycopError("QC_BACKEND_NOT_WRITER", `Backend host "${host}" leads to readers only: ${names}`);
 }
 
 /** The resolver's first family leads, then the families take turns (RFC 8305 section 4). */

@@ -1,4 +1,5 @@
 /** Puts together what the sessions of a listener use: of the whole process, and of the listener alone. */
+import { SYSTEM_CLOCK } from "../base/clock.ts";
 import { LoopShare } from "../base/loop-share.ts";
 import { MemoryBudget } from "../base/memory-budget.ts";
 import { Slots } from "../base/slots.ts";
@@ -11,6 +12,7 @@ import { BackendProfile } from "../session/mysql/login/backend-profile.ts";
 import { RowEstimates } from "../session/mysql/statements/row-estimates.ts";
 import type { ProcessServices, SessionServices } from "../session/session-services.ts";
 import { DecisionLog } from "../session/statement/decision-log.ts";
+import { WriterWatch } from "../session/writer-watch.ts";
 import { sideConnectionsMax } from "./open-files.ts";
 
 /** Ids given to clients that are greeted before their backend is dialled: away from the ids servers count up. */
@@ -58,7 +60,14 @@ export function newSessionServices(shared: ProcessServices, given: GivenToListen
     ...shared,
     ...given,
     backendProfile: new BackendProfile(),
+    writers: writerWatch(shared, given),
     dataGuardCounts: newDataGuardCounts(),
     rowEstimates: new RowEstimates(),
   };
+}
+
+function writerWatch({ metrics }: ProcessServices, { options, logger }: GivenToListener): WriterWatch | undefined {
+  const { failoverWaitMs } = options.backend;
+  if (failoverWaitMs === 0) return undefined;
+  return new WriterWatch({ failoverWaitMs, clock: SYSTEM_CLOCK, logger, metrics });
 }

@@ -91,6 +91,7 @@ function backendOptions({ backend }: ListenerConfig): BackendOptions {
     responseTimeoutMs: backend.responseTimeoutMs,
     progressTimeoutMs: orForever(backend.progressTimeoutMs),
     region: backend.region,
+    failoverWaitMs: wantsWriter(backend) ? backend.failoverWaitMs : 0,
     role: backend.role,
     pooler: backend.pooler,
     tracksSessions:
@@ -99,6 +100,11 @@ function backendOptions({ backend }: ListenerConfig): BackendOptions {
     isAurora: isAuroraHost(backend.host) || isAuroraHost(backend.tlsServerName),
     publicKey: backend.publicKeyFile === undefined ? undefined : parsePublicKey(readPem(backend.publicKeyFile)),
   };
+}
+
+/** SAFETY: behind a pooler one server might answer the question and another one get the statements. */
+function wantsWriter({ role, pooler, engine }: ListenerConfig["backend"]): boolean {
+  return role?.toLowerCase() === "writer" && pooler === undefined && engine === "mysql";
 }
 
 /** Cluster endpoints are Aurora's (or a Multi-AZ cluster's, where the extra functions just do not exist). */

@@ -23,6 +23,8 @@ export interface BackendOptions {
   readonly progressTimeoutMs: number;
   /** AWS region tokens are minted for. */
   readonly region: string | undefined;
+  /** Milliseconds a login looks for a server that takes writes; 0 where any server will do. */
+  readonly failoverWaitMs: number;
   /** Advisory labels: logged, audited and given to the policy, with no effect on the wire. */
   readonly role: string | undefined;
   readonly pooler: string | undefined;

@@ -19,6 +19,7 @@ import type { RowEstimates } from "./mysql/statements/row-estimates.ts";
 import type { DecisionLog } from "./statement/decision-log.ts";
 import type { StatementApprovals } from "./statement/statement-approvals.ts";
 import type { StatementJudge } from "./statement/statement-judge.ts";
+import type { WriterWatch } from "./writer-watch.ts";
 
 /** Where sessions record what happens; see AuditLog for what "recorded" means. */
 export interface AuditTrail {
@@ -68,6 +69,8 @@ export interface SessionServices extends ProcessServices {
   readonly passwords?: PasswordSource | undefined;
   readonly logger: Logger;
   readonly backendProfile: BackendProfile;
+  /** Where only a server that takes writes will do. */
+  readonly writers?: WriterWatch | undefined;
   readonly dataGuardCounts: DataGuardCounts;
   readonly rowEstimates: RowEstimates;
   /** What the data guard's window goes by: the machine's clock, unless a test moves its own. */

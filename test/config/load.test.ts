@@ -97,6 +97,11 @@ const ENV_CASES: Readonly<Record<string, EnvCase>> = {
     read: (config) => one(config).backend.responseTimeoutMs,
     expected: 180_000,
   },
+  GATEKEEPER_BACKEND_FAILOVER_WAIT: {
+    value: "30s",
+    read: (config) => one(config).backend.failoverWaitMs,
+    expected: 30_000,
+  },
   GATEKEEPER_BACKEND_PROGRESS_TIMEOUT: {
     value: "off",
     read: (config) => one(config).backend.progressTimeoutMs,

@@ -144,6 +144,7 @@ export function listenerOptions(options: HarnessOptions): ListenerOptions {
       responseTimeoutMs: 0,
       progressTimeoutMs: 60_000,
       region: undefined,
+      failoverWaitMs: 0,
       role: undefined,
       pooler: undefined,
       isAurora: false,

@@ -65,6 +65,8 @@ export class CommandContext implements StagedSession {
   readonly backendFlags: number;
   isIdle = false;
   hasQuit = false;
+  /** True once its server has become a reader where only the writer will do: the session ends at the next rest. */
+  isLeaving = false;
   /** True from the first byte of a response to its last: nothing of ours may be written then. */
   isInsideResponse = false;
   /** True when the command at hand has no response: an error would be read as the answer to the next one. */
@@ -190,6 +192,12 @@ export class CommandContext implements StagedSession {
     }
     this.backend.destroy();
     this.client.leg.end();
+  }
+
+  /** Its server is not the one that is wanted: the session ends as soon as nothing is lost by that. */
+  leave(): void {
+    this.isLeaving = true;
+    if (this.isIdle && !this.isInTransaction) this.client.leg.goOn();
   }
 
   /** Why a statement must not be sent any more that was looked at for a while; undefined when it may. */

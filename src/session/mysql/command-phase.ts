@@ -34,12 +34,7 @@ export async function serveCommands(context: CommandContext): Promise<void> {
   const { leg } = context.client;
   let isPipelined = false;
   while (!context.hasQuit) {
-    if (context.backend.hasUnread) {
-      // SAFETY: it was said after the end of a response and before a question. It must not become the next answer.
-      context.isIdle = true;
-      context.backendSpokeUnasked();
-      return;
-    }
+    if (isOver(context)) return;
     if (isPipelined && leg.hasUnread) {
       isPipelined = false;
       const turn = turnOfPipelined(context);
@@ -67,6 +62,20 @@ export async function serveCommands(context: CommandContext): Promise<void> {
     context.isIdle = false;
     isPipelined = false;
   }
+}
+
+/** Between two commands: whether there is not to be another. */
+function isOver(context: CommandContext): boolean {
+  if (context.backend.hasUnread) {
+    // SAFETY: it was said after the end of a response and before a question. It must not become the next answer.
+    context.isIdle = true;
+    context.backendSpokeUnasked();
+    return true;
+  }
+  if (!context.isLeaving || context.isInTransaction) return false;
+  context.endReason ??= "not-writer";
+  context.backend.quit();
+  return true;
 }
 
 /** Undefined where the next command may be carried out at once: a client that has sent many leaves others their turns. */

@@ -45,6 +45,7 @@ export class MysqlSession implements LiveSession {
   #closeReason: CloseReason | undefined;
   #backendConnectionId: number | undefined;
   #slotUser: string | undefined;
+  #partWriter: (() => void) | undefined;
   #halfClosed: ReturnType<typeof setInterval> | undefined;
   /** Present once an operator has ended it: whose key, and what its client is told. */
   #kill: { readonly by: string; readonly error: QuerycopError } | undefined;
@@ -273,6 +274,9 @@ export class MysqlSession implements LiveSession {
       record: (event) => this.#services.audit.append(event),
     });
     this.#commands = context;
+    const { remoteAddress } = established.backend;
+    this.#services.writers?.join(remoteAddress, context);
+    this.#partWriter = () => this.#services.writers?.part(remoteAddress, context);
     const method = this.#services.metrics.handshakeDuration.of(established.authPluginName);
     method.observe(this.#ageUs() / 1e6);
     established.backend.onDead(() => context.backendDied());
@@ -359,6 +363,7 @@ export class MysqlSession implements LiveSession {
     if (this.#slotUser !== undefined) this.#services.userSlots.release(this.#slotUser);
     if (failure?.code === "QC_TOO_MANY_USER_CONNECTIONS") this.#services.metrics.connectionsRefused.of("user").value++;
     clearInterval(this.#halfClosed);
+    this.#partWriter?.();
     const wasLogin = this.#phase === "login";
     this.#phase = "ended";
     // A handshake that failed leaves a dead leg too, and says more than that.

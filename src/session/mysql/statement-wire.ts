@@ -11,6 +11,7 @@ import type { Clearance } from "../statement/statement-approvals.ts";
 import type { Judgement } from "../statement/statement-judge.ts";
 import type { Estimate, RunningStatement, StatementWire } from "../statement/statement-wire.ts";
 import type { CommandContext } from "./command-context.ts";
+import { heedReadOnly } from "./demotion.ts";
 import { trackerFor } from "./forwarded-command.ts";
 import { heldStatement } from "./held-statement.ts";
 import { sqlContextOf } from "./judging/sql-context.ts";
@@ -140,6 +141,8 @@ export class MysqlStatementWire implements StatementWire<StatementRun, ResponseT
     if (end.outcome === "local-infile") end = await relayFiles(context, tracker, judgement, end);
     context.isInsideResponse = false;
     afterStatement(context, run, judgement, end);
+    const heeding = heedReadOnly(context, end);
+    if (heeding !== undefined) await heeding;
     return end;
   }
 }

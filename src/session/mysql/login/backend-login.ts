@@ -20,7 +20,7 @@ import {
   type HandshakeResponse41,
   type HandshakeV10,
 } from "../../../mysql/handshake.ts";
-import { dialBackend } from "../../../net/dial.ts";
+import { type DialOptions, dialBackend } from "../../../net/dial.ts";
 import { Leg } from "../../../net/leg.ts";
 import type { HeldPassword, PasswordSource } from "../../../token/password.ts";
 import { type LoginTokens, tokensFor, withNul } from "../../accounts/login-tokens.ts";
@@ -73,26 +73,36 @@ export interface LoginResult {
 }
 
 /** Connects and reads the greeting. A backend that answers with an error instead (1040, 1129) is a BackendRefusal. */
-export async function openBackend(services: SessionServices, signal: AbortSignal): Promise<BackendConnection> {
+export async function openBackend(
+  services: SessionServices,
+  signal: AbortSignal,
+  isAvoided?: DialOptions["isAvoided"],
+): Promise<BackendConnection> {
   const beganMs = SYSTEM_CLOCK.monotonicMs();
   try {
-    const connection = await greetedBackend(services.options.backend, signal);
+    const connection = await greetedBackend(services.options.backend, signal, isAvoided);
     services.metrics.backendConnectDuration.observe((SYSTEM_CLOCK.monotonicMs() - beganMs) / 1000);
     return connection;
   } catch (thrown) {
-    // A client that left in the meantime says nothing about the backend.
-    if (!signal.aborted) services.metrics.backendConnectFailures.value++;
+    // A client that left in the meantime says nothing about the backend, nor does one that was not dialled.
+    const isNews = !(thrown instanceof QuerycopError && thrown.code === "QC_BACKEND_NOT_WRITER");
+    if (!signal.aborted && isNews) services.metrics.backendConnectFailures.value++;
     throw thrown;
   }
 }
 
-async function greetedBackend(backend: BackendOptions, signal: AbortSignal): Promise<BackendConnection> {
+async function greetedBackend(
+  backend: BackendOptions,
+  signal: AbortSignal,
+  isAvoided: DialOptions["isAvoided"],
+): Promise<BackendConnection> {
   const socket = await dialBackend({
     host: backend.host,
     port: backend.port,
     family: backend.family,
     timeoutMs: backend.connectTimeoutMs,
     signal,
+    isAvoided,
   });
   const gate = new BackendGate(new Leg("backend", socket, LOGIN_PACKET_BYTES_MAX), backend.loginTimeoutMs);
   try {

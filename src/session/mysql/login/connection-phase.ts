@@ -30,17 +30,11 @@ import { verifiesClients } from "../../listener-options.ts";
 import { decodingFrom } from "../../malformed.ts";
 import type { SessionServices } from "../../session-services.ts";
 import { BackendRefusal } from "./authentication.ts";
-import {
-  asUser,
-  type BackendConnection,
-  type LoginContext,
-  logInToBackend,
-  openBackend,
-  takeLeave,
-} from "./backend-login.ts";
+import { asUser, type BackendConnection, type LoginContext, openBackend, takeLeave } from "./backend-login.ts";
 import { agreedCapabilities, offeredCapabilities } from "./capabilities.ts";
 import { okFor, type VerifiedClient, verifyClient } from "./client-authentication.ts";
 import type { ClientPeer } from "./client-peer.ts";
+import { logInToWriter, openWriter } from "./writer-login.ts";
 
 export interface ConnectionPhaseContext {
   readonly services: SessionServices;
@@ -127,7 +121,7 @@ async function withSlot<T>({ services }: ConnectionPhaseContext, work: () => Pro
 }
 
 async function dialAndGreet(context: ConnectionPhaseContext): Promise<Establishing> {
-  const backend = await openBackend(context.services, context.signal);
+  const backend = await openWriter(context.services, context.signal);
   context.services.backendProfile.remember(backend.greeting);
   let login: ClientLogin;
   try {
@@ -201,8 +195,12 @@ function ownGreeting({ services }: ConnectionPhaseContext, profile: HandshakeV10
 }
 
 /** Opens the backend of a client that was greeted before: it must be able to do what was promised in its name. */
-async function openBackendFor(context: ConnectionPhaseContext, login: ClientLogin): Promise<BackendConnection> {
-  const backend = await openBackend(context.services, context.signal);
+async function openBackendFor(
+  context: ConnectionPhaseContext,
+  login: ClientLogin,
+  untilMs?: number,
+): Promise<BackendConnection> {
+  const backend = await openWriter(context.services, context.signal, untilMs);
   const stillOffered = offeredCapabilities(backend.greeting.capabilities, ownCapabilities(context));
   if ((login.capabilities.flags & ~stillOffered.flags) === 0) return backend;
   context.services.backendProfile.remember(backend.greeting);
@@ -227,7 +225,8 @@ async function finish(
     signal: context.signal,
   };
   try {
-    return { ...(await logInToBackend(loginContext, login, backend)), login };
+    const openAgain = (untilMs: number) => openBackendFor(context, login, untilMs);
+    return { ...(await logInToWriter(loginContext, login, backend, openAgain)), login };
   } catch (thrown) {
     if (thrown instanceof BackendRefusal) backend.gate.destroy();
     else await letGo(context, backend);
