@@ -55,8 +55,8 @@ export const METRICS = {
   connectionsRefused: {
     name: "querycop_connections_refused_total",
     type: "counter",
-    help: "Client connections refused with error 1040 or at shutdown, by the limit that was reached",
-    labels: { limit: ["connections", "address", "user", "descriptors", "shutdown"] },
+    help: "Client connections refused with error 1040, at shutdown or for their PROXY header, by what they ran into",
+    labels: { limit: ["connections", "address", "user", "descriptors", "proxy-header", "shutdown"] },
   },
   loginsEnded: {
     name: "querycop_silent_logins_ended_total",

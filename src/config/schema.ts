@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { isAddressRange } from "../base/address-ranges.ts";
 import type { ApiRole } from "../base/api-role.ts";
 import type { ConnectionLoads } from "../base/load-rule.ts";
 import { isName } from "./approvers-file.ts";
@@ -133,6 +134,14 @@ const listen = v.strictObject({
     description:
       "Listen on this unix socket instead of a TCP port. Use it when all clients run on this machine: the directory's permissions then decide who may connect. At most 107 bytes long.",
     example: "/run/querycop/mysql.sock",
+  }),
+  proxyProtocol: setting(listKind("addresses, CIDR ranges or the word unix", isAddressRange), {
+    key: "proxy_protocol",
+    env: "GATEKEEPER_LISTEN_PROXY_PROTOCOL",
+    title: "Load balancers that say who the client is",
+    description:
+      "From these addresses, and from no others, connections are taken, and each begins with a header of the PROXY protocol, version 1 or 2. The client's address in it then counts in limits, policy, audit and logs. Set it behind a load balancer that is set to send the header, and only then.",
+    example: "10.0.1.0/24,10.0.2.7",
   }),
 });
 

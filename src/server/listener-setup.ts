@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { hostname } from "node:os";
+import { trustedAddresses } from "../base/address-ranges.ts";
 import type { Logger } from "../base/log.ts";
 import type { Slots } from "../base/slots.ts";
 import { regionOfHost } from "../config/region.ts";
@@ -48,6 +49,7 @@ export function listenerOptions(config: ListenerConfig): ListenerOptions {
   return {
     name: config.name,
     backend: backendOptions(config),
+    isProxy: config.listen.proxyProtocol === undefined ? undefined : trustedAddresses(config.listen.proxyProtocol),
     clientTls: clientTls === undefined ? undefined : new ClientTls(clientTls),
     clientTlsMode: config.proxy.tlsMode,
     clientAuth: config.clientAuth,

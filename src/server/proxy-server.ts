@@ -3,6 +3,7 @@ import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { UNIX_SOCKET } from "../base/address.ts";
 import type { Logger } from "../base/log.ts";
 import { network } from "../net/network.ts";
+import { readProxyHeader } from "../net/proxied-transport.ts";
 import type { Listener, ListenTarget, Transport } from "../net/transport.ts";
 import type { LiveSession, SessionWing } from "../session/live-session.ts";
 import type { SessionServices } from "../session/session-services.ts";
@@ -18,6 +19,11 @@ const TURN_AWAY_HURRIED_MS = 10;
 /** Clients turned away that may take their time: each holds a descriptor, and there may be none to spare. */
 const TURNED_AWAY_MAX = 16;
 
+/** A load balancer sends its header with the connection. */
+const PROXY_HEADER_MS = 5_000;
+/** Connections whose header is still to come; each has a descriptor and is counted nowhere else. */
+const PROXY_HEADERS_MAX = 1024;
+
 export class ProxyServer {
   readonly #wing: SessionWing;
   readonly #services: SessionServices;
@@ -26,6 +32,8 @@ export class ProxyServer {
   readonly #listeners: Listener[] = [];
   readonly #openFiles: OpenFiles;
   #isClosing = false;
+  readonly #closing = new AbortController();
+  #headersAwaited = 0;
   #turnedAway = 0;
 
   constructor(wing: SessionWing, services: SessionServices, registry: SessionRegistry, openFiles: OpenFiles) {
@@ -51,10 +59,38 @@ export class ProxyServer {
   /** Stops accepting; running sessions go on. */
   close(): void {
     this.#isClosing = true;
+    this.#closing.abort();
     for (const listener of this.#listeners) listener.close();
   }
 
   #accept(transport: Transport): void {
+    const { isProxy } = this.#services.options;
+    if (isProxy === undefined) this.#admit(transport);
+    else void this.#admitProxied(transport, isProxy(transport.remoteAddress));
+  }
+
+  /** SAFETY: who may not say who its client is could say anything, and one without a header is not the one it seems. */
+  async #admitProxied(peer: Transport, isTrusted: boolean): Promise<void> {
+    let why = isTrusted ? undefined : "its address is not in listen.proxy_protocol";
+    if (this.#headersAwaited >= PROXY_HEADERS_MAX) why ??= `${PROXY_HEADERS_MAX} others have sent no PROXY header yet`;
+    let transport = peer;
+    if (why === undefined) {
+      this.#headersAwaited++;
+      const end = await readProxyHeader(peer, PROXY_HEADER_MS, this.#closing.signal);
+      this.#headersAwaited--;
+      transport = end.transport;
+      why = end.refused;
+    }
+    if (why === undefined) {
+      this.#admit(transport);
+      return;
+    }
+    const text = `this connection is refused: ${why}, see GATEKEEPER_LISTEN_PROXY_PROTOCOL`;
+    const room = this.#openFiles.admit(1);
+    this.#turnAway(transport, peer.remoteAddress ?? UNIX_SOCKET, { limit: "proxy-header", text }, room === "none");
+  }
+
+  #admit(transport: Transport): void {
     const address = transport.remoteAddress ?? UNIX_SOCKET;
     const refusal: Refusal | undefined = this.#isClosing
       ? { limit: "shutdown", text: "querycop is shutting down" }

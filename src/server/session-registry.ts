@@ -18,7 +18,7 @@ const LEAVING_MAX = 64;
 
 /** Why a connection cannot be taken: the limit as a metric's label names it, and the words for the client. */
 export interface Refusal {
-  readonly limit: "connections" | "address" | "user" | "descriptors" | "shutdown";
+  readonly limit: "connections" | "address" | "user" | "descriptors" | "proxy-header" | "shutdown";
   readonly text: string;
 }
 

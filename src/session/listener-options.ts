@@ -56,6 +56,8 @@ export function verifiesClients({ clientAuth }: Pick<ListenerOptions, "clientAut
 export interface ListenerOptions {
   readonly name: string;
   readonly backend: BackendOptions;
+  /** Tells the peers whose connections begin with a PROXY header; undefined where none does. */
+  readonly isProxy?: ((address: string | undefined) => boolean) | undefined;
   readonly clientTls: ClientTls | undefined;
   readonly clientTlsMode: "off" | "allow" | "require";
   readonly clientAuth: ClientAuthMode;

@@ -72,6 +72,11 @@ const BACKEND_TLS = { GATEKEEPER_BACKEND_TLS_CLIENT_CERT: cert, GATEKEEPER_BACKE
 const ENV_CASES: Readonly<Record<string, EnvCase>> = {
   GATEKEEPER_LISTEN_HOST: { value: "::1", read: (config) => one(config).listen.host, expected: "::1" },
   GATEKEEPER_LISTEN_PORT: { value: "0", read: (config) => one(config).listen.port, expected: 0 },
+  GATEKEEPER_LISTEN_PROXY_PROTOCOL: {
+    value: "10.0.0.0/8,::1",
+    read: (config) => one(config).listen.proxyProtocol,
+    expected: ["10.0.0.0/8", "::1"],
+  },
   GATEKEEPER_LISTEN_SOCKET: { value: socketPath, read: (config) => one(config).listen.socket, expected: socketPath },
   GATEKEEPER_BACKEND_HOST: { value: "10.1.2.3", read: (config) => one(config).backend.host, expected: "10.1.2.3" },
   GATEKEEPER_BACKEND_PORT: { value: "3307", read: (config) => one(config).backend.port, expected: 3307 },

@@ -15,7 +15,10 @@ export interface Haproxy {
   stop(): void;
 }
 
-export async function startHaproxy(backendPorts: readonly number[]): Promise<Haproxy> {
+/** How it tells the backend who its client is. */
+type ProxyProtocol = "send-proxy" | "send-proxy-v2" | "";
+
+export async function startHaproxy(backendPorts: readonly number[], header: ProxyProtocol = ""): Promise<Haproxy> {
   const root = await installServerRoot("bench");
   const folder = mkdtempSync(join(tmpdir(), "querycop-haproxy-"));
   const config = join(folder, "haproxy.cfg");
@@ -25,7 +28,7 @@ export async function startHaproxy(backendPorts: readonly number[]): Promise<Hap
   for (const backendPort of backendPorts) {
     const port = await pickPort();
     ports.push(port);
-    lines.push(`listen p${port}`, `  bind 127.0.0.1:${port}`, `  server backend 127.0.0.1:${backendPort}`);
+    lines.push(`listen p${port}`, `  bind 127.0.0.1:${port}`, `  server backend 127.0.0.1:${backendPort} ${header}`);
   }
   writeFileSync(config, `${lines.join("\n")}\n`);
   const { command, args } = root.command("usr/sbin/haproxy", ["-f", config]);
