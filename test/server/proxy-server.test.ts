@@ -25,7 +25,7 @@ function fullServer(): { server: ProxyServer; log: string[] } {
   return {
     server: new ProxyServer(
       MYSQL_WING,
-      { logger, metrics: newProxyMetrics() } as unknown as SessionServices,
+      { logger, metrics: newProxyMetrics(), options: {} } as unknown as SessionServices,
       registry,
       new OpenFiles(),
     ),
