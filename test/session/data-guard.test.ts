@@ -204,13 +204,14 @@ describe("the response limit", () => {
     assert.equal(counts.connectionsEnded, 1);
   });
 
-  it("keeps no memory of 300 MB that nobody gets, and mysql2 goes on", { timeout: 60_000 }, async () => {
+  it("keeps no memory of 900 MB that nobody gets, and mysql2 goes on", { timeout: 60_000 }, async () => {
+    const ROWS_OF_1_MB = 900;
     const row = textRow("x".repeat(999_000));
     const { proxy } = await setUp({ responseBytesMax: 2_000_000, discardTimeoutMs: 40_000 }, function* (payload) {
       if (!isQuery(payload, "rows")) return yield OK_WIRE;
       yield wireOf([columnCount(1), columnDefinition("a"), eof()]);
-      for (let sent = 0; sent < 300; sent++) yield encodePacket(row, (4 + sent) & 0xff);
-      yield encodePacket(eof(), 304 & 0xff);
+      for (let sent = 0; sent < ROWS_OF_1_MB; sent++) yield encodePacket(row, (4 + sent) & 0xff);
+      yield encodePacket(eof(), (4 + ROWS_OF_1_MB) & 0xff);
     });
     const connection = await createConnection({ host: "127.0.0.1", port: proxy.port, user: "app" });
     const before = process.memoryUsage().rss;
@@ -223,8 +224,8 @@ describe("the response limit", () => {
     clearInterval(timer);
     assert.ok(failure instanceof Error && "errno" in failure && failure.errno === 1226, String(failure));
     assert.match(failure.message, /data guard: response exceeds 2 MB \(GATEKEEPER_MAX_RESPONSE_MB\)/);
-    // The scripted backend's own 300 encoded packets live in this process too.
-    assert.ok(peak - before < 200e6, `grew by ${Math.round((peak - before) / 1e6)} MB`);
+    // The scripted backend's own packets live in this process too, some of them until they are collected: it grows by 100.
+    assert.ok(peak - before < 450e6, `grew by ${Math.round((peak - before) / 1e6)} MB`);
     connection.destroy();
   });
 });
