@@ -4,6 +4,7 @@ import { createStreamWriter } from "./base/log.ts";
 import { type CommandIo, EXIT_FAILED } from "./cli/command-io.ts";
 import { runCommandLine } from "./cli/commands.ts";
 import { StandardOutput } from "./cli/standard-output.ts";
+import { terminalKeys } from "./cli/terminal-keys.ts";
 import { VERSION } from "./version.ts";
 
 async function readStdin(bytesMax: number): Promise<Uint8Array | undefined> {
@@ -46,6 +47,7 @@ const io: CommandIo = {
   readStdin,
   // Not asked of process.stdin, which would take a pipe for its own that a started program is to read.
   ...(isatty(STDIN) ? {} : { stdinChunks: () => process.stdin as AsyncIterable<Uint8Array> }),
+  ...(isatty(STDIN) ? { terminal: { keys: terminalKeys, rows: () => process.stdout.rows } } : {}),
   stopped: stopped.signal,
   isStderrTerminal: isatty(STDERR),
   isStdoutTerminal: isatty(STDOUT),

@@ -80,7 +80,7 @@ async function withTarget(
 }
 
 /** What the API said no with, for people. */
-function refused({ status, json }: AdminReply, io: CommandIo): number {
+export function refused({ status, json }: AdminReply, io: CommandIo): number {
   const { message } = (json["error"] ?? {}) as { readonly message?: string };
   io.stderr(`querycop: the admin API refused (${status}): ${message ?? "no reason given"}\n`);
   return EXIT_FAILED;

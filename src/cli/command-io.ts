@@ -26,6 +26,11 @@ export interface CommandIo {
   readonly isStdoutTerminal?: boolean;
   /** Characters in a line of standard output; undefined when it is no terminal. */
   readonly stdoutColumns?: () => number | undefined;
+  /** A terminal on standard input: keys as they are pressed until the signal aborts, and the lines it shows. Absent elsewhere. */
+  readonly terminal?: {
+    readonly keys: (signal: AbortSignal) => AsyncIterable<string>;
+    readonly rows: () => number | undefined;
+  };
   /** As process.platform names it. */
   readonly platform: string;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -45,6 +45,7 @@ import {
   settingArguments,
 } from "./settings-command.ts";
 import { checkConfig, showConfig } from "./show-config.ts";
+import { runTop, topArguments, topHelp } from "./top-command.ts";
 import { WAIT_SETTINGS, wait } from "./wait.ts";
 
 type Run = (args: Readonly<Record<string, unknown>>, io: CommandIo) => Promise<number>;
@@ -121,6 +122,7 @@ const COMMANDS: readonly Command[] = [
   ),
   command(statusHelp, adminArguments, showStatus),
   command(sessionsHelp, sessionsArguments, runSessions),
+  command(topHelp, topArguments, runTop),
   command(reloadHelp, adminArguments, runReload),
   command(metricsHelp, metricsArguments, printMetrics),
   command(explainHelp, explainArguments, runExplain),

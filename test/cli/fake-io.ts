@@ -19,19 +19,67 @@ interface Surroundings {
   /** Of a terminal; absent where standard output is none. */
   readonly stdoutColumns?: number;
   readonly platform?: string;
+  readonly terminal?: FakeTerminal;
   readonly serve?: CommandIo["serve"];
 }
 
 const VERSION = { name: "querycop", version: "1.2.3", commit: "abc", date: "2026-01-02", runtime: "test 1" } as const;
 
+/** A terminal whose keys a test presses, and what it was sent. */
+export class FakeTerminal {
+  shown = "";
+  readonly #lines: number;
+  readonly #pressed: string[] = [];
+  #isOver = false;
+  #wake = (): void => undefined;
+
+  constructor(lines: number) {
+    this.#lines = lines;
+  }
+
+  rows(): number {
+    return this.#lines;
+  }
+
+  press(key: string): void {
+    this.#pressed.push(key);
+    this.#wake();
+  }
+
+  /** As when it is closed. */
+  end(): void {
+    this.#isOver = true;
+    this.#wake();
+  }
+
+  async *keys(signal: AbortSignal): AsyncGenerator<string> {
+    while (!signal.aborted && !this.#isOver) {
+      for (let key = this.#pressed.shift(); key !== undefined; key = this.#pressed.shift()) yield key;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        signal.addEventListener("abort", () => resolve());
+      });
+    }
+  }
+}
+
 export async function run(argv: readonly string[], surroundings: Surroundings = {}): Promise<RunOutcome> {
-  const { env = {}, stdin, isStderrTerminal = false, stdoutColumns, platform = "linux", serve } = surroundings;
+  const {
+    env = {},
+    stdin,
+    isStderrTerminal = false,
+    stdoutColumns,
+    platform = "linux",
+    serve,
+    terminal,
+  } = surroundings;
   let stdout = "";
   let stderr = "";
   let served: Config | undefined;
   const code = await runCommandLine(argv, {
     stdout: (text) => {
       stdout += text;
+      if (terminal !== undefined) terminal.shown += text;
     },
     stderr: (text) => {
       stderr += text;
@@ -47,6 +95,9 @@ export async function run(argv: readonly string[], surroundings: Surroundings = 
     isStderrTerminal,
     isStdoutTerminal: stdoutColumns !== undefined,
     stdoutColumns: () => stdoutColumns,
+    ...(terminal === undefined
+      ? {}
+      : { terminal: { keys: (signal) => terminal.keys(signal), rows: () => terminal.rows() } }),
     platform,
     env,
     version: VERSION,

@@ -1,5 +1,6 @@
 /** The admin API, reload and drain of the executable in front of real servers. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -15,7 +16,7 @@ import { clusterBackend, plaintextBackend } from "../support/backend-settings.ts
 import { type CertificateSet, CLUSTER_HOST, type LeafName, makeCertificates } from "../support/certificates.ts";
 import { e2e } from "../support/e2e-test.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Querycop, runQuerycop, type Settings, startQuerycop } from "../support/querycop.ts";
+import { type Querycop, querycopBinary, runQuerycop, type Settings, startQuerycop } from "../support/querycop.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 
@@ -277,6 +278,41 @@ async function readFarewell(raw: RawClient, sequenceId: number, session: string)
   assert.equal(packet.payload.toString("utf8", 3), text);
   await raw.readEnd();
   raw.reset();
+}
+
+describe("querycop top", () => {
+  e2e("draws on a terminal what runs, ends with q and with SIGTERM, and leaves the terminal as it was", async () => {
+    const admin = await startAdmin(server);
+    const raw = await logIn(admin.querycop);
+    raw.writeCommand(0x03, "SELECT 'ring', SLEEP(60)");
+    const keyFile = join(folder, "top-key");
+    writeFileSync(keyFile, KEY, { mode: 0o600 });
+    const program = await querycopBinary();
+    const command = `exec ${program} top --url http://127.0.0.1:${admin.port} --key-file ${keyFile} --interval 500ms`;
+    for (const ending of ["q", "SIGTERM"]) {
+      const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
+        env: { PATH: process.env["PATH"], TERM: "xterm", SHELL: "/bin/sh" },
+        stdio: ["pipe", "pipe", "ignore"],
+      });
+      const ended = new Promise<number>((resolve) => child.once("exit", (code) => resolve(code ?? -1)));
+      let screen = "";
+      child.stdout.on("data", (text: Buffer) => {
+        screen += text.toString("utf8");
+      });
+      await eventually("the statement is on the screen", () => /busy.*SELECT \? , `SLEEP`/.test(screen), 60_000);
+      assert.ok(!screen.includes("ring"), "values are not shown");
+      if (ending === "q") child.stdin.write("q");
+      else process.kill(childOf(child.pid ?? 0), "SIGTERM");
+      assert.equal(await ended, 0, ending);
+      assert.ok(screen.trimEnd().endsWith("\x1b[?7h\x1b[?25h\x1b[?1049l"), JSON.stringify(screen.slice(-80)));
+    }
+  });
+});
+
+/** The one program that this one has started. */
+function childOf(pid: number): number {
+  const [child = ""] = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ");
+  return Number(child);
 }
 
 describe("a session that is killed while its statement runs", () => {
